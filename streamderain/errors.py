@@ -1,0 +1,81 @@
+"""Every error that a user can meet; each message is one line: what came, what is allowed, what to try.
+
+StreamderainError
+├── ConfigError        a setting, preset or key that does not exist or cannot be
+├── SourceError        an input that cannot be opened or read
+│   └── TruncatedError     an input that ends before its header says
+├── SinkError          an output that cannot be opened or written
+├── WeightsError       a weights file that is missing, damaged or of another network
+├── DeviceError        a device that this machine lacks
+├── EvaluationError    pairs that do not match
+├── TrainingError      training material or checkpoints that cannot be used
+├── Stopped            the user ended the run
+└── StationError       anything unforeseen inside a station of the pipeline
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StreamderainError(Exception):
+    """The root: catch this to catch everything that streamderain raises on purpose."""
+
+    station: str | None = None
+    """Where in the pipeline it happened; None outside of it."""
+
+    kept: str | None = None
+    """What of the output is whole all the same, and where."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        if self.station:
+            message = f"{self.station}: {message}"
+        return f"{message}; {self.kept}" if self.kept else message
+
+
+class ConfigError(StreamderainError, ValueError):
+    """A setting, preset or key that does not exist or cannot be."""
+
+
+class SourceError(StreamderainError, OSError):
+    """An input that cannot be opened or read."""
+
+
+class TruncatedError(SourceError):
+    """An input that ends before its header says."""
+
+
+class SinkError(StreamderainError, OSError):
+    """An output that cannot be opened or written."""
+
+
+class WeightsError(StreamderainError, ValueError):
+    """A weights file that is missing, damaged or of another network."""
+
+
+class DeviceError(StreamderainError, RuntimeError):
+    """A device that this machine lacks."""
+
+
+class EvaluationError(StreamderainError, ValueError):
+    """Pairs that do not match."""
+
+
+class TrainingError(StreamderainError, ValueError):
+    """Training material or checkpoints that cannot be used."""
+
+
+class Stopped(StreamderainError):
+    """The user ended the run; `kept` says what is whole."""
+
+
+class StationError(StreamderainError, RuntimeError):
+    """Anything unforeseen inside a station of the pipeline; the cause is chained."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """", did you mean X?" for the known word closest to `word`, or nothing when none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,144 @@
+"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, FrameBatch, Restored.
+
+They carry and check; they know no codec, no thread and no network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+Chroma = Literal["gray", "420", "422", "444"]
+Matrix = Literal["bt601", "bt709", "bt2020"]
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """How one flat buffer holds a picture: a luma plane, then two chroma planes, row by row.
+
+    `height` and `width` are those of the coded luma plane, in pixels; `bits` per sample are 8, 10 or
+    12; `rotation` is how many degrees counter-clockwise, a multiple of 90, the coded picture must be
+    turned to stand upright.
+    """
+
+    height: int
+    width: int
+    chroma: Chroma = "420"
+    bits: int = 8
+    matrix: Matrix = "bt709"
+    full_range: bool = False
+    rotation: int = 0
+
+    @property
+    def plane_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each plane; a half of an odd length is rounded up."""
+        luma = (self.height, self.width)
+        if self.chroma == "gray":
+            return (luma,)
+        rows = math.ceil(self.height / 2) if self.chroma == "420" else self.height
+        columns = self.width if self.chroma == "444" else math.ceil(self.width / 2)
+        return (luma, (rows, columns), (rows, columns))
+
+    @property
+    def samples(self) -> int:
+        """Samples of all planes together, the length of the flat buffer."""
+        return sum(height * width for height, width in self.plane_shapes)
+
+    def split(self, data: Tensor) -> tuple[Tensor, ...]:
+        """(..., samples) -> one view of shape (..., height, width) for each plane."""
+        lengths = [height * width for height, width in self.plane_shapes]
+        planes = data.split(lengths, dim=-1)
+        return tuple(
+            plane.unflatten(-1, shape) for plane, shape in zip(planes, self.plane_shapes, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a source says of its video before the first frame is decoded.
+
+    `height` and `width` are the coded ones, in pixels. `frame_rate` is the average, in frames per
+    second; it, `duration_seconds` and `frames` are None where the header does not say. The colour tags
+    are the numbers of ISO/IEC 23091-4, 2 meaning unspecified. `rotation` is in degrees counter-clockwise.
+    """
+
+    codec: str
+    pixel_format: str
+    height: int
+    width: int
+    time_base: Fraction
+    frame_rate: Fraction | None = None
+    duration_seconds: float | None = None
+    frames: int | None = None
+    sample_aspect_ratio: Fraction | None = None
+    color_range: int = 0
+    color_space: int = 2
+    color_primaries: int = 2
+    color_trc: int = 2
+    rotation: int = 0
+
+    @property
+    def expected_frames(self) -> int | None:
+        """Frames that will come, from the header or from duration and rate; None when neither is known."""
+        if self.frames:
+            return self.frames
+        if self.duration_seconds and self.frame_rate:
+            return round(self.duration_seconds * self.frame_rate)
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture: `data`, (layout.samples,) uint8, or int16 for more than 8 bits, and its exact time,
+    `pts` units of `time_base` seconds."""
+
+    data: Tensor
+    layout: PixelLayout
+    pts: int
+    time_base: Fraction
+
+    def __post_init__(self) -> None:
+        if self.data.shape != (self.layout.samples,):
+            raise ValueError(f"data has shape {tuple(self.data.shape)}; {self.layout} needs ({self.layout.samples},)")
+
+    @property
+    def seconds(self) -> float:
+        """The presentation time."""
+        return float(self.pts * self.time_base)
+
+
+class Event(Protocol):
+    """A point in the work of a device, like torch.cuda.Event."""
+
+    def synchronize(self) -> None:
+        """Block until the device has come this far."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """Consecutive frames of one layout on a device: `data`, (N, layout.samples), is valid after `ready`.
+
+    `frames` are the N decoded frames that the batch began as, on the host; they keep times and layout.
+    """
+
+    frames: Sequence[Frame]
+    data: Tensor
+    ready: Event
+
+    @property
+    def layout(self) -> PixelLayout:
+        """The layout that all frames share."""
+        return self.frames[0].layout
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A frame before and after, both on the host, with the same layout and time."""
+
+    rainy: Frame
+    clean: Frame

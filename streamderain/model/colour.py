@@ -1,0 +1,86 @@
+"""Planes <-> RGB on whatever device they are on.
+
+The way back adds what the network changed to the planes that came in, so a pixel that it left alone
+keeps its value to the bit, out-of-range colours and all. Matrices are those of BT.601, BT.709 and BT.2020
+(non-constant luminance), from the luma weights of red and blue.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from streamderain.frames import Matrix, PixelLayout
+
+LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+}
+"""Of red and of blue; green has the rest."""
+
+
+def to_rgb(data: Tensor, layout: PixelLayout) -> Tensor:
+    """(N, layout.samples) integers -> (N, 3, H, W) float32 upright RGB, nominally 0..1, not clamped.
+
+    Chroma is interpolated bilinearly. H and W are swapped against the layout where it is rotated by a
+    quarter.
+    """
+    luma, *chroma = (plane.float()[:, None] for plane in layout.split(data))
+    black, luma_range, grey, chroma_range = _code_range(layout)
+    y = (luma - black) / luma_range
+    if not chroma:
+        return _turn(y.expand(-1, 3, -1, -1), layout.rotation)
+    cb, cr = ((_full_size(plane, layout) - grey) / chroma_range for plane in chroma)
+    red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
+    red = y + 2 * (1 - red_weight) * cr
+    blue = y + 2 * (1 - blue_weight) * cb
+    green = (y - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
+    return _turn(torch.cat((red, green, blue), dim=1), layout.rotation)
+
+
+def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
+    """Planes with a change of RGB added: what `to_rgb` did, backwards.
+
+    `data`: (N, layout.samples) integers. `change`: (N, 3, H, W) float, upright, in units of `to_rgb`.
+    Returns (N, layout.samples) of data's dtype, rounded, within the range of the layout's bits.
+    """
+    red, green, blue = _turn(change, -layout.rotation).float().split(1, dim=1)
+    _, luma_range, _, chroma_range = _code_range(layout)
+    red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    changes = [luma * luma_range]
+    if layout.chroma != "gray":
+        for colour, weight in ((blue, blue_weight), (red, red_weight)):
+            changes.append(_plane_size((colour - luma) / (2 * (1 - weight)), layout) * chroma_range)
+    flat = torch.cat([plane.flatten(1) for plane in changes], dim=1)
+    return (data + flat).round().clamp(0, 2**layout.bits - 1).to(data.dtype)
+
+
+def _code_range(layout: PixelLayout) -> tuple[float, float, float, float]:
+    """Code of black, codes from black to white, code of grey, codes across chroma's range of one."""
+    unit = 2.0 ** (layout.bits - 8)
+    if layout.full_range:
+        top = 2.0**layout.bits - 1
+        return 0.0, top, 128 * unit, top
+    return 16 * unit, 219 * unit, 128 * unit, 224 * unit
+
+
+def _full_size(chroma: Tensor, layout: PixelLayout) -> Tensor:
+    if layout.chroma == "444":
+        return chroma
+    factor = (2, 2) if layout.chroma == "420" else (1, 2)
+    large = F.interpolate(chroma, scale_factor=factor, mode="bilinear", align_corners=False)
+    # Odd lengths have half a chroma sample more than luma.
+    return large[..., : layout.height, : layout.width]
+
+
+def _plane_size(chroma: Tensor, layout: PixelLayout) -> Tensor:
+    if layout.chroma == "444":
+        return chroma
+    return F.avg_pool2d(chroma, (2, 2) if layout.chroma == "420" else (1, 2), ceil_mode=True)
+
+
+def _turn(picture: Tensor, degrees: int) -> Tensor:
+    return torch.rot90(picture, degrees // 90, (-2, -1)) if degrees % 360 else picture

@@ -1,0 +1,107 @@
+"""Restorer: a network on a device, ready to derain pictures of any size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from streamderain.errors import DeviceError
+from streamderain.model import weights
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.tiling import padded, tiled
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device behind "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises DeviceError when this machine lacks it.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise DeviceError(f"no device is called {wanted}; allowed: auto, cpu, cuda, cuda:N, mps") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{wanted} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "try --device auto, or `streamderain doctor`"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("mps is not here: this is no Mac with Apple silicon; try --device auto")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"{wanted} is a device streamderain does not use; allowed: auto, cpu, cuda, cuda:N, mps")
+    return device
+
+
+class Restorer:
+    """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame."""
+
+    def __init__(self, network: DRSformer, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.variant = network.variant
+        # Depthwise convolutions, most of the network's time, are quicker with channels innermost.
+        self._network = network.to(self.device, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, model: str = "default", device: str = "auto") -> Restorer:
+        """The weights called `model`, or in the file of that path, on `device`.
+
+        Raises WeightsError and DeviceError.
+        """
+        return cls(weights.load(model), pick_device(device))
+
+    @property
+    def past(self) -> int:
+        """Frames before the current one that the network reads."""
+        return self.variant.past
+
+    @property
+    def future(self) -> int:
+        """Frames after the current one that the network reads."""
+        return self.variant.future
+
+    @torch.inference_mode()
+    def restore(self, pictures: Tensor) -> Tensor:
+        """Derain N frames that stand between their neighbours.
+
+        `pictures`: (past + N + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
+        and W. Returns (N, 3, H, W), the same range.
+        """
+        frames = self.variant.frames
+        count = len(pictures) - frames + 1
+        stacked = torch.stack([pictures[first : first + frames] for first in range(count)]).flatten(1, 2)
+        return tiled(self._padded, stacked).clamp(0, 1)
+
+    def _padded(self, stacked: Tensor) -> Tensor:
+        return padded(self._run, stacked, self.variant.size_multiple)
+
+    def _run(self, stacked: Tensor) -> Tensor:
+        derained: Tensor = self._network(stacked.contiguous(memory_format=torch.channels_last))
+        return derained
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor, consecutive: bool = False) -> Tensor:
+        """Derain uint8 RGB pictures, (N, 3, H, W); returns the same shape and dtype, on the same device.
+
+        By default each picture stands for itself. With `consecutive` they are the frames of one clip, in
+        order, and a network that looks at neighbours sees them. Raises ValueError for another shape or dtype.
+        """
+        if pictures.dtype != torch.uint8 or pictures.dim() != 4 or pictures.shape[1] != 3:
+            raise ValueError(
+                f"pictures are {tuple(pictures.shape)} {pictures.dtype}; expected (N, 3, H, W) torch.uint8"
+            )
+        if not len(pictures):
+            return pictures.clone()
+        clips = [pictures] if consecutive else list(pictures.split(1))
+        return torch.cat([self._clip(clip) for clip in clips])
+
+    def _clip(self, clip: Tensor) -> Tensor:
+        before, after = clip[:1].expand(self.past, -1, -1, -1), clip[-1:].expand(self.future, -1, -1, -1)
+        pictures = torch.cat((before, clip, after)).to(self.device).float() / 255
+        # One frame at a time, so that a long clip needs no more memory than a short one.
+        windows = (pictures[first : first + self.variant.frames] for first in range(len(clip)))
+        derained = torch.cat([(self.restore(window) * 255).round().to(torch.uint8) for window in windows])
+        return derained.to(clip.device)

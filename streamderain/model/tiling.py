@@ -1,0 +1,83 @@
+"""Pads pictures to the sizes that a network takes, and cuts large ones into tiles that overlap.
+
+A tile is another function than the whole picture, since the attention is normalised over all pixels;
+feathered borders keep the difference from showing as a seam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+OVERLAP = 32
+"""Pixels over which a tile fades into its neighbour."""
+
+LARGEST_TILE = 1280 * 768
+"""Pixels that go through a network at once; larger pictures are cut."""
+
+
+def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> Tensor:
+    """`run` on pictures padded at right and bottom to a multiple of `multiple`, cropped again.
+
+    `pictures`: (N, C, H, W) of any size, mirrored where they are large enough, else repeated.
+    """
+    height, width = pictures.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    mode = "reflect" if below < height and right < width else "replicate"
+    return run(F.pad(pictures, (0, right, 0, below), mode=mode))[..., :height, :width]
+
+
+def tiled(
+    run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int = LARGEST_TILE, overlap: int = OVERLAP
+) -> Tensor:
+    """`run` on overlapping tiles of at most about `largest` pixels, faded into each other.
+
+    `pictures`: (N, C, H, W). Returns (N, channels of `run`, H, W). A picture that fits goes through
+    whole.
+    """
+    height, width = pictures.shape[-2:]
+    rows, columns = _grid(height, width, largest)
+    if rows * columns == 1:
+        return run(pictures)
+    total: Tensor | None = None
+    weights = torch.zeros(height, width, dtype=pictures.dtype, device=pictures.device)
+    for top, bottom in _spans(height, rows, overlap):
+        for left, right in _spans(width, columns, overlap):
+            answer = run(pictures[..., top:bottom, left:right])
+            if total is None:
+                total = answer.new_zeros(*answer.shape[:2], height, width)
+            weight = torch.outer(_fade(bottom - top, overlap), _fade(right - left, overlap)).to(answer)
+            total[..., top:bottom, left:right] += answer * weight
+            weights[top:bottom, left:right] += weight
+    assert total is not None
+    return total / weights
+
+
+def _grid(height: int, width: int, largest: int) -> tuple[int, int]:
+    """Rows and columns of the fewest, squarest tiles that are small enough."""
+    rows = columns = 1
+    while math.ceil(height / rows) * math.ceil(width / columns) > largest:
+        if height / rows > width / columns:
+            rows += 1
+        else:
+            columns += 1
+    return rows, columns
+
+
+def _spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
+    """Begin and end of `count` stretches that cover `length` and overlap by about `overlap`."""
+    edges = [round(length * number / count) for number in range(count + 1)]
+    return [
+        (max(0, begin - overlap // 2), min(length, end + overlap // 2))
+        for begin, end in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def _fade(length: int, overlap: int) -> Tensor:
+    """Weights that rise from and fall to nearly zero over `overlap` at both ends."""
+    position = torch.arange(length, dtype=torch.float32) + 0.5
+    return (torch.minimum(position, length - position) / overlap).clamp(max=1.0)

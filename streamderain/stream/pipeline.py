@@ -1,0 +1,68 @@
+"""Chains stations, each in its own thread, owns their lives, and stops them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from streamderain.stream.background import Background
+from streamderain.stream.stats import StationStats
+
+
+class Station(NamedTuple):
+    """A link of the chain: `run` takes the iterator before it and returns its own.
+
+    `ahead` is how many of its items may wait for the next station.
+    """
+
+    name: str
+    run: Callable[[Any], Iterable[Any]]
+    ahead: int = 1
+
+
+class Pipeline:
+    """The stations at work from `with` to its end; iterate over it for the last station's items.
+
+    The first station gets `source`. Items in flight are bounded: one in each station and `ahead` behind
+    it. When the `with` block ends, for whatever reason, every thread is told to stop and joined, for at
+    most `patience` seconds altogether; then `stuck` names the stations that had not come to an end.
+    """
+
+    def __init__(self, source: Iterable[Any], *stations: Station, patience: float = 1.5) -> None:
+        if not stations:
+            raise ValueError("a pipeline needs at least one station")
+        self._source = source
+        self._stations = stations
+        self._patience = patience
+        self._threads: list[Background[Any]] = []
+        self.stuck: list[str] = []
+
+    def __enter__(self) -> Iterator[Any]:
+        feed: Any = self._source
+        for station in self._stations:
+            reads = self._threads[-1] if self._threads else None
+            thread = Background(station.name, _start(station, feed), station.ahead, reads)
+            self._threads.append(thread)
+            feed = thread
+        return iter(self._threads[-1])
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for thread in self._threads:
+            thread.close()
+        deadline = time.monotonic() + self._patience
+        for thread in self._threads:
+            if not thread.join(max(0.0, deadline - time.monotonic())):
+                self.stuck.append(thread.stats.name)
+
+    @property
+    def stats(self) -> list[StationStats]:
+        """Each station's account so far, in order."""
+        return [thread.stats for thread in self._threads]
+
+
+def _start(station: Station, feed: Any) -> Callable[[], Iterable[Any]]:
+    return lambda: station.run(feed)

@@ -1,0 +1,177 @@
+"""Training samples: windows of frames with rain drawn anew for each, and the clean frame to reach.
+
+A sample is a function of its seed and its number alone, so a resumed run goes on with the samples
+that an uninterrupted one would have seen, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from streamderain.errors import TrainingError
+from streamderain.training.rain import Rain, Rainfall
+from streamderain.video.images import read_clip, read_folder
+
+
+@dataclass(frozen=True)
+class Material:
+    """What samples are cut from, all uint8 RGB: `photos` of (3, H, W), `clips` of (T, 3, H, W), `pairs`
+    of rainy and clean (3, H, W)."""
+
+    photos: Sequence[Tensor]
+    clips: Sequence[Tensor]
+    pairs: Sequence[tuple[Tensor, Tensor]]
+
+    @classmethod
+    def read(cls, photos: Path, clips: Sequence[Path] = (), pairs: Path | None = None, frames: int = 100) -> Material:
+        """Read a folder of photos, video files (the first `frames` of each) and a folder of pairs, with
+        `rainy` and `clean` inside. Raises TrainingError when the photos are missing."""
+        pictures = [picture for _, picture in read_folder(photos)] if photos.is_dir() else []
+        if not pictures:
+            raise TrainingError(f"no photos to train on in {photos}; name a folder of pictures with photos=FOLDER")
+        paired: list[tuple[Tensor, Tensor]] = []
+        if pairs is not None:
+            clean = dict(read_folder(pairs / "clean"))
+            paired = [(rainy, clean[name]) for name, rainy in read_folder(pairs / "rainy") if name in clean]
+        return cls(pictures, [read_clip(path, frames) for path in clips], paired)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often a sample is of which kind; what is left over are photos under a moving camera.
+
+    A still is one picture in every frame of the window: the network must also derain photographs,
+    and the first and last frame of a clip, whose missing neighbours are copies.
+    """
+
+    still: float = 0.30
+    pair: float = 0.12
+    clip: float = 0.15
+    dry: float = 0.05
+
+
+class RainySamples(Dataset[tuple[Tensor, Tensor]]):
+    """Endless samples: (window * 3, patch, patch) rainy and (3, patch, patch) clean, float32 in 0..1."""
+
+    def __init__(self, material: Material, patch: int, past: int, future: int, seed: int, mix: Mix | None = None):
+        self.material, self.patch, self.seed = material, patch, seed
+        self.past, self.future = past, future
+        self.mix = mix or Mix()
+        # Flat pictures teach little, and texture is what deraining harms first.
+        self._busyness = [float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos]
+
+    def __len__(self) -> int:
+        return 2**40
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = random.Random(self.seed * 2**41 + index)
+        draw = rng.random()
+        mix = self.mix
+        if draw < mix.pair and self.material.pairs:
+            rainy, clean = self._pair(rng)
+        else:
+            if draw < mix.pair + mix.still:
+                window = self._still(rng)
+            elif draw < mix.pair + mix.still + mix.clip and self.material.clips:
+                window = self._clip(rng)
+            else:
+                window = self._moving_photo(rng)
+            still = draw < mix.pair + mix.still
+            rainy = window if rng.random() < mix.dry else self._rained_on(window, still, rng)
+            clean = window[self.past]
+        if rng.random() < 0.5:
+            rainy, clean = rainy.flip(-1), clean.flip(-1)
+        return rainy.flatten(0, 1).contiguous(), clean.contiguous()
+
+    def _pair(self, rng: random.Random) -> tuple[Tensor, Tensor]:
+        rainy, clean = rng.choice(self.material.pairs)
+        top, left = self._corner(clean, rng)
+        cut = (slice(None), slice(top, top + self.patch), slice(left, left + self.patch))
+        return self._repeated(rainy[cut].float() / 255), clean[cut].float() / 255
+
+    def _still(self, rng: random.Random) -> Tensor:
+        photo = self._photo(rng)
+        top, left = self._corner(photo, rng)
+        return self._repeated(photo[:, top : top + self.patch, left : left + self.patch].float() / 255)
+
+    def _clip(self, rng: random.Random) -> Tensor:
+        clip = rng.choice(self.material.clips)
+        first = rng.randrange(len(clip) - self.past - self.future)
+        top, left = self._corner(clip[0], rng)
+        frames = clip[first : first + self.past + 1 + self.future]
+        return frames[:, :, top : top + self.patch, left : left + self.patch].float() / 255
+
+    def _moving_photo(self, rng: random.Random) -> Tensor:
+        """Frames of a camera that pans, turns and zooms over a photo, from calm to shaken."""
+        photo = self._photo(rng)
+        height, width = photo.shape[-2:]
+        calm = rng.random() < 0.25
+        pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.0)
+        direction = rng.uniform(0, 2 * math.pi)
+        turn, zoom = (0.0, 0.0) if calm else (rng.gauss(0, 0.004), rng.gauss(0, 0.006))
+        scale = rng.uniform(0.7, 1.15)
+        reach = self.patch * scale / 2
+        x = rng.uniform(min(reach, width / 2), max(width - reach, width / 2))
+        y = rng.uniform(min(reach, height / 2), max(height - reach, height / 2))
+        views = []
+        for step in range(-self.past, self.future + 1):
+            size, angle = scale * math.exp(zoom * step), turn * step
+            # Half-widths of the view in the unit square that affine_grid speaks of.
+            across, down = self.patch * size / width, self.patch * size / height
+            cos, sin = math.cos(angle), math.sin(angle)
+            centre_x = (x + pace * step * math.cos(direction)) / width * 2 - 1
+            centre_y = (y + pace * step * math.sin(direction)) / height * 2 - 1
+            views.append(
+                [
+                    [across * cos, -across * sin, centre_x],
+                    [down * sin, down * cos, centre_y],
+                ]
+            )
+        grid = F.affine_grid(torch.tensor(views), [len(views), 3, self.patch, self.patch], align_corners=False)
+        source = photo.float().div(255)[None].expand(len(views), -1, -1, -1)
+        return F.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
+
+    def _rained_on(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
+        rainfall = Rainfall(draw_rain(rng), self.patch, self.patch)
+        begin, frame_rate = rng.uniform(0, 10), rng.choice((10, 15, 24, 25, 30, 50, 60))
+        if still:
+            return self._repeated(rainfall.on(window[0], begin))
+        return torch.stack([rainfall.on(frame, begin + step / frame_rate) for step, frame in enumerate(window)])
+
+    def _photo(self, rng: random.Random) -> Tensor:
+        return rng.choices(self.material.photos, self._busyness)[0]
+
+    def _repeated(self, picture: Tensor) -> Tensor:
+        return picture.expand(self.past + 1 + self.future, -1, -1, -1)
+
+    def _corner(self, picture: Tensor, rng: random.Random) -> tuple[int, int]:
+        height, width = picture.shape[-2:]
+        return rng.randint(0, height - self.patch), rng.randint(0, width - self.patch)
+
+
+def draw_rain(rng: random.Random) -> Rain:
+    """Rain from drizzle to a cloudburst, through cameras from slow to fast, most of it well visible.
+
+    Wide on purpose: rain in pictures on the net is drawn far stronger than rain is.
+    """
+    return Rain(
+        rate_mm_per_hour=10 ** rng.uniform(0.5, 2.1),
+        wind_m_per_s=rng.gauss(0, 2.0),
+        gust_m_per_s=rng.choice((0.05, 0.3, 1.0)),
+        exposure_seconds=10 ** rng.uniform(-2.9, -1.5),
+        focal_heights=rng.uniform(0.8, 1.6),
+        picture_height=rng.randint(240, 1080),
+        strength=10 ** rng.uniform(0.5, 2.0),
+        whiteness=rng.uniform(0, 1),
+        defocus_px=rng.uniform(0.3, 1.5),
+        seed=rng.randrange(2**31),
+    )

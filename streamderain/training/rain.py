@@ -1,0 +1,204 @@
+"""Rain that falls: streaks of drops in depth, drawn for any moment of a clip.
+
+A drop is a point in front of a pinhole camera. Its size follows Marshall and Palmer, its speed Atlas,
+its place at a moment is a function of that moment, so a clip's frames show the same drops further down.
+Drops live in shells of depth: near ones are few, long, wide and out of focus, far ones many and short.
+
+Knows nothing of files, networks or training; runs on any torch device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHELL_EDGES_METRES = (0.5, 1.0, 2.0, 4.0, 8.0)
+SMALLEST_DROP_MM = 0.5
+SMALLEST_WIDTH_PX = 0.12
+"""Drops that the camera sees narrower than this melt into haze and are not drawn one by one."""
+
+MOST_DROPS_PER_PIXEL = 0.08
+"""Bound on the drops of a shell, which keeps cloudbursts affordable; the largest drops stay."""
+
+
+@dataclass(frozen=True)
+class Rain:
+    """What falls, and how the camera sees it.
+
+    `rate_mm_per_hour`: 2 is light rain, 10 moderate, 50 heavy. `wind_m_per_s` blows to the right,
+    `gust_m_per_s` is its standard deviation from drop to drop. `exposure_seconds` sets the length of
+    the streaks and how faint they are. `focal_heights` is the focal length in heights of the full
+    picture, `picture_height` that height in pixels where only a crop of the picture is drawn.
+    `strength` scales the opacity that the physics gives, which is low; `whiteness` says how far the
+    light in the drops leaves that of the surroundings (0) for white (1). `defocus_px` is the blur of
+    a drop at one metre, with the far end in focus.
+    """
+
+    rate_mm_per_hour: float = 20.0
+    wind_m_per_s: float = 1.0
+    gust_m_per_s: float = 0.3
+    exposure_seconds: float = 1 / 250
+    focal_heights: float = 1.2
+    picture_height: int | None = None
+    strength: float = 4.0
+    whiteness: float = 0.3
+    defocus_px: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Shell:
+    """The drops between two depths; all tensors are (drops,) float32, lengths in pixels."""
+
+    identity: Tensor
+    start_y: Tensor
+    speed_x: Tensor
+    speed_y: Tensor
+    opacity: Tensor
+    blur_px: float
+    margin: float
+
+
+class Rainfall:
+    """All drops that cross a picture of `height` by `width` pixels, for every moment of time."""
+
+    def __init__(self, rain: Rain, height: int, width: int, device: torch.device | str = "cpu") -> None:
+        self.rain, self.height, self.width = rain, height, width
+        # Drawn on the CPU whatever the device, so that a seed means the same rain everywhere.
+        generator = torch.Generator().manual_seed(rain.seed)
+        edges = zip(SHELL_EDGES_METRES, SHELL_EDGES_METRES[1:], strict=False)
+        self._shells = [self._shell(near, far, generator, device) for near, far in edges]
+
+    def _shell(self, near: float, far: float, generator: torch.Generator, device: torch.device | str) -> _Shell:
+        rain = self.rain
+        focal = rain.focal_heights * (rain.picture_height or self.height)
+        slope = 4.1 * rain.rate_mm_per_hour**-0.21
+        middle = (near + far) / 2
+        smallest = max(SMALLEST_DROP_MM, SMALLEST_WIDTH_PX * middle / focal * 1000)
+        slowest = float(_terminal_speed(torch.tensor(smallest)))
+        tilt = (abs(rain.wind_m_per_s) + 3 * rain.gust_m_per_s) / slowest
+        longest = 10 * rain.exposure_seconds * focal / near
+        margin = longest + tilt * (self.height + longest)
+        per_cubic_metre = 8000 / slope * math.exp(-slope * smallest)
+        area = (self.height + 2 * longest) * (self.width + 2 * margin)
+        expected = per_cubic_metre * area / focal**2 * (far**3 - near**3) / 3
+        most = MOST_DROPS_PER_PIXEL * area
+        if expected > most:
+            smallest += math.log(expected / most) / slope
+        count = int(torch.poisson(torch.tensor(min(expected, most)), generator=generator))
+
+        def uniform() -> Tensor:
+            return torch.rand(count, generator=generator)
+
+        diameter = smallest - torch.log1p(-uniform()) / slope
+        depth = (near**3 + uniform() * (far**3 - near**3)) ** (1 / 3)
+        fall = _terminal_speed(diameter)
+        drift = rain.wind_m_per_s + rain.gust_m_per_s * torch.randn(count, generator=generator)
+        width_px = diameter / 1000 * focal / depth
+        # A drop hides a pixel for the part of the exposure that it needs to pass its own height.
+        coverage = (diameter / 1000 / (fall * rain.exposure_seconds)).clamp(max=1)
+        mean_width = float(width_px.mean()) if count else 0.0
+        return _Shell(
+            identity=torch.arange(count, device=device),
+            start_y=(uniform() * (self.height + 2 * longest)).to(device),
+            speed_x=(drift * focal / depth).to(device),
+            speed_y=(fall * focal / depth).to(device),
+            opacity=(rain.strength * coverage * width_px).to(device),
+            blur_px=math.hypot(mean_width / 3, rain.defocus_px * max(0.0, 1 / middle - 1 / SHELL_EDGES_METRES[-1])),
+            margin=margin,
+        )
+
+    def opacity(self, seconds: float) -> Tensor:
+        """How much of each pixel drops hide in an exposure that begins at `seconds`: (H, W), 0..1."""
+        through = torch.ones(self.height, self.width, device=self._shells[0].start_y.device)
+        for number, shell in enumerate(self._shells):
+            through = through * (1 - self._shell_opacity(shell, number, seconds))
+        return 1 - through
+
+    def _shell_opacity(self, shell: _Shell, number: int, seconds: float) -> Tensor:
+        exposure = self.rain.exposure_seconds
+        longest = 10 * exposure * self.rain.focal_heights * (self.rain.picture_height or self.height)
+        longest /= SHELL_EDGES_METRES[number]
+        travel = self.height + 2 * longest
+        fallen = shell.start_y + shell.speed_y * seconds
+        # A drop that has left below begins a new fall elsewhere.
+        fall = torch.div(fallen, travel, rounding_mode="floor")
+        y = fallen - fall * travel - longest
+        across = _hash01(shell.identity, fall.long(), self.rain.seed * 8 + number)
+        x = across * (self.width + 2 * shell.margin) - shell.margin
+        x = x + shell.speed_x * (y + longest) / shell.speed_y
+        length_x, length_y = shell.speed_x * exposure, shell.speed_y * exposure
+        inside = (y + length_y > -2) & (y < self.height + 2)
+        inside &= (torch.maximum(x, x + length_x) > -2) & (torch.minimum(x, x + length_x) < self.width + 2)
+        drawn = _splat(
+            self.height,
+            self.width,
+            *(values[inside] for values in (x, y, length_x, length_y, shell.opacity)),
+        )
+        return _blur(drawn, shell.blur_px).clamp(max=0.95)
+
+    def on(self, clean: Tensor, seconds: float) -> Tensor:
+        """`clean`, (3, H, W) float RGB in 0..1, as the camera sees it through the rain; same shape."""
+        opacity = self.opacity(seconds)
+        # A drop gathers light from a field of view of 165 degrees (Garg and Nayar, 2007, section 3):
+        # it shows a small, blurred image of the surroundings, the bright sky among them.
+        coarse = F.adaptive_avg_pool2d(clean, (3, 4))
+        surroundings = F.interpolate(coarse[None], clean.shape[-2:], mode="bilinear", align_corners=False)[0]
+        sky = coarse.amax(dim=(1, 2), keepdim=True)
+        light = 0.6 * surroundings + 0.4 * sky
+        light = light + self.rain.whiteness * (1 - light)
+        return (clean * (1 - opacity) + light * opacity).clamp(0, 1)
+
+
+def _terminal_speed(diameter_mm: Tensor) -> Tensor:
+    """Metres per second of a drop in still air (Atlas, Srivastava and Sekhon, 1973, eq. 3)."""
+    return (9.65 - 10.3 * torch.exp(-0.6 * diameter_mm)).clamp(min=0.5)
+
+
+def _hash01(identity: Tensor, fall: Tensor, seed: int) -> Tensor:
+    """A number in 0..1 for each drop and fall, the same whenever it is asked for."""
+    mixed = identity * 2654435761 + fall * 40503 + seed * 97 + 12345
+    for _ in range(2):
+        mixed = mixed ^ (mixed >> 15)
+        mixed = (mixed * 2246822519) & 0xFFFFFFFF
+    return (mixed ^ (mixed >> 13)).to(torch.float32) / 2**32
+
+
+def _splat(
+    height: int, width: int, x: Tensor, y: Tensor, length_x: Tensor, length_y: Tensor, opacity: Tensor
+) -> Tensor:
+    """Straight streaks added up on (H, W), each a row of points a pixel apart, bilinear, so smooth."""
+    canvas = torch.zeros(height * width, device=x.device)
+    points = torch.hypot(length_x, length_y).ceil().long().clamp(min=1)
+    if points.numel() == 0:
+        return canvas.view(height, width)
+    streak = torch.repeat_interleave(torch.arange(len(points), device=x.device), points)
+    first = torch.cumsum(points, 0) - points
+    along = (torch.arange(len(streak), device=x.device) - first[streak] + 0.5) / points[streak]
+    # Both ends thin out, as the shutter opens and closes on a moving drop.
+    value = opacity[streak] * (4 * along * (1 - along)).sqrt()
+    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
+    left, top = px.floor(), py.floor()
+    for column, row in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        cx, cy = (left + column).long(), (top + row).long()
+        share = (1 - (px - cx).abs()) * (1 - (py - cy).abs()) * value
+        on_canvas = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
+        canvas.index_add_(0, (cy * width + cx)[on_canvas], share[on_canvas])
+    return canvas.view(height, width)
+
+
+def _blur(picture: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (H, W); a `sigma` under 0.2 pixels leaves it as it is."""
+    if sigma < 0.2:
+        return picture
+    radius = max(1, math.ceil(2.5 * sigma))
+    offsets = torch.arange(-radius, radius + 1, dtype=picture.dtype, device=picture.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(picture[None, None], (radius,) * 4, mode="replicate" if min(picture.shape) <= radius else "reflect")
+    blurred = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    return blurred[0, 0]

@@ -1,0 +1,59 @@
+"""Still pictures and whole short clips as tensors, for training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamderain.errors import SourceError
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def read_image(path: Path) -> Tensor:
+    """A picture file as uint8 RGB (3, H, W). Raises SourceError when it is no readable picture."""
+    import cv2
+
+    data = np.fromfile(path, np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        raise SourceError(f"{path} is not a picture that can be read; allowed: {', '.join(PICTURE_ENDINGS)}")
+    return torch.from_numpy(picture).flip(-1).permute(2, 0, 1).contiguous()
+
+
+def write_image(path: Path, picture: Tensor) -> None:
+    """Write uint8 RGB (3, H, W); the ending of `path` says the format."""
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, data = cv2.imencode(path.suffix, picture.permute(1, 2, 0).flip(-1).contiguous().cpu().numpy())
+    assert ok
+    data.tofile(path)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The picture files in `folder`, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+
+
+def read_folder(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """File name and picture, uint8 RGB (3, H, W), of every picture in `folder`, by name."""
+    for path in list_images(folder):
+        yield path.name, read_image(path)
+
+
+def read_clip(path: Path, frames: int) -> Tensor:
+    """The first `frames` frames of a video as uint8 RGB (T, 3, H, W)."""
+    import av
+
+    with av.open(path) as container:
+        pictures = []
+        for frame in container.decode(video=0):
+            pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1))
+            if len(pictures) == frames:
+                break
+    return torch.stack(pictures)
