@@ -1,0 +1,38 @@
+"""streamderain removes rain from video.
+
+>>> import streamderain
+>>> streamderain.derain("rainy.mp4", "clean.mp4")
+>>> restorer = streamderain.Restorer.load("default", device="auto")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamderain.derain import Progress, derain
+    from streamderain.errors import StreamderainError
+    from streamderain.model.restorer import Restorer
+
+__version__ = "0.1.0"
+__all__ = ["Progress", "Restorer", "StreamderainError", "__version__", "derain"]
+
+_HOMES = {
+    "Progress": "streamderain.derain",
+    "Restorer": "streamderain.model.restorer",
+    "StreamderainError": "streamderain.errors",
+    "derain": "streamderain.derain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import streamderain` loads no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -84,7 +84,9 @@ class TrainConfig:
         if len(self.blocks) != 4:
             raise ConfigError(f"blocks is {self.blocks}; a DRSformer has four levels")
         if self.patch % (8 * self.scale):
-            raise ConfigError(f"patch is {self.patch}; with scale {self.scale} a multiple of {8 * self.scale} is needed")
+            raise ConfigError(
+                f"patch is {self.patch}; with scale {self.scale} a multiple of {8 * self.scale} is needed"
+            )
 
 
 def presets() -> dict[str, Path]:
@@ -121,7 +123,9 @@ def _read(preset: str) -> Mapping[str, Any]:
         text = path.read_text()
     except OSError as error:
         known = list(presets())
-        raise ConfigError(f"no preset is called {preset}; there are {', '.join(known)}{nearest(preset, known)}") from error
+        raise ConfigError(
+            f"no preset is called {preset}; there are {', '.join(known)}{nearest(preset, known)}"
+        ) from error
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -154,6 +158,6 @@ def _check(config: Any) -> None:
         value = getattr(config, name)
         outer = getattr(hint, "__origin__", None)
         allowed = (outer,) if outer in (tuple, dict) else tuple(get_args(hint)) or (hint,)
-        if isinstance(value, bool) and bool not in allowed or not isinstance(value, allowed):
+        if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
             wanted = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
             raise ConfigError(f"{name} is {value!r}; expected {wanted}")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig, build
 from streamderain.errors import Stopped, StreamderainError
-from streamderain.frames import Frame, FrameBatch, PixelLayout, Restored
+from streamderain.frames import Frame, FrameBatch, Restored
 from streamderain.model.colour import add_rgb, to_rgb
 from streamderain.model.restorer import Restorer
 from streamderain.stream.batcher import batch

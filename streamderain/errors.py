@@ -76,6 +76,6 @@ class StationError(StreamderainError, RuntimeError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """", did you mean X?" for the known word closest to `word`, or nothing when none is close."""
+    """A question whether the known word closest to `word` was meant, or nothing when none is close."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 Chroma = Literal["gray", "420", "422", "444"]
@@ -52,9 +53,9 @@ class PixelLayout:
     def split(self, data: Tensor) -> tuple[Tensor, ...]:
         """(..., samples) -> one view of shape (..., height, width) for each plane."""
         lengths = [height * width for height, width in self.plane_shapes]
-        planes = data.split(lengths, dim=-1)
+        planes = torch.split(data, lengths, dim=-1)
         return tuple(
-            plane.unflatten(-1, shape) for plane, shape in zip(planes, self.plane_shapes, strict=True)
+            plane.view(*plane.shape[:-1], *shape) for plane, shape in zip(planes, self.plane_shapes, strict=True)
         )
 
 
@@ -95,7 +96,8 @@ class VideoInfo:
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One picture: `data`, (layout.samples,) uint8, or int16 for more than 8 bits, and its exact time,
-    `pts` units of `time_base` seconds."""
+    `pts` units of `time_base` seconds.
+    """
 
     data: Tensor
     layout: PixelLayout

@@ -1,0 +1,1 @@
+"""Measures, and what they say of a network on pairs of rainy and clean pictures."""

@@ -46,7 +46,7 @@ def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
     `data`: (N, layout.samples) integers. `change`: (N, 3, H, W) float, upright, in units of `to_rgb`.
     Returns (N, layout.samples) of data's dtype, rounded, within the range of the layout's bits.
     """
-    red, green, blue = _turn(change, -layout.rotation).float().split(1, dim=1)
+    red, green, blue = torch.split(_turn(change, -layout.rotation).float(), 1, dim=1)
     _, luma_range, _, chroma_range = _code_range(layout)
     red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue

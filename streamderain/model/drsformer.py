@@ -89,7 +89,7 @@ def _expansion(dim: int, hidden: float, latent_hidden: float) -> float:
     """The shortest decimal expansion that gives these hidden widths, which are rounded down."""
     for digits in range(1, 7):
         # The latent level is eight times as wide, so its rounding leaves the narrower interval.
-        candidate = math.ceil(latent_hidden / (8 * dim) * 10**digits) / 10**digits
+        candidate = math.ceil(latent_hidden / (8 * dim) * 10.0**digits) / 10.0**digits
         if int(dim * candidate) == hidden and int(8 * dim * candidate) == latent_hidden:
             return candidate
     return latent_hidden / (8 * dim)
@@ -198,8 +198,7 @@ class SparseTransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
         x = x + self.attn(self.norm1(x))
-        x = x + self.ffn(self.norm2(x))
-        return x
+        return x + self.ffn(self.norm2(x))
 
 
 class _Convolutions(nn.Module):
@@ -250,7 +249,7 @@ class ExpertWeights(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, 4, 8), each row of eight adding up to one."""
-        logits = self.ca_fc(x.mean(dim=(2, 3)))
+        logits: Tensor = self.ca_fc(x.mean(dim=(2, 3)))
         return logits.view(-1, EXPERT_STEPS, EXPERTS_PER_STEP).softmax(dim=-1)
 
 
@@ -332,10 +331,7 @@ class DRSformer(nn.Module):
 
         def level(depth: int, width: int) -> nn.Sequential:
             return nn.Sequential(
-                *(
-                    SparseTransformerBlock(width, heads[depth], variant.expansion)
-                    for _ in range(variant.blocks[depth])
-                )
+                *(SparseTransformerBlock(width, heads[depth], variant.expansion) for _ in range(variant.blocks[depth]))
             )
 
         if variant.frames > 1:
@@ -378,7 +374,7 @@ class DRSformer(nn.Module):
         x = self.decoder_level3(self.reduce_chan_level3(torch.cat((x, level3), dim=1)))
         x = self.decoder_level2(self.reduce_chan_level2(torch.cat((self.up3_2(x), level2), dim=1)))
         x = self.decoder_level1(torch.cat((self.up2_1(x), level1), dim=1))
-        residual = self.output(self.refinement(x))
+        residual: Tensor = self.output(self.refinement(x))
         if self.variant.scale > 1:
             residual = F.pixel_shuffle(residual, self.variant.scale)
         return current + residual

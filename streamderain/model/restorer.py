@@ -43,7 +43,7 @@ class Restorer:
         self.device = torch.device(device)
         self.variant = network.variant
         # Depthwise convolutions, most of the network's time, are quicker with channels innermost.
-        self._network = network.to(self.device, memory_format=torch.channels_last)
+        self._network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def load(cls, model: str = "default", device: str = "auto") -> Restorer:
@@ -95,7 +95,7 @@ class Restorer:
             )
         if not len(pictures):
             return pictures.clone()
-        clips = [pictures] if consecutive else list(pictures.split(1))
+        clips = [pictures] if consecutive else list(torch.split(pictures, 1))
         return torch.cat([self._clip(clip) for clip in clips])
 
     def _clip(self, clip: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ feathered borders keep the difference from showing as a seam.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -71,10 +72,7 @@ def _grid(height: int, width: int, largest: int) -> tuple[int, int]:
 def _spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
     """Begin and end of `count` stretches that cover `length` and overlap by about `overlap`."""
     edges = [round(length * number / count) for number in range(count + 1)]
-    return [
-        (max(0, begin - overlap // 2), min(length, end + overlap // 2))
-        for begin, end in zip(edges, edges[1:], strict=False)
-    ]
+    return [(max(0, begin - overlap // 2), min(length, end + overlap // 2)) for begin, end in itertools.pairwise(edges)]
 
 
 def _fade(length: int, overlap: int) -> Tensor:

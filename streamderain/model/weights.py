@@ -27,7 +27,8 @@ BUNDLED = Path(__file__).parent.parent / "weights"
 @dataclass(frozen=True)
 class Known:
     """Weights that streamderain knows by name. `size` in bytes and `sha256` are those of the file as it
-    is published, None where the authors state neither; `where` says how to come by it."""
+    is published, None where the authors state neither; `where` says how to come by it.
+    """
 
     name: str
     about: str
@@ -91,7 +92,9 @@ def find(model: str) -> Path:
         return Path(model)
     for known in KNOWN:
         if known.name == model:
-            raise WeightsError(f"{model} is not here yet: {known.where}; then `streamderain models add FILE --name {model}`")
+            raise WeightsError(
+                f"{model} is not here yet: {known.where}; then `streamderain models add FILE --name {model}`"
+            )
     hint = nearest(model, ["default", *present])
     raise WeightsError(f"no weights called {model}; there are {', '.join(['default', *present])}, or name a file{hint}")
 
@@ -125,14 +128,11 @@ def read(path: Path) -> dict[str, Tensor]:
 def _state_in(saved: object) -> dict[str, Tensor] | None:
     if not isinstance(saved, Mapping):
         return None
-    for key in ("params_ema", "params", "state_dict"):
-        if isinstance(saved.get(key), Mapping):
-            saved = saved[key]
-            break
-    if not saved or not all(isinstance(value, Tensor) for value in saved.values()):
+    inner = next((saved[key] for key in ("params_ema", "params", "state_dict") if key in saved), saved)
+    if not isinstance(inner, Mapping) or not inner or not all(isinstance(each, Tensor) for each in inner.values()):
         return None
     # DataParallel wraps a network in a module called `module`.
-    return {name.removeprefix("module."): value for name, value in saved.items()}
+    return {name.removeprefix("module."): value for name, value in inner.items()}
 
 
 def build(state: Mapping[str, Tensor], source: str) -> DRSformer:

@@ -1,0 +1,1 @@
+"""Threads, queues, pinned memory and CUDA streams; knows no codec and no network."""

@@ -30,7 +30,7 @@ class Pipeline:
     most `patience` seconds altogether; then `stuck` names the stations that had not come to an end.
     """
 
-    def __init__(self, source: Iterable[Any], *stations: Station, patience: float = 1.5) -> None:
+    def __init__(self, source: object, *stations: Station, patience: float = 1.5) -> None:
         if not stations:
             raise ValueError("a pipeline needs at least one station")
         self._source = source

@@ -63,7 +63,7 @@ class CudaLane(Lane):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def active(self) -> AbstractContextManager[object]:
         """See Lane."""
@@ -79,7 +79,7 @@ class CudaLane(Lane):
 
     def mark(self) -> Event:
         """See Lane."""
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(self._stream)
         return event
 

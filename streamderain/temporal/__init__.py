@@ -1,0 +1,1 @@
+"""What neighbouring frames know."""

@@ -29,11 +29,12 @@ class TemporalBlender:
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
         """Blend consecutive derained frames, (N, 3, H, W) float in 0..1, that follow those of the last
-        call; another height or width begins anew. Returns the same shape."""
+        call; another height or width begins anew. Returns the same shape.
+        """
         if self.strength == 0:
             return frames
         blended = []
-        for frame in frames.split(1):
+        for frame in torch.split(frames, 1):
             if self._last is not None and self._last.shape == frame.shape:
                 frame = frame + self._share(frame, self._last) * (self._last - frame)
             self._last = frame

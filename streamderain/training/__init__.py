@@ -1,0 +1,1 @@
+"""Rain, samples and the loop that makes weights."""

@@ -25,7 +25,8 @@ from streamderain.video.images import read_clip, read_folder
 @dataclass(frozen=True)
 class Material:
     """What samples are cut from, all uint8 RGB: `photos` of (3, H, W), `clips` of (T, 3, H, W), `pairs`
-    of rainy and clean (3, H, W)."""
+    of rainy and clean (3, H, W).
+    """
 
     photos: Sequence[Tensor]
     clips: Sequence[Tensor]
@@ -34,7 +35,8 @@ class Material:
     @classmethod
     def read(cls, photos: Path, clips: Sequence[Path] = (), pairs: Path | None = None, frames: int = 100) -> Material:
         """Read a folder of photos, video files (the first `frames` of each) and a folder of pairs, with
-        `rainy` and `clean` inside. Raises TrainingError when the photos are missing."""
+        `rainy` and `clean` inside. Raises TrainingError when the photos are missing.
+        """
         pictures = [picture for _, picture in read_folder(photos)] if photos.is_dir() else []
         if not pictures:
             raise TrainingError(f"no photos to train on in {photos}; name a folder of pictures with photos=FOLDER")
@@ -67,7 +69,9 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         self.past, self.future = past, future
         self.mix = mix or Mix()
         # Flat pictures teach little, and texture is what deraining harms first.
-        self._busyness = [float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos]
+        self._busyness = [
+            float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos
+        ]
 
     def __len__(self) -> int:
         return 2**40

@@ -9,6 +9,7 @@ Knows nothing of files, networks or training; runs on any torch device.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class Rainfall:
         self.rain, self.height, self.width = rain, height, width
         # Drawn on the CPU whatever the device, so that a seed means the same rain everywhere.
         generator = torch.Generator().manual_seed(rain.seed)
-        edges = zip(SHELL_EDGES_METRES, SHELL_EDGES_METRES[1:], strict=False)
+        edges = itertools.pairwise(SHELL_EDGES_METRES)
         self._shells = [self._shell(near, far, generator, device) for near, far in edges]
 
     def _shell(self, near: float, far: float, generator: torch.Generator, device: torch.device | str) -> _Shell:

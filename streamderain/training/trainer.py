@@ -82,7 +82,8 @@ class Trainer:
         self.recipe, self.material, self.folder = recipe, material, folder
         self.device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = DRSformer(variant).to(self.device, memory_format=torch.channels_last)
+        self.network = DRSformer(variant).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=1e-4)
         self.step = 0
@@ -150,7 +151,8 @@ class Trainer:
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Mean PSNR in dB over RGB of the averaged weights on held-out stills and moving windows, and
-        how much that is above the untouched input."""
+        how much that is above the untouched input.
+        """
         scores: dict[str, list[float]] = {"still": [], "still_gain": [], "moving": [], "moving_gain": []}
         first = 3 * self.network.variant.past
         for rainy, clean in self._validation:

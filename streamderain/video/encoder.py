@@ -26,7 +26,8 @@ _BT709_SPACE = 1
 @dataclass(frozen=True)
 class Encoding:
     """How to encode. `crf` is the quality of encoders that know such a thing, lower being better; None
-    leaves it, like `preset`, to the encoder. `options` go to the encoder by their libav names."""
+    leaves it, like `preset`, to the encoder. `options` go to the encoder by their libav names.
+    """
 
     encoder: str = "libx264"
     crf: int | None = 18
@@ -77,17 +78,17 @@ class Encoder:
             stream.set_display_rotation(info.rotation)
         _tag_colours(context, info, layout)
 
-    def encode(self, frame: Frame) -> Iterable[av.Packet]:
+    def encode(self, frame: Frame) -> Iterable[av.Packet[av.stream.Stream]]:
         """The packets that are ready once this frame is in; often those of earlier frames."""
         picture = to_video_frame(frame.data, frame.layout, self.pixel_format)
         picture.pts, picture.time_base = frame.pts, frame.time_base
         return self._encode(picture)
 
-    def flush(self) -> Iterable[av.Packet]:
+    def flush(self) -> Iterable[av.Packet[av.stream.Stream]]:
         """The packets still inside the encoder; nothing can be encoded afterwards."""
         return self._encode(None)
 
-    def _encode(self, picture: av.VideoFrame | None) -> Iterable[av.Packet]:
+    def _encode(self, picture: av.VideoFrame | None) -> Iterable[av.Packet[av.stream.Stream]]:
         try:
             return self.stream.encode(picture)
         except av.FFmpegError as error:
@@ -108,10 +109,10 @@ def _options(encoding: Encoding) -> dict[str, str]:
     if context.type != "video":
         raise SinkError(f"{encoding.encoder} encodes {context.type}, not video; try libx264")
     private = {option.name for option in context.supported_options.private}
-    known = private | {option.name for option in context.supported_options.generic}
+    settable = private | {option.name for option in context.supported_options.generic}
     for name in encoding.options:
-        if name not in known:
-            raise SinkError(f"{encoding.encoder} has no option {name}{nearest(name, known)}")
+        if name not in settable:
+            raise SinkError(f"{encoding.encoder} has no option {name}{nearest(name, settable)}")
     options = dict(encoding.options)
     if encoding.preset is not None:
         if "preset" not in private:

@@ -97,12 +97,15 @@ class FfmpegSink:
         self._errors.seek(0)
         said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
         # ffmpeg gives the reason first and what followed from it last.
-        return SinkError(f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0]) if said else 'no reason given'}")
+        return SinkError(
+            f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0]) if said else 'no reason given'}"
+        )
 
 
 def ffmpeg_version() -> tuple[int, int] | None:
     """Major and minor version of the ffmpeg on PATH; None when there is none. Builds from source without
-    a number count as the newest."""
+    a number count as the newest.
+    """
     program = shutil.which("ffmpeg")
     if program is None:
         return None
@@ -113,7 +116,8 @@ def ffmpeg_version() -> tuple[int, int] | None:
 
 def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target: str) -> list[str]:
     """The ffmpeg command that encodes raw NUT from its standard input to `target`, with the source's
-    colours, shape, times, sound and subtitles. Raises SinkError when there is no ffmpeg."""
+    colours, shape, times, sound and subtitles. Raises SinkError when there is no ffmpeg.
+    """
     version = ffmpeg_version()
     if version is None:
         raise SinkError("--via-ffmpeg needs a program called ffmpeg on PATH; install it, or leave --via-ffmpeg out")
@@ -141,13 +145,17 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
         output["format"] = "mpegts"
     frames = ffmpeg.input("pipe:0", **picture)
     others = ffmpeg.input(source.name)
-    video = frames.video.filter("setparams", **_colours(source, layout)).filter("setsar", _aspect(info.sample_aspect_ratio))
+    video = frames.video.filter("setparams", **_colours(source, layout)).filter(
+        "setsar", _aspect(info.sample_aspect_ratio)
+    )
     global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
     if encoding.encoder.endswith("_vaapi"):
         video = video.filter("format", "nv12").filter("hwupload")
         global_options += ["-vaapi_device", "/dev/dri/renderD128"]
     streams = [video, *(others[str(stream.index)] for stream in source.copied)]
-    command: list[str] = ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
+    command: list[str] = (
+        ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
+    )
     return command
 
 

@@ -11,7 +11,7 @@ from typing import cast
 import av
 import numpy as np
 import torch
-from av.video.reformatter import Colorspace, ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from streamderain.frames import Chroma, Matrix, PixelLayout, VideoInfo
@@ -27,7 +27,8 @@ _PLANAR = re.compile(r"(gray|yuvj?(?:420|422|444)p)(10le|12le)?")
 
 def working_format(pixel_format: str) -> str:
     """The format that frames of `pixel_format` are worked on in: itself where it is planar luma and chroma
-    of 8, 10 or 12 bits, else the nearest that is. Alpha is dropped."""
+    of 8, 10 or 12 bits, else the nearest that is. Alpha is dropped.
+    """
     match = _PLANAR.fullmatch(pixel_format)
     if match:
         return pixel_format.replace("yuvj", "yuv")

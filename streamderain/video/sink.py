@@ -25,7 +25,7 @@ class Muxed:
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
         self._container = container
-        self._passengers: deque[av.Packet] = source.passengers if copy_streams else deque()
+        self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
         self._encoder.stream.metadata.update(source.video.metadata)
         container.metadata.update(source.container.metadata)
@@ -40,8 +40,12 @@ class Muxed:
         name = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
         if name not in self._container.supported_codecs:
             if stream.type == "audio":
-                raise SinkError(f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv")
-            logger.warning("%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending)
+                raise SinkError(
+                    f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
+                )
+            logger.warning(
+                "%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending
+            )
             return
         copy = self._container.add_stream_from_template(stream)
         copy.metadata.update(stream.metadata)

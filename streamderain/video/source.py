@@ -43,13 +43,14 @@ class Source:
     container: InputContainer
     video: av.VideoStream
     copied: list[av.stream.Stream]
-    passengers: deque[av.Packet] = field(default_factory=deque)
+    passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     _decoded: Iterator[av.VideoFrame] = field(default_factory=lambda: iter(()))
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Every decoded frame in order of presentation, once. Raises TruncatedError at the end when the
-        header promised more packets."""
+        header promised more packets.
+        """
         return self._decoded
 
     def close(self) -> None:
@@ -147,7 +148,7 @@ def _decode(source: Source) -> Iterator[av.VideoFrame]:
         raise TruncatedError(f"{source.name} ends after {packets} of {source.video.frames} frames")
 
 
-def _frames_of(packet: av.Packet, source: Source) -> Iterator[av.VideoFrame]:
+def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[av.VideoFrame]:
     try:
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)
