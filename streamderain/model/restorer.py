@@ -100,8 +100,12 @@ class Restorer:
 
     def _clip(self, clip: Tensor) -> Tensor:
         before, after = clip[:1].expand(self.past, -1, -1, -1), clip[-1:].expand(self.future, -1, -1, -1)
-        pictures = torch.cat((before, clip, after)).to(self.device).float() / 255
-        # One frame at a time, so that a long clip needs no more memory than a short one.
+        pictures = torch.cat((before, clip, after))
+        # One frame at a time, so that a long clip needs no more of the device's memory than a short one.
         windows = (pictures[first : first + self.variant.frames] for first in range(len(clip)))
-        derained = torch.cat([(self.restore(window) * 255).round().to(torch.uint8) for window in windows])
-        return derained.to(clip.device)
+        return torch.cat([self._frame(window).to(clip.device) for window in windows])
+
+    def _frame(self, window: Tensor) -> Tensor:
+        """(past + 1 + future, 3, H, W) uint8 -> (1, 3, H, W) uint8, on the network's device."""
+        derained = self.restore(window.to(self.device).float() / 255)
+        return (derained * 255).round().to(torch.uint8)

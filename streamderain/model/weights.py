@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -61,6 +60,8 @@ KNOWN = (
 
 DEFAULT = "fast"
 
+_KNOWN_NAMES = {known.name for known in KNOWN}
+
 
 def weights_folder() -> Path:
     """Where added weights live: $STREAMDERAIN_WEIGHTS, else the user's data folder."""
@@ -95,7 +96,7 @@ def find(model: str) -> Path:
             raise WeightsError(
                 f"{model} is not here yet: {known.where}; then `streamderain models add FILE --name {model}`"
             )
-    hint = nearest(model, ["default", *present])
+    hint = nearest(model, ["default", *present, *(known.name for known in KNOWN)])
     raise WeightsError(f"no weights called {model}; there are {', '.join(['default', *present])}, or name a file{hint}")
 
 
@@ -116,9 +117,12 @@ def read(path: Path) -> dict[str, Tensor]:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} is no weights file ({reason}); allowed: .safetensors, .pth") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no weights file ({error}); allowed: .safetensors, .pth") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise WeightsError(
+            f"{path} is no weights file: it is damaged, or holds more than tensors; allowed: .safetensors, .pth"
+        ) from error
     state = _state_in(saved)
     if state is None:
         raise WeightsError(f"{path} holds no weights; expected tensors by name, at the top or under 'params'")
@@ -130,6 +134,8 @@ def _state_in(saved: object) -> dict[str, Tensor] | None:
         return None
     inner = next((saved[key] for key in ("params_ema", "params", "state_dict") if key in saved), saved)
     if not isinstance(inner, Mapping) or not inner or not all(isinstance(each, Tensor) for each in inner.values()):
+        return None
+    if not all(isinstance(name, str) for name in inner):
         return None
     # DataParallel wraps a network in a module called `module`.
     return {name.removeprefix("module."): value for name, value in inner.items()}
@@ -144,8 +150,9 @@ def build(state: Mapping[str, Tensor], source: str) -> DRSformer:
         variant = Variant.of(state)
     except KeyError as error:
         raise WeightsError(f"{source} is not a DRSformer: {error.args[0]} is missing") from error
-    with torch.device("meta"):
-        network = DRSformer(variant)
+    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(f"{source} is not a DRSformer: its tensors have shapes that none has ({error})") from error
+    network = _empty(variant, source)
     wanted = network.state_dict()
     shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     faults = [
@@ -158,6 +165,15 @@ def build(state: Mapping[str, Tensor], source: str) -> DRSformer:
     whole = {name: value if name == "window" else value.float() for name, value in state.items()}
     network.load_state_dict(whole, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _empty(variant: Variant, source: str) -> DRSformer:
+    try:
+        with torch.device("meta"):
+            return DRSformer(variant)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{source} is not a DRSformer: there can be no {variant} ({reason})") from error
 
 
 def _some(what: str, names: list[str]) -> str:
@@ -181,6 +197,8 @@ def add(path: Path, name: str | None = None) -> Path:
     name = name or path.stem
     if (BUNDLED / f"{name}.safetensors").exists() or name == "default":
         raise WeightsError(f"{name} is the name of bundled weights; choose another with --name")
+    if not name or Path(name).name != name:
+        raise WeightsError(f"{name!r} cannot be a name for weights; a name holds no folder")
     digest = sha256(path) if path.is_file() else ""
     for known in KNOWN:
         if known.name == name and known.sha256 and known.sha256 != digest:
@@ -189,12 +207,24 @@ def add(path: Path, name: str | None = None) -> Path:
     folder = weights_folder()
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{name}.new"
-    save_file({key: value.contiguous() for key, value in state.items()}, beside, {"added_sha256": digest})
+    # Cloned, because safetensors refuses tensors that share memory, as views of one flat buffer do.
+    whole = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    save_file(whole, beside, {"added_sha256": digest})
     return beside.replace(folder / f"{name}.safetensors")
 
 
-def added_sha256(path: Path) -> str:
-    """The SHA-256 of the file that installed weights were added from, or of the file itself."""
+def catalogue() -> list[Known]:
+    """All known weights, then those that the user added under names of their own, with size, sha256 and
+    place of those that are present.
+    """
+    present = installed()
+    added = [Known(name, "added here", "see where it came from", "") for name in present if name not in _KNOWN_NAMES]
+    return [_present(known, present[known.name]) if known.name in present else known for known in (*KNOWN, *added)]
+
+
+def _present(known: Known, path: Path) -> Known:
+    """`known` with the facts of its file; the sha256 is that of the file that was added."""
     with safe_open(path, "pt") as file:
         metadata: dict[str, str] = file.metadata() or {}
-    return metadata.get("added_sha256") or sha256(path)
+    digest = metadata.get("added_sha256") or sha256(path)
+    return replace(known, size=path.stat().st_size, sha256=digest, where=f"present: {path}")

@@ -24,12 +24,12 @@ def batch(frames: Iterable[Frame], count: int, within: float | None = None) -> I
     while True:
         try:
             frame = _next(iterator, deadline)
-        except TimeoutError:
+        except StopIteration:
+            break
+        if frame is None:
             yield tuple(group)
             group, deadline = [], None
             continue
-        except StopIteration:
-            break
         if group and frame.layout != group[0].layout:
             yield tuple(group)
             group = []
@@ -43,8 +43,13 @@ def batch(frames: Iterable[Frame], count: int, within: float | None = None) -> I
         yield tuple(group)
 
 
-def _next(iterator: Iterator[Frame], deadline: float | None) -> Frame:
+def _next(iterator: Iterator[Frame], deadline: float | None) -> Frame | None:
+    """The next frame, or None when it does not come before the deadline."""
+    # Only here does TimeoutError mean a late frame: from a plain iterator it is the source's own failure.
     if deadline is None or not isinstance(iterator, Background):
         return next(iterator)
-    frame: Frame = iterator.get(max(0.0, deadline - time.monotonic()))
+    try:
+        frame: Frame = iterator.get(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        return None
     return frame

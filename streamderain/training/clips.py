@@ -21,6 +21,9 @@ from streamderain.errors import TrainingError
 from streamderain.training.rain import Rain, Rainfall
 from streamderain.video.images import read_clip, read_folder
 
+CLIP_FRAMES = 100
+"""Frames that are read of each clip, a compromise with memory."""
+
 
 @dataclass(frozen=True)
 class Material:
@@ -33,8 +36,8 @@ class Material:
     pairs: Sequence[tuple[Tensor, Tensor]]
 
     @classmethod
-    def read(cls, photos: Path, clips: Sequence[Path] = (), pairs: Path | None = None, frames: int = 100) -> Material:
-        """Read a folder of photos, video files (the first `frames` of each) and a folder of pairs, with
+    def read(cls, photos: Path, clips: Sequence[Path] = (), pairs: Path | None = None) -> Material:
+        """Read a folder of photos, video files and a folder of pairs, with
         `rainy` and `clean` inside. Raises TrainingError when the photos are missing.
         """
         pictures = [picture for _, picture in read_folder(photos)] if photos.is_dir() else []
@@ -44,7 +47,12 @@ class Material:
         if pairs is not None:
             clean = dict(read_folder(pairs / "clean"))
             paired = [(rainy, clean[name]) for name, rainy in read_folder(pairs / "rainy") if name in clean]
-        return cls(pictures, [read_clip(path, frames) for path in clips], paired)
+        return cls(pictures, cls.read_clips(clips), paired)
+
+    @staticmethod
+    def read_clips(clips: Sequence[Path]) -> list[Tensor]:
+        """The first frames of each video, uint8 (T, 3, H, W)."""
+        return [read_clip(path, CLIP_FRAMES) for path in clips]
 
 
 @dataclass(frozen=True)

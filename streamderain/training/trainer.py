@@ -7,7 +7,6 @@ import csv
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,33 +14,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
+from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
+from streamderain.model import weights
 from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.restorer import pick_device
 from streamderain.training.clips import Material, RainySamples
 
 VALIDATION_SEED = 7
 VALIDATION_SAMPLES = 32
 VALIDATION_PATCH = 128
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast to learn: `steps` of `batch` patches of `patch` pixels a side.
-
-    The learning rate rises to `rate` over `warmup` steps and falls to `last_rate` as a cosine.
-    `average` is the decay of the running average of the weights, which is what gets written.
-    """
-
-    steps: int = 6000
-    batch: int = 8
-    patch: int = 96
-    rate: float = 1e-3
-    last_rate: float = 1e-6
-    warmup: int = 100
-    average: float = 0.999
-    seed: int = 1
-    workers: int = 1
-    validate_every: int = 500
+AVERAGE_DECAY = 0.999
+WARM_UP_STEPS = 100
+LAST_RATE = 1e-6
 
 
 class _From(Sampler[int]):
@@ -54,47 +39,61 @@ class _From(Sampler[int]):
         return iter(range(self.first, self.last))
 
 
+def variant_of(config: TrainConfig) -> Variant:
+    """The network that `config` describes."""
+    first, second, third, latent = config.blocks
+    return Variant(
+        dim=config.dim,
+        blocks=(first, second, third, latent),
+        expansion=config.expansion,
+        mefc=config.mefc,
+        scale=config.scale,
+        past=config.past,
+        future=config.future,
+    )
+
+
 def charbonnier(derained: Tensor, clean: Tensor) -> Tensor:
     """Mean of sqrt(difference^2 + 1e-6): L1 with a smooth bottom (Lai et al., 2017, eq. 3)."""
     return torch.sqrt((derained - clean) ** 2 + 1e-6).mean()
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """The rate at `step` of 0..steps."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.last_rate + (recipe.rate - recipe.last_rate) * 0.5 * (1 + math.cos(math.pi * progress))
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The rate at `step`: a short rise to the config's, then a cosine that ends near zero."""
+    if step < WARM_UP_STEPS:
+        return config.rate * (step + 1) / WARM_UP_STEPS
+    progress = (step - WARM_UP_STEPS) / max(1, config.steps - WARM_UP_STEPS)
+    return LAST_RATE + (config.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class Trainer:
-    """One network on its way; `folder` holds checkpoint.pt, log.csv and weights.safetensors."""
+    """One network on its way; the config's folder holds checkpoint.pt, log.csv and weights.safetensors.
+
+    `held_out` material is looked at now and then, never learnt from.
+    """
 
     def __init__(
         self,
-        variant: Variant,
-        recipe: Recipe,
+        config: TrainConfig,
         material: Material,
         held_out: Material,
-        folder: Path,
-        device: torch.device | str = "cpu",
     ) -> None:
-        self.recipe, self.material, self.folder = recipe, material, folder
-        self.device = torch.device(device)
-        torch.manual_seed(recipe.seed)
-        self.network = DRSformer(variant).to(self.device)
+        self.config, self.material, self.folder = config, material, config.folder
+        self.device = pick_device(config.device)
+        torch.manual_seed(config.seed)
+        self.network = DRSformer(variant_of(config)).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
         self.step = 0
-        samples = RainySamples(held_out, VALIDATION_PATCH, variant.past, variant.future, VALIDATION_SEED)
+        samples = RainySamples(held_out, VALIDATION_PATCH, config.past, config.future, VALIDATION_SEED)
         self._validation = [samples[number] for number in range(VALIDATION_SAMPLES)]
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
+    def start_from(self, state: dict[str, Tensor]) -> None:
         """Begin with these weights instead of random ones."""
-        self.network.load_state_dict(weights)
-        self.average.load_state_dict(weights)
+        self.network.load_state_dict(state)
+        self.average.load_state_dict(state)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, if there is one. Raises TrainingError for another network's."""
@@ -111,12 +110,12 @@ class Trainer:
         self.step = saved["step"]
 
     def run(self, report: Callable[[dict[str, float]], None] = lambda row: None) -> None:
-        """Train to the recipe's last step; `report` gets each row that goes into the log."""
+        """Train to the config's last step; `report` gets each row that goes into the log."""
         began, losses = time.monotonic(), []
         for rainy, clean in self._batches():
             losses.append(self._learn(rainy, clean))
             self.step += 1
-            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
+            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
                 row = {"step": self.step, "loss": sum(losses) / len(losses), **self.validate()}
                 row["seconds"] = round(time.monotonic() - began, 1)
                 losses.clear()
@@ -125,24 +124,24 @@ class Trainer:
                 report(row)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        recipe, variant = self.recipe, self.network.variant
-        samples = RainySamples(self.material, recipe.patch, variant.past, variant.future, recipe.seed)
-        numbers = _From(self.step * recipe.batch, recipe.steps * recipe.batch)
-        loader = DataLoader(samples, recipe.batch, sampler=numbers, num_workers=recipe.workers)
+        config, variant = self.config, self.network.variant
+        samples = RainySamples(self.material, config.patch, variant.past, variant.future, config.seed)
+        numbers = _From(self.step * config.batch, config.steps * config.batch)
+        loader = DataLoader(samples, config.batch, sampler=numbers, num_workers=config.workers)
         for rainy, clean in loader:
             rainy = rainy.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             yield rainy, clean.to(self.device, non_blocking=True)
 
     def _learn(self, rainy: Tensor, clean: Tensor) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.recipe)
+            group["lr"] = learning_rate(self.step, self.config)
         loss = charbonnier(self.network(rainy), clean)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
         self.optimiser.step()
         # Early on the average would still remember the random start.
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - decay)
@@ -184,9 +183,32 @@ class Trainer:
         beside = self.folder / "checkpoint.pt.new"
         torch.save(state, beside)
         beside.replace(self.folder / "checkpoint.pt")
-        weights = {name: value.contiguous() for name, value in self.average.state_dict().items()}
-        save_file(weights, self.folder / "weights.safetensors")
+        averaged = {name: value.contiguous() for name, value in self.average.state_dict().items()}
+        save_file(averaged, self.folder / "weights.safetensors")
 
 
 def _psnr(derained: Tensor, clean: Tensor) -> float:
     return -10 * math.log10(max(1e-10, float(((derained - clean) ** 2).mean())))
+
+
+def train(config: TrainConfig, report: Callable[[dict[str, float]], None] = lambda row: None) -> Path:
+    """Train what `config` describes, or go on with it; returns the file of the weights.
+
+    Raises TrainingError for missing material, another network's checkpoint or weights.
+    """
+    trainer = Trainer(config, *_divided(config))
+    if config.start:
+        trainer.start_from(weights.load(config.start).state_dict())
+    trainer.resume()
+    trainer.run(report)
+    return config.folder / "weights.safetensors"
+
+
+def _divided(config: TrainConfig) -> tuple[Material, Material]:
+    """What to learn from, and what only judges."""
+    material = Material.read(config.photos, [Path(clip) for clip in config.clips], config.pairs)
+    judges = Material.read_clips([config.held_out_clip] if config.held_out_clip else [])
+    photos = max(1, len(material.photos) - config.held_out_photos)
+    pairs = max(0, len(material.pairs) - config.held_out_pairs)
+    learnt = Material(material.photos[:photos], material.clips, material.pairs[:pairs])
+    return learnt, Material(material.photos[photos:] or material.photos[:1], judges, material.pairs[pairs:])

@@ -34,6 +34,7 @@ def decode(source: Source) -> Iterator[Frame]:
         elif last is not None and pts <= last:
             pts = last + 1
         last = pts
+        source.last_duration = picture.duration or step
         # A stream may change from 8 to 10 bits, or from 4:2:0, between two frames.
         now = info if picture.format.name == info.pixel_format else replace(info, pixel_format=picture.format.name)
         shape = layout if now is info else layout_of(now)

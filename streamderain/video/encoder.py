@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 from av.codec import find_best_pix_fmt_of_list
+from av.codec.context import Flags
 from av.container import OutputContainer
 
 from streamderain.errors import SinkError, nearest
@@ -66,31 +67,44 @@ class Encoder:
             raise SinkError(f"{encoding.encoder} does not go into {container.format.name}: {error}") from error
         assert isinstance(stream, av.VideoStream)
         self.stream, self._encoding = stream, encoding
+        self._held: Frame | None = None
         self.pixel_format = _pixel_format(encoding.encoder, info)
         context = stream.codec_context
         context.width, context.height = layout.width, layout.height
         context.pix_fmt = self.pixel_format
         # The input's own clock, so that its times come out as they went in, variable rate included.
         context.time_base = info.time_base
+        context.flags |= Flags.frame_duration
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         if info.rotation:
             stream.set_display_rotation(info.rotation)
         _tag_colours(context, info, layout)
 
-    def encode(self, frame: Frame) -> Iterable[av.Packet[av.stream.Stream]]:
-        """The packets that are ready once this frame is in; often those of earlier frames."""
+    def encode(self, frame: Frame) -> list[av.Packet[av.stream.Stream]]:
+        """The packets that are ready once this frame is in; often those of earlier frames.
+
+        A frame is held back until the next one tells how long it is shown.
+        """
+        held, self._held = self._held, frame
+        return self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+
+    def flush(self, last_duration: int) -> list[av.Packet[av.stream.Stream]]:
+        """The packets still to come, the last frame being shown for `last_duration` units of its time base;
+        nothing can be encoded afterwards.
+        """
+        held, self._held = self._held, None
+        last = self._encode(self._picture(held, last_duration)) if held else []
+        return last + self._encode(None)
+
+    def _picture(self, frame: Frame, duration: int) -> av.VideoFrame:
         picture = to_video_frame(frame.data, frame.layout, self.pixel_format)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
-        return self._encode(picture)
+        picture.pts, picture.duration, picture.time_base = frame.pts, duration, frame.time_base
+        return picture
 
-    def flush(self) -> Iterable[av.Packet[av.stream.Stream]]:
-        """The packets still inside the encoder; nothing can be encoded afterwards."""
-        return self._encode(None)
-
-    def _encode(self, picture: av.VideoFrame | None) -> Iterable[av.Packet[av.stream.Stream]]:
+    def _encode(self, picture: av.VideoFrame | None) -> list[av.Packet[av.stream.Stream]]:
         try:
-            return self.stream.encode(picture)
+            return list(self.stream.encode(picture))
         except av.FFmpegError as error:
             given = ", ".join(f"{key}={value}" for key, value in _options(self._encoding).items())
             raise SinkError(f"{self._encoding.encoder} refuses {given or 'its defaults'}: {error.strerror}") from error

@@ -24,7 +24,7 @@ class Muxed:
 
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
-        self._container = container
+        self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
         self._encoder.stream.metadata.update(source.video.metadata)
@@ -61,7 +61,7 @@ class Muxed:
     def finish(self) -> None:
         """Write what the encoder and the source still hold, and the container's end."""
         self._mux_passengers()
-        for packet in self._encoder.flush():
+        for packet in self._encoder.flush(self._source.last_duration):
             self._container.mux(packet)
         self._container.close()
 

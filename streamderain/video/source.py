@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _COPIED_KINDS = ("audio", "subtitle")
 
+_LEEWAY_SECONDS = 1
+"""How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
+
 
 def redacted(name: str) -> str:
     """`name` without the user and password that a URL may hold."""
@@ -35,7 +38,7 @@ class Source:
 
     `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
     far; whoever writes the output takes them from the left. `damaged` counts packets that could not
-    be decoded.
+    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Source:
     copied: list[av.stream.Stream]
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
+    last_duration: int = 0
     _decoded: Iterator[av.VideoFrame] = field(default_factory=lambda: iter(()))
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -133,19 +137,44 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Iterator[av
 
 
 def _decode(source: Source) -> Iterator[av.VideoFrame]:
-    packets = 0
-    wanted = [source.video, *source.copied]
+    packets, end, cut = 0, Fraction(0), False
     try:
-        for packet in source.container.demux(wanted):
-            if packet.stream is source.video:
+        for packet in source.container.demux([source.video, *source.copied]):
+            end = max(end, _end_of(packet))
+            if packet.stream is not source.video:
+                if packet.dts is not None:
+                    source.passengers.append(packet)
+            elif packet.is_corrupt and _is_indexed(source):
+                # Only the last sample of a cut file reads short; it would decode to a smeared picture.
+                cut = True
+            else:
                 packets += packet.size > 0
                 yield from _frames_of(packet, source)
-            elif packet.dts is not None:
-                source.passengers.append(packet)
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
-    if packets < source.video.frames:
-        raise TruncatedError(f"{source.name} ends after {packets} of {source.video.frames} frames")
+    _check_whole(source, packets, end, cut)
+
+
+def _is_indexed(source: Source) -> bool:
+    return bool({"mp4", "avi"} & set(source.container.format.name.split(",")))
+
+
+def _end_of(packet: av.Packet[av.stream.Stream]) -> Fraction:
+    if packet.pts is None or packet.time_base is None:
+        return Fraction(0)
+    return (packet.pts + (packet.duration or 0)) * packet.time_base
+
+
+def _check_whole(source: Source, packets: int, end: Fraction, cut: bool) -> None:
+    kind, advice = source.container.format.name, "fetch the whole file, or take what is kept"
+    # The header's own count still has the samples that an edit list skips, and the empty ones of AVI.
+    promised = len(source.video.index_entries) if "mp4" in kind else packets
+    if cut or packets < promised:
+        of = f" of {promised}" if packets < promised else ""
+        raise TruncatedError(f"{source.name} ends after {packets}{of} frames; {advice}")
+    length = Fraction(source.container.duration or 0, av.time_base)
+    if "matroska" in kind and length - end > _LEEWAY_SECONDS:
+        raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
 
 
 def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[av.VideoFrame]:

@@ -1,0 +1,69 @@
+# Everything a developer or a first user needs, on a fresh machine with python3 and make.
+# Targets that need an environment make it first; `make help` lists them.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info)' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+SAMPLE := samples/rainy-temple
+
+.PHONY: help demo test test-all lint bench readme train cuda-test cuda-bench samples clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.installed ## derain the sample clip to out.mp4, and write out-compare.mp4
+	$(VENV)/bin/streamderain $(SAMPLE).mp4 out.mp4 --compare out-compare.mp4 --overwrite
+	@echo "derained: $(CURDIR)/out.mp4; rainy beside derained: $(CURDIR)/out-compare.mp4"
+
+test: $(VENV)/.developer ## set up, then run the quick tests
+	$(RUN) -m pytest -m "not slow"
+
+test-all: $(VENV)/.developer ## run all tests, the slow ones too
+	$(RUN) -m pytest
+
+lint: $(VENV)/.developer ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
+	$(RUN) benchmarks/overlap.py
+	$(RUN) benchmarks/memory.py
+	$(RUN) benchmarks/quality.py
+	$(MAKE) readme
+
+readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
+	$(RUN) benchmarks/readme.py
+
+samples: $(VENV)/.developer ## make the sample clips anew
+	$(RUN) samples/make_samples.py
+
+train: $(VENV)/.installed ## train the bundled network on ../shared/data (or CONFIG=file)
+	$(VENV)/bin/streamderain train --config $(or $(CONFIG),train-fast)
+
+# On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
+cuda-test: ## run the tests marked cuda; a missing GPU fails
+	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/stream tests/model -p no:cacheprovider
+
+cuda-bench: ## measure the network and the overlap on a GPU, JSON under benchmarks/
+	PYTHONPATH=. python3 benchmarks/network.py --device cuda --json benchmarks/network-cuda.json
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist out.mp4 out-compare.mp4
+
+# A bare Debian has no ensurepip: then pip comes from python3-pip, or else from the package python3-venv.
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || { echo "streamderain needs Python 3.11 or newer; install python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV) 2>/dev/null \
+		|| { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(RUN) install pip 2>/dev/null; } \
+		|| { rm -rf $(VENV); as_root="$$(test "$$(id -u)" = 0 || echo sudo)"; \
+			$$as_root apt-get update && $$as_root apt-get install -y python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.developer: $(VENV)/.installed
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

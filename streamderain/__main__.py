@@ -1,0 +1,5 @@
+"""python -m streamderain."""
+
+from streamderain.cli import main
+
+main()
