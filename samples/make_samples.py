@@ -30,13 +30,13 @@ SAMPLE_RATE = 48_000
 SEED = 7
 
 RAIN = Rain(
-    rate_mm_per_hour=25,
+    rate_mm_per_hour=6,
     wind_m_per_s=1.2,
     gust_m_per_s=0.35,
-    exposure_seconds=1 / 80,
-    strength=14,
-    whiteness=0.45,
-    defocus_px=1.2,
+    exposure_seconds=1 / 90,
+    strength=40,
+    whiteness=0.55,
+    defocus_px=1.4,
     seed=SEED,
 )
 
@@ -56,6 +56,7 @@ NEARNESS: tuple[tuple[float, tuple[tuple[int, int], ...]], ...] = (
 """Parts of the photograph, far to near: how near (the sky is 0), and the corners (x, y) that enclose them."""
 
 Picture = npt.NDArray[np.float32]
+Sound = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def photograph() -> Picture:
     coded = np.frombuffer((resources.files("sklearn.datasets.images") / "china.jpg").read_bytes(), np.uint8)
     decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     assert decoded is not None
-    return decoded[..., ::-1].astype(np.float32) / 255
+    return np.asarray(decoded[..., ::-1], np.float32) / np.float32(255)
 
 
 def nearness() -> Picture:
@@ -95,10 +96,11 @@ def nearness() -> Picture:
 def overcast(sunny: Picture, near: Picture) -> Picture:
     """The photograph as on a rainy day: rain does not fall from a blue sky, nor can it be seen before one."""
     grey = sunny @ np.array((0.2126, 0.7152, 0.0722), np.float32)
-    dull = 0.7 * sunny + 0.3 * grey[..., None]
-    dim = np.array(OVERCAST, np.float32) * dull**1.2
-    share = (0.3 * (1 - near) ** 2)[..., None]
-    return ((1 - share) * dim + share * np.array(MIST, np.float32)).astype(np.float32)
+    far = (1 - near[..., None]) ** 2
+    colour = 0.75 - 0.4 * far
+    dim = np.array(OVERCAST, np.float32) * (colour * sunny + (1 - colour) * grey[..., None]) ** 1.2
+    misty = dim + 0.4 * far * (np.array(MIST, np.float32) - dim)
+    return misty.astype(np.float32)
 
 
 def shake(seed: int, slowest_hz: float = 0.3, fastest_hz: float = 5.0) -> list[float]:
@@ -120,7 +122,7 @@ def poses() -> list[Pose]:
     return [
         Pose(
             x=306 + 24 * far + 1.6 * x[k],
-            y=212 - 22 * far + 1.6 * y[k],
+            y=198 - 18 * far + 1.6 * y[k],
             scale=0.91 - 0.03 * far,
             roll=0.0025 * roll[k],
             aside=9 * (far - 0.5) + 0.6 * aside[k],
@@ -142,7 +144,7 @@ def filmed(scene: Picture, near: Picture, pose: Pose) -> Picture:
     closer = 1 - pose.forward * depth
     from_x, from_y = right * closer + pose.x + pose.aside * depth, below * closer + pose.y
     seen = cv2.remap(scene, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.clip(seen, 0, 1)
+    return np.asarray(seen, np.float32).clip(0, 1)
 
 
 def rained_on(clean: Iterable[Picture]) -> Iterable[Picture]:
@@ -153,7 +155,7 @@ def rained_on(clean: Iterable[Picture]) -> Iterable[Picture]:
         yield rainy.permute(1, 2, 0).numpy()
 
 
-def rain_noise() -> Picture:
+def rain_noise() -> Sound:
     """(2, SAMPLE_RATE * SECONDS) of quiet rain: a hiss from afar, and drops that hit something near."""
     random = np.random.default_rng(SEED)
     samples = SAMPLE_RATE * SECONDS
@@ -164,7 +166,7 @@ def rain_noise() -> Picture:
     hiss = np.fft.irfft(np.fft.rfft(0.8 * own + 0.6 * shared) * colour, samples)
     sound = 0.022 * hiss / hiss.std() + droplets(random, samples)
     fade = np.minimum(1, np.minimum(np.arange(samples), np.arange(samples)[::-1]) / (0.1 * SAMPLE_RATE))
-    return (sound * fade).clip(-1, 1).astype(np.float32)
+    return np.asarray((sound * fade).clip(-1, 1), np.float32)
 
 
 def droplets(random: np.random.Generator, samples: int, per_second: int = 70) -> npt.NDArray[np.float64]:
@@ -179,13 +181,13 @@ def droplets(random: np.random.Generator, samples: int, per_second: int = 70) ->
     return sound
 
 
-def write(path: Path, pictures: Iterable[Picture], sound: Picture, crf: int) -> None:
+def write(path: Path, pictures: Iterable[Picture], sound: Sound, crf: int) -> None:
     """One clip: H.264 in BT.709 colours of limited range, and AAC."""
     import av
 
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         # One thread, since x264 decides otherwise with each number of them.
-        options = {"crf": str(crf), "preset": "veryslow", "threads": "1"}
+        options = {"crf": str(crf), "preset": "slower", "threads": "1"}
         video: Any = container.add_stream("libx264", rate=FRAME_RATE, options=options)
         audio: Any = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo", bit_rate=96_000)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -217,7 +219,7 @@ def _video_frame(picture: Picture, pts: int) -> Any:
     return frame
 
 
-def _audio_frame(sound: Picture) -> Any:
+def _audio_frame(sound: Sound) -> Any:
     import av
 
     frame = av.AudioFrame.from_ndarray(sound, "fltp", "stereo")
@@ -235,7 +237,7 @@ def main() -> None:
     clean = [filmed(scene, near, pose) for pose in poses()]
     sound = rain_noise()
     write(out / "rainy-temple-clean.mp4", clean, sound, crf=16)
-    write(out / "rainy-temple.mp4", rained_on(clean), sound, crf=18)
+    write(out / "rainy-temple.mp4", rained_on(clean), sound, crf=21)
 
 
 if __name__ == "__main__":

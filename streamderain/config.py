@@ -97,12 +97,12 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def build(kind: type[C], preset: str | None = None, sets: tuple[str, ...] = (), **given: Any) -> C:
-    """A config from its defaults, a preset (a name or a YAML file), `key=value` texts, and settings.
+def build(kind: type[C], overlay: str | None = None, sets: tuple[str, ...] = (), /, **given: Any) -> C:
+    """A config from its defaults, an `overlay` (a preset's name or a YAML file), `key=value` texts, and settings.
 
     Settings that are None count as not given. Raises ConfigError for anything that does not exist or fit.
     """
-    values: dict[str, Any] = dict(_read(preset)) if preset else {}
+    values: dict[str, Any] = dict(_read(overlay)) if overlay else {}
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals:

@@ -30,7 +30,7 @@ from streamderain.video.encoder import Encoding, available
 from streamderain.video.ffmpeg import FfmpegSink
 from streamderain.video.pixels import layout_of
 from streamderain.video.sink import FileSink, check_output
-from streamderain.video.source import Source, open_source
+from streamderain.video.source import Source, open_source, redacted
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def derain(
     config = build(DerainConfig, **settings) if config is None else config
     is_url = "://" in str(output)
     if is_url and not config.via_ffmpeg:
-        raise StreamderainError(f"{output} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
+        raise StreamderainError(f"{redacted(str(output))} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
     for path in [] if is_url else [Path(output)]:
         check_output(path, Path(source), config.overwrite)
     if config.compare:

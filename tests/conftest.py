@@ -43,3 +43,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("FAIL_WITHOUT_CUDA"):
                 pytest.fail("no CUDA device, and FAIL_WITHOUT_CUDA is set")
             pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames of 48x32 at 25 fps, with sound."""
+    import av
+    import numpy as np
+
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    with av.open(path, "w") as file:
+        video = file.add_stream("libx264", rate=25, options={"crf": "10"})
+        sound = file.add_stream("aac", rate=48000)
+        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
+        for number in range(12):
+            row = np.arange(48, dtype=np.uint8) * 4 + number
+            picture = np.stack([np.broadcast_to(row, (32, 48))] * 3, axis=-1)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            file.mux(video.encode(frame))
+        for number in range(22):
+            samples = np.full((2, 1024), number / 100, np.float32)
+            noise = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+            noise.sample_rate, noise.pts = 48000, number * 1024
+            file.mux(sound.encode(noise))
+        file.mux(video.encode(None))
+        file.mux(sound.encode(None))
+    return path

@@ -1,0 +1,46 @@
+"""Writes the figures of benchmarks/*.json into README.md, between its BENCHMARKS marks."""
+
+from __future__ import annotations
+
+import re
+
+from results import FOLDER, load
+
+README = FOLDER.parent / "README.md"
+BEGIN, END = "<!-- BENCHMARKS -->", "<!-- /BENCHMARKS -->"
+
+
+def _quality() -> list[str]:
+    rows = ["| pairs | rainy | derained by `fast` | gain |", "|---|---|---|---|"]
+    for name, score in load("quality")["sets"].items():
+        before = f"{score['input_psnr']:.2f} dB / {score['input_ssim']:.3f}"
+        after = f"{score['psnr']:.2f} dB / {score['ssim']:.3f}"
+        rows.append(
+            f"| {name} ({score['items']}) | {before} | {after} | {score['psnr'] - score['input_psnr']:+.2f} dB |"
+        )
+    return rows
+
+
+def _speed() -> list[str]:
+    network, overlap, memory = load("network"), load("overlap"), load("memory")
+    times = ", ".join(f"{size} {seconds:.2f} s" for size, seconds in network["seconds_per_frame"].items())
+    peaks = memory["peak_mib"]
+    return [
+        f"- `fast` costs {network['mac_per_pixel'] / 1000:.1f} kMAC per pixel with {network['parameters'] / 1e6:.2f} M "
+        f"parameters. Per frame on {network['threads']} CPU threads: {times}.",
+        f"- Overlap: with a network that sleeps, a run takes {overlap['together_over_slowest']:.2f} times as long "
+        f"as its slowest station alone ({overlap['together_seconds']:.1f} s; one after another "
+        f"{overlap['one_after_another_seconds']:.1f} s).",
+        f"- Memory: {peaks['3000']:.0f} MiB at most over 3,000 frames, {peaks['300']:.0f} MiB over 300 "
+        f"({(memory['long_over_short'] - 1) * 100:+.1f}%).",
+    ]
+
+
+def main() -> None:
+    text = "\n".join([BEGIN, *_quality(), "", *_speed(), f"\nMachine: {load('overlap')['machine']['processor']}.", END])
+    readme = README.read_text()
+    README.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: text, readme, flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()

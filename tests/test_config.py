@@ -1,0 +1,59 @@
+"""Settings: defaults, presets, --set, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamderain.config import DerainConfig, TrainConfig, build, presets
+from streamderain.errors import ConfigError
+
+
+def test_presets_come_with_the_package_and_all_of_them_fit() -> None:
+    assert {"archive", "quick", "train-fast"} <= presets().keys()
+    for name in presets():
+        build(TrainConfig if name.startswith("train") else DerainConfig, name)
+
+
+def test_each_layer_overlays_the_one_before(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("crf: 30\nblend: 0.2\npreset: slow\n")
+    config = build(DerainConfig, str(preset), ("blend=0.4", "preset=fast"), preset="medium", encoder=None)
+    assert (config.crf, config.blend, config.preset, config.encoder) == (30, 0.4, "medium", "libx264")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ccrf: 20", "no setting is called ccrf; did you mean crf?"),
+        ("crf: high", "crf is 'high'; expected int or nothing"),
+        ("blend: [1]", "blend is [1]; expected float"),
+        ("batch: -1", "batch is -1; allowed: 1 to 64"),
+        ("- crf", "holds list; expected lines of key: value"),
+        ("crf: [", "is no YAML"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(tmp_path: Path, text: str, message: str) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        build(DerainConfig, str(preset))
+    assert message in str(caught.value)
+
+
+def test_an_unknown_preset_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean archive"):
+        build(DerainConfig, "archiv")
+
+
+def test_set_needs_a_value() -> None:
+    with pytest.raises(ConfigError, match="--set crf has no value"):
+        build(DerainConfig, None, ("crf",))
+
+
+def test_training_settings_are_checked() -> None:
+    with pytest.raises(ConfigError, match="a multiple of 16 is needed"):
+        build(TrainConfig, patch=100)
+    with pytest.raises(ConfigError, match="four levels"):
+        build(TrainConfig, blocks=(1, 2))

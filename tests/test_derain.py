@@ -1,0 +1,199 @@
+"""One video, source to sink, with real parts and, where the network does not matter, a stub for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from streamderain.derain import Progress, derain
+from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
+from streamderain.frames import Frame
+from streamderain.video.decoder import decode
+from streamderain.video.source import open_source
+
+
+class Brighter:
+    """A network that adds to each frame, and may do something at its n-th call."""
+
+    device = torch.device("cpu")
+
+    def __init__(
+        self, by: float = 0.0, past: int = 0, future: int = 0, at: dict[int, Callable[[], None]] | None = None
+    ):
+        self.by, self.past, self.future = by, past, future
+        self._at, self._calls = at or {}, 0
+
+    def restore(self, pictures: Tensor) -> Tensor:
+        self._calls += 1
+        self._at.get(self._calls, lambda: None)()
+        return pictures[self.past : len(pictures) - self.future] + self.by
+
+
+def frames_of(path: Path) -> list[Frame]:
+    with open_source(path) as source:
+        return list(decode(source))
+
+
+LOSSLESS = {"crf": 0, "preset": "ultrafast"}
+
+
+def test_a_network_that_changes_nothing_changes_no_bit_and_no_time(clip: Path, tmp_path: Path) -> None:
+    derain(clip, tmp_path / "out.mp4", network=Brighter(past=2, future=1), **LOSSLESS)
+    before, after = frames_of(clip), frames_of(tmp_path / "out.mp4")
+    assert len(before) == len(after) == 12
+    assert all(torch.equal(old.data, new.data) for old, new in zip(before, after, strict=True))
+    assert [frame.seconds for frame in before] == [frame.seconds for frame in after]
+
+
+@pytest.mark.parametrize("batch", [1, 5, 12, 30])
+def test_the_size_of_batches_does_not_show(clip: Path, tmp_path: Path, batch: int) -> None:
+    derain(clip, tmp_path / "out.mp4", network=Brighter(0.1, past=1, future=1), batch=batch, **LOSSLESS)
+    gain = [
+        float((new.data[: 32 * 48].float() - old.data[: 32 * 48].float()).mean())
+        for old, new in zip(frames_of(clip), frames_of(tmp_path / "out.mp4"), strict=True)
+    ]
+    assert gain == pytest.approx([21.9] * 12, abs=0.6)
+
+
+def test_the_bundled_network_runs_and_reports_progress(clip: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    done = derain(clip, tmp_path / "out.mp4", report=seen.append, device="cpu", blend=0.5)
+    assert [progress.frames for progress in seen] == list(range(1, 13))
+    assert done.expected == done.frames == 12
+    assert [station.name for station in done.stations] == ["decode", "upload", "restore", "download", "encode"]
+    assert done.slowest.name == "restore"
+
+
+def test_compare_shows_both_halves(clip: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen.mp4"
+    derain(clip, tmp_path / "out.mp4", network=Brighter(0.2), compare=seen)
+    picture = frames_of(seen)[5]
+    luma = picture.layout.split(picture.data)[0].float()
+    assert (picture.layout.height, picture.layout.width) == (32, 96)
+    assert float((luma[:, 48:] - luma[:, :48]).mean()) == pytest.approx(43.8, abs=2)
+
+
+def test_an_error_in_the_network_names_its_station_and_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(StationError, match="restore: RuntimeError: out of luck") as caught:
+        derain(clip, tmp_path / "out.mp4", network=Brighter(at={6: fail}))
+    assert "the first 5 frames are kept in" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial.mp4"]
+    assert len(frames_of(tmp_path / "out.partial.mp4")) == 5
+
+
+def test_an_error_before_the_first_frame_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("at once")
+
+    with pytest.raises(StationError):
+        derain(clip, tmp_path / "out.mp4", network=Brighter(at={1: fail}), compare=tmp_path / "seen.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.frames == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match="stopped; the first 4 frames are kept in"):
+        derain(clip, tmp_path / "out.mp4", report=interrupt, network=Brighter())
+    assert len(frames_of(tmp_path / "out.partial.mp4")) >= 4
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_truncated_clip_gives_what_could_be_read(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    from streamderain.video.synthetic import write_test_video
+
+    write_test_video(tmp_path / "plain.mp4", 64, 96, 40)
+    # A header in front, so that the cut takes frames and not the index.
+    derain(tmp_path / "plain.mp4", whole, network=Brighter())
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
+    with pytest.raises(SourceError, match=r"frames; the first \d+ frames are kept in"):
+        derain(cut, tmp_path / "out.mp4", network=Brighter())
+    assert 5 < len(frames_of(tmp_path / "out.partial.mp4")) < 40
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_nothing_is_overwritten_unasked(clip: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    with pytest.raises(SinkError, match="exists; --overwrite replaces it"):
+        derain(clip, output, network=Brighter())
+    assert output.read_text() == "precious"
+    derain(clip, output, network=Brighter(), overwrite=True)
+    assert len(frames_of(output)) == 12
+
+
+def test_a_failure_leaves_the_old_output_as_it_was(clip: Path, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("late")
+
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    with pytest.raises(StationError):
+        derain(clip, output, network=Brighter(at={12: fail}), overwrite=True)
+    assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "settings", "message"),
+    [
+        ("none.mp4", "out.mp4", {}, "none.mp4 does not exist"),
+        (".", "out.mp4", {}, "is a folder; name a video file in it"),
+        ("text.mp4", "out.mp4", {}, "cannot be opened as a video"),
+        ("clip.mp4", "clip.mp4", {}, "is the input itself"),
+        ("clip.mp4", "none/out.mp4", {}, "is no folder that exists"),
+        ("clip.mp4", "out.xyz", {}, "has an ending that tells no video format"),
+        ("clip.mp4", "out.mp4", {"encoder": "libx265x"}, "no encoder is called libx265x; did you mean libx265?"),
+        ("clip.mp4", "out.mp4", {"encoder_option": {"turbo": "1"}}, "libx264 has no option turbo"),
+        ("clip.mp4", "out.mp4", {"preset": "warp"}, "libx264 refuses"),
+        ("clip.mp4", "out.mp4", {"device": "cuda:7"}, "cuda:7 is not here"),
+        ("clip.mp4", "out.mp4", {"model": "fasst"}, "no weights called fasst"),
+        ("clip.mp4", "out.mp4", {"blend": 2.0}, "blend is 2.0; allowed: 0 to 1"),
+        ("clip.mp4", "out.mp4", {"blnd": 0.2}, "no setting is called blnd; did you mean blend?"),
+        ("clip.mp4", "rtsp://user:secret@host/x", {}, "--via-ffmpeg"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_loses_nothing(
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    output: str,
+    settings: dict[str, object],
+    message: str,
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "text.mp4").write_text("rain, rain, go away\n" * 50)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StreamderainError) as caught:
+        derain(source, output, **settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_asking_for_hardware_that_is_missing_falls_back_with_one_line_each(
+    clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the hardware")
+    with caplog.at_level(logging.WARNING, "streamderain"):
+        derain(clip, tmp_path / "out.mp4", network=Brighter(), hwaccel="cuda")
+    assert len(frames_of(tmp_path / "out.mp4")) == 12
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "decoding on the CPU" in said[0]
+    assert "encoding with libx264" in said[1]
