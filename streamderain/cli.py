@@ -120,13 +120,19 @@ def _parsed(kind: type[DerainConfig | TrainConfig], name: str, value: Any) -> An
     return {key: each for key, _, each in pairs}
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Only holds what belongs to no command."""
 
 
 @app.command(_DEFAULT_COMMAND)

@@ -60,6 +60,7 @@ class TrainConfig:
     pairs: Path | None = _setting(None, "folder with rainy and clean pictures of the same names, in rainy and clean")
     held_out_photos: int = _setting(16, "photos, the last by name, that only judge")
     held_out_pairs: int = _setting(2, "pairs, the last by name, that only judge")
+    held_out_samples: int = _setting(32, "samples that are drawn of what only judges")
     held_out_clip: Path | None = _setting(None, "a clean video that only judges")
     folder: Path = _setting(Path("training"), "where checkpoint, log and weights go")
     start: str | None = _setting(None, "weights to start from: a name or a file")

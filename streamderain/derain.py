@@ -57,7 +57,9 @@ class Network(Protocol):
 
 
 class Sink(Protocol):
-    """What a run writes to."""
+    """What a run writes to; `frames` counts those that it has taken."""
+
+    frames: int
 
     def write(self, frame: Frame) -> None:
         """Take one frame."""
@@ -106,7 +108,9 @@ def derain(
     config = build(DerainConfig, **settings) if config is None else config
     is_url = "://" in str(output)
     if is_url and not config.via_ffmpeg:
-        raise StreamderainError(f"{redacted(str(output))} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
+        raise StreamderainError(
+            f"{redacted(str(output))} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows"
+        )
     for path in [] if is_url else [Path(output)]:
         check_output(path, Path(source), config.overwrite)
     if config.compare:
@@ -200,18 +204,17 @@ def _run(
         for sink, _ in sinks:
             sink.commit()
     except (StreamderainError, KeyboardInterrupt) as error:
-        raise _ended_early(error, sinks, frames) from error
+        raise _ended_early(error, sinks) from error
     if source.damaged:
         logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
     return progress()
 
 
-def _ended_early(
-    error: BaseException, sinks: list[tuple[Sink, Callable[[Restored], Frame]]], frames: int
-) -> StreamderainError:
+def _ended_early(error: BaseException, sinks: list[tuple[Sink, Callable[[Restored], Frame]]]) -> StreamderainError:
     """The error to raise, once every sink has kept what is whole."""
-    kept = [path for path in [sink.abandon() for sink, _ in sinks] if path]
+    kept = [(sink.abandon(), sink.frames) for sink, _ in sinks]
     ended = error if isinstance(error, StreamderainError) else Stopped("stopped")
-    if kept:
-        ended.kept = f"the first {frames} frames are kept in {kept[0]}"
+    path, frames = kept[0]
+    if path:
+        ended.kept = f"the first {frames} frames are kept in {path}"
     return ended

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Pictures in tests are tiny: a second thread would only wait for the first.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import threading
 from collections.abc import Iterator
 from pathlib import Path

@@ -60,7 +60,8 @@ class Variant:
     def of(cls, state: Mapping[str, Tensor]) -> Variant:
         """The variant that a state dict belongs to, read from its names and shapes.
 
-        Raises KeyError when a name that every DRSformer has is missing.
+        Raises KeyError when a name that every DRSformer has is missing, and other errors of look-up and
+        arithmetic where the shapes are not those of a DRSformer.
         """
 
         def blocks(level: str) -> int:
@@ -72,6 +73,8 @@ class Variant:
         dim = state["patch_embed.proj.weight"].shape[0]
         hidden = state["encoder_level1.0.ffn.project_out.weight"].shape[1] / 2
         past, future = state["window"].tolist() if "window" in state else (0, 0)
+        if min(past, future) < 0:
+            raise ValueError(f"{past = }, {future = }")
         levels = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
         return cls(
             dim=dim,

@@ -22,7 +22,6 @@ from streamderain.model.restorer import pick_device
 from streamderain.training.clips import Material, RainySamples
 
 VALIDATION_SEED = 7
-VALIDATION_SAMPLES = 32
 VALIDATION_PATCH = 128
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 100
@@ -87,7 +86,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
         self.step = 0
         samples = RainySamples(held_out, VALIDATION_PATCH, config.past, config.future, VALIDATION_SEED)
-        self._validation = [samples[number] for number in range(VALIDATION_SAMPLES)]
+        self._validation = [samples[number] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def start_from(self, state: dict[str, Tensor]) -> None:

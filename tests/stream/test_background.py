@@ -70,7 +70,7 @@ def test_an_error_passes_later_stations_under_its_first_name() -> None:
 
     first = Background("first", fail)
     second = Background("second", lambda: (item for item in first), reads=first)
-    with pytest.raises(StationError, match="^first: ValueError: first$"):
+    with pytest.raises(StationError, match=r"^first: ValueError: first$"):
         next(second)
     assert first.join(PATIENCE)
     assert second.join(PATIENCE)
@@ -86,7 +86,9 @@ def test_close_ends_an_endless_generator_and_runs_its_finally() -> None:
         finally:
             cleaned.set()
 
-    thread = Background("decode", work)
+    # Held here too, so that it does not end merely because nobody refers to it, as a traceback may.
+    endless = work()
+    thread = Background("decode", lambda: endless)
     next(thread)
     thread.close()
     assert thread.join(PATIENCE)
@@ -133,13 +135,16 @@ def test_a_late_item_can_be_waited_for_again() -> None:
 
 def test_the_account_adds_up() -> None:
     pause = 0.02
+    asked = threading.Event()
 
     def slow() -> Iterator[int]:
+        asked.wait(PATIENCE)
         for item in range(3):
             time.sleep(pause)
             yield item
 
     def passed_on() -> Iterator[int]:
+        asked.set()
         for item in first:
             time.sleep(pause)
             yield item
@@ -157,14 +162,15 @@ def test_the_account_adds_up() -> None:
         assert min(stats.starved, stats.blocked) >= 0
         assert stats.working + stats.starved + stats.blocked <= took
     assert first.stats.starved == 0
-    # The first item alone kept the second station waiting for a pause.
+    # It asked before the first pause began.
     assert second.stats.starved >= pause * 0.9
 
 
 def test_waiting_for_a_slow_reader_is_booked_as_blocked() -> None:
     thread = Background("decode", lambda: iter(range(4)))
     for _ in thread:
-        time.sleep(0.02)
+        time.sleep(0.05)
     assert thread.join(PATIENCE)
+    # Full is 0.15; the rest is leave for a busy machine.
     assert thread.stats.blocked >= 0.02
     assert thread.stats.items == 4

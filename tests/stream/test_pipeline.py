@@ -79,7 +79,8 @@ def test_an_error_of_the_reader_stops_every_thread() -> None:
             for _ in items:
                 raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, read)
+    with pytest.raises(ZeroDivisionError):
+        read()
     assert our_threads() == []
 
 
@@ -140,7 +141,7 @@ def test_stats_are_kept_in_the_order_of_the_stations() -> None:
 def test_a_foreign_error_names_its_station_once() -> None:
     stations = Station("a", lambda items: (1 // item for item in items)), Station("b", plus_one)
     with (
-        pytest.raises(StationError, match="^a: ZeroDivisionError: [^:]*$"),
+        pytest.raises(StationError, match=r"^a: ZeroDivisionError: [^:]*$"),
         Pipeline([1, 0], *stations, patience=PATIENCE) as items,
     ):
         list(items)

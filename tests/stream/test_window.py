@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def expected(length: int, past: int, future: int, first: int = 0) -> list[list[f
     ]
 
 
-@pytest.mark.parametrize(("past", "future"), itertools.product(range(3), range(3)))
+@pytest.mark.parametrize(("past", "future"), list(itertools.product(range(3), range(3))))
 def test_every_frame_comes_once_between_its_neighbours(past: int, future: int) -> None:
     for size, length in itertools.product(range(1, 6), range(1, 8)):
         clip = frames(length)
@@ -73,7 +74,7 @@ def test_a_frame_leaves_as_soon_as_its_future_is_there() -> None:
     feed = iter(batches_of(frames(6), 1))
     taken = []
 
-    def source() -> itertools.chain[FrameBatch]:
+    def source() -> Iterator[FrameBatch]:
         for batch in feed:
             taken.append(batch.frames[0].pts)
             yield batch

@@ -1,0 +1,138 @@
+"""The command line as a user meets it: another process, its exit code and its words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "streamderain"]
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "COLUMNS": "200"}
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment, cwd=cwd
+    )
+
+
+def test_help_loads_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['streamderain', '--help']\n"
+        "from streamderain.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print('torch' in sys.modules, 'av' in sys.modules, 'cv2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False False"
+    for command in ("profile", "models", "train", "evaluate", "doctor"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_the_bare_form_derains_and_sums_up_in_json(clip: Path, tmp_path: Path) -> None:
+    done = run(clip, tmp_path / "out.mp4", "--json", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == 12
+    assert summary["stations"][0]["name"] == "decode"
+    assert (tmp_path / "out.mp4").exists()
+
+
+def test_options_may_come_first_and_quiet_is_quiet(clip: Path, tmp_path: Path) -> None:
+    done = run("--quiet", "--crf", "30", "--encoder-option", "bf=0", clip, tmp_path / "out.mp4")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    done = run("none.mp4", "out.mp4", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "streamderain: none.mp4 does not exist\n"
+    assert "Traceback" in run("none.mp4", "out.mp4", "--debug", cwd=tmp_path).stderr
+
+
+def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Path) -> None:
+    done = run(clip, tmp_path / "out.mp4", "--set", "blnd=1")
+    assert done.returncode == 1
+    assert done.stderr == "streamderain: no setting is called blnd; did you mean blend?\n"
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
+    from streamderain.video.decoder import decode
+    from streamderain.video.source import open_source
+    from streamderain.video.synthetic import write_test_video
+
+    write_test_video(tmp_path / "long.mp4", 64, 96, 3000)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        [*COMMAND, "long.mp4", "out.mp4"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    partial = tmp_path / "out.partial.mp4"
+    # A first packet in the file says that frames are coming out.
+    while process.poll() is None and not (partial.exists() and partial.stat().st_size > 48):
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.startswith("streamderain: stopped; the first ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.mp4").exists()
+    with open_source(partial) as source:
+        assert 1 <= sum(1 for _ in decode(source)) < 3000
+
+
+def test_evaluate_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:
+    done = run("evaluate", clip, clip, "--device", "cpu", "--json", tmp_path / "scores.json")
+    assert done.returncode == 0, done.stderr
+    assert "clip.mp4" in done.stdout
+    assert "mean" in done.stdout
+    assert json.loads((tmp_path / "scores.json").read_text())["items"][0]["name"] == "clip.mp4"
+
+
+def test_profile_measures_and_gives_its_verdict(tmp_path: Path) -> None:
+    done = run("profile", "--resolution", "64x48", "--frames", "3", "--device", "cpu", "--json", tmp_path / "p.json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "p.json").read_text())
+    assert row["resolution"] == "64x48"
+    assert row["fps"] > 0
+    assert row["verdict"] in done.stdout
+    assert run("profile", "--resolution", "big").stderr.startswith("streamderain: big is no resolution")
+
+
+def test_models_lists_what_is_known_and_what_is_present(tmp_path: Path) -> None:
+    said = run("models").stdout
+    assert "fast: " in said
+    assert "present: " in said
+    assert "drsformer-rain200h: " in said
+    (tmp_path / "no.pth").write_text("no weights")
+    refused = run("models", "add", tmp_path / "no.pth")
+    assert refused.returncode == 1
+    assert "is no weights file" in refused.stderr
+
+
+def test_doctor_says_what_will_be_used() -> None:
+    said = run("doctor").stdout
+    assert "will use:" in said
+    assert "libx264" in said
+
+
+def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
+    import torch
+
+    from streamderain.video.images import write_image
+
+    for number in range(3):
+        write_image(tmp_path / "photos" / f"{number}.png", torch.randint(0, 255, (3, 160, 160), dtype=torch.uint8))
+    (tmp_path / "tiny.yaml").write_text(
+        "dim: 8\nblocks: [1, 1, 1, 1]\nsteps: 1\nbatch: 1\npatch: 32\nworkers: 0\ndevice: cpu\nheld_out_samples: 2\n"
+    )
+    done = run("train", "--config", "tiny.yaml", "--photos", "photos", "--folder", "made", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run(clip, "out.mp4", "--model", "made/weights.safetensors", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

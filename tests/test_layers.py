@@ -1,0 +1,204 @@
+"""Who may import whom: read from the syntax trees, so that the drawing in CONTRIBUTING.md stays true."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "streamderain"
+
+ROWS = (
+    ("__main__",),
+    ("cli",),
+    ("training",),
+    ("evaluation",),
+    ("profiling", "doctor", "distributed", "serve"),
+    ("derain",),
+    ("config",),
+    ("video", "stream", "model", "temporal", "preview"),
+    ("frames",),
+    ("errors",),
+)
+"""From top to bottom; a module imports from rows below its own, and from its own room."""
+
+ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
+MOST_LINES = 400
+MOST_LINES_OF_A_FUNCTION = 80
+
+
+def modules() -> list[Path]:
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(module: Path) -> str:
+    """`stream/channel.py` is in the room `stream`, `derain.py` is one by itself."""
+    return module.parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST, module: Path) -> Iterator[tuple[str, int]]:
+    """The dotted name of everything that is imported anywhere, and the line."""
+    package = ["streamderain", *module.parts[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield name.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            home = ".".join([*base, *([node.module] if node.module else [])])
+            for name in node.names:
+                yield f"{home}.{name.name}", node.lineno
+
+
+def upward(tree: ast.AST, module: Path) -> Iterator[str]:
+    own = room_of(module)
+    if own == "__init__":
+        return  # names everything, loads it on first use only
+    if own not in ROW_OF:
+        yield f"{module}: {own} stands in no row"
+        return
+    for name, line in imported(tree, module):
+        parts = name.split(".")
+        if parts[0] != "streamderain" or name == "streamderain.__version__":
+            continue
+        room = parts[1] if len(parts) > 1 else "__init__"
+        if room != own and ROW_OF.get(room, -1) <= ROW_OF[own]:
+            yield f"{module}:{line}: {own} imports {name}"
+
+
+def outside_its_room(tree: ast.AST, module: Path) -> Iterator[str]:
+    """Libraries that one room keeps for all."""
+    own = room_of(module)
+    for name, line in imported(tree, module):
+        library = name.split(".")[0]
+        if library == "av" and own != "video":
+            yield f"{module}:{line}: av outside video"
+        if library == "threading" and own not in ("stream", "preview"):
+            yield f"{module}:{line}: threading outside stream and preview"
+        if name == "torch.cuda.Stream" and module != Path("stream/transfer.py"):
+            yield f"{module}:{line}: CUDA streams outside stream/transfer.py"
+    if module != Path("stream/transfer.py"):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.cuda.Stream":
+                yield f"{module}:{node.lineno}: CUDA streams outside stream/transfer.py"
+            if isinstance(node, ast.Attribute) and node.attr == "pin_memory":
+                yield f"{module}:{node.lineno}: pinned memory outside stream/transfer.py"
+            if isinstance(node, ast.keyword) and node.arg == "pin_memory":
+                yield f"{module}:{node.lineno}: pinned memory outside stream/transfer.py"
+
+
+def at_module_level(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run on import: all but what is inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from at_module_level(child)
+
+
+def cv2_on_import(tree: ast.AST, module: Path) -> Iterator[str]:
+    for node in at_module_level(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name, line in imported(ast.Module([node], []), module):
+                if name.split(".")[0] == "cv2":
+                    yield f"{module}:{line}: cv2 is loaded on import"
+
+
+def too_long(tree: ast.AST, module: Path, text: str) -> Iterator[str]:
+    if (lines := len(text.splitlines())) > MOST_LINES:
+        yield f"{module}: {lines} lines"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno
+            if (lines := node.end_lineno - node.lineno + 1) > MOST_LINES_OF_A_FUNCTION:
+                yield f"{module}:{node.lineno}: {node.name} has {lines} lines"
+
+
+def faults(module: Path, text: str) -> list[str]:
+    tree = ast.parse(text)
+    return [
+        *upward(tree, module),
+        *outside_its_room(tree, module),
+        *cv2_on_import(tree, module),
+        *too_long(tree, module, text),
+    ]
+
+
+@pytest.mark.parametrize("module", modules(), ids=str)
+def test_the_module_keeps_to_its_row_and_size(module: Path) -> None:
+    assert faults(module, (PACKAGE / module).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "fault"),
+    [
+        ("model/tiling.py", "from streamderain.video.pixels import layout_of", "model imports"),
+        ("model/tiling.py", "import streamderain.stream.channel as queue", "model imports"),
+        ("model/tiling.py", "from ..stream import channel", "model imports streamderain.stream.channel"),
+        ("stream/channel.py", "def f():\n    from streamderain.config import build", "stream imports"),
+        ("config.py", "from streamderain.derain import derain", "config imports"),
+        ("profiling.py", "import streamderain.serve", "profiling imports"),
+        ("frames.py", "from streamderain import derain", "frames imports"),
+        ("errors.py", "from streamderain import Restorer", "errors imports streamderain.Restorer"),
+        ("derain.py", "import streamderain", "derain imports"),
+        ("helpers.py", "", "stands in no row"),
+        ("derain.py", "if True:\n    import av.error", "av outside video"),
+        ("evaluation/metrics.py", "from av import open", "av outside video"),
+        ("serve.py", "import threading", "threading outside"),
+        ("derain.py", "from threading import Thread", "threading outside"),
+        ("derain.py", "import torch\ntorch.cuda.Stream()", "CUDA streams outside"),
+        ("stream/window.py", "from torch.cuda import Stream", "CUDA streams outside"),
+        ("training/trainer.py", "DataLoader(samples, pin_memory=True)", "pinned memory outside"),
+        ("stream/window.py", "data.pin_memory()", "pinned memory outside"),
+        ("video/images.py", "import cv2", "cv2 is loaded"),
+        ("video/images.py", "try:\n    from cv2 import imread\nexcept ImportError:\n    pass", "cv2 is loaded"),
+        ("video/images.py", "class A:\n    import cv2", "cv2 is loaded"),
+        ("video/images.py", "x = 1\n" * 401, "401 lines"),
+        ("video/images.py", "def f():\n" + "    x = 1\n" * 80, "f has 81 lines"),
+    ],
+)
+def test_a_made_up_fault_is_found(module: str, text: str, fault: str) -> None:
+    (found,) = faults(Path(module), text)
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("derain.py", "from streamderain.stream.pipeline import Pipeline\nfrom streamderain.config import build"),
+        ("stream/window.py", "from streamderain.stream.channel import Channel\nfrom . import batcher"),
+        ("errors.py", "from streamderain import __version__"),
+        ("stream/transfer.py", "import torch\ntorch.cuda.Stream()\ntorch.empty(1, pin_memory=True)"),
+        ("video/source.py", "import av"),
+        ("stream/channel.py", "import threading"),
+        ("video/images.py", "def f():\n    import cv2"),
+        ("video/images.py", "def f():\n" + "    x = 1\n" * 79),
+    ],
+)
+def test_what_is_allowed_is_no_fault(module: str, text: str) -> None:
+    assert faults(Path(module), text) == []
+
+
+def test_every_module_is_looked_at() -> None:
+    found = set(modules())
+    assert {Path("derain.py"), Path("stream/transfer.py"), Path("model/drsformer.py")} <= found
+
+
+@pytest.mark.parametrize("module", ["streamderain", "streamderain.config", "streamderain.errors"])
+def test_importing_it_loads_no_heavy_library(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({{'torch', 'numpy', 'av', 'cv2'}} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+def test_the_public_names_are_there() -> None:
+    import streamderain
+
+    assert set(streamderain.__all__) <= set(dir(streamderain))
+    for name in streamderain.__all__:
+        assert getattr(streamderain, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = streamderain.nonsense

@@ -1,0 +1,102 @@
+"""RainySamples: a sample is its seed and number, and windows are what their kind says."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from streamderain.errors import TrainingError
+from streamderain.training.clips import Material, Mix, RainySamples, draw_rain
+
+PATCH = 32
+STILLS = Mix(still=1, pair=0, clip=0, dry=0)
+CLIPS = Mix(still=0, pair=0, clip=1, dry=0)
+PAIRS = Mix(still=0, pair=1, clip=0, dry=0)
+PHOTOS = Mix(still=0, pair=0, clip=0, dry=0)
+
+
+def samples(material: Material, mix: Mix | None = None, seed: int = 5, past: int = 1, future: int = 2) -> RainySamples:
+    return RainySamples(material, PATCH, past, future, seed, mix)
+
+
+def frames_of(rainy: Tensor) -> Tensor:
+    return rainy.unflatten(0, (-1, 3))
+
+
+def same(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_sample_is_a_function_of_seed_and_number(material: Material) -> None:
+    forwards = [samples(material)[number] for number in range(8)]
+    one = samples(material)
+    backwards = [one[number] for number in reversed(range(8))]
+    assert all(same(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
+    other_seed = samples(material, seed=6)
+    assert not any(same(forwards[number], other_seed[number]) for number in range(8))
+    assert not same(forwards[0], forwards[1])
+
+
+@pytest.mark.parametrize("mix", [None, STILLS, CLIPS, PAIRS, PHOTOS], ids=["default", "still", "clip", "pair", "photo"])
+@pytest.mark.parametrize(("past", "future"), [(0, 0), (1, 1), (2, 1)])
+def test_samples_have_their_shapes_and_range(material: Material, mix: Mix | None, past: int, future: int) -> None:
+    for number in range(6):
+        rainy, clean = samples(material, mix, past=past, future=future)[number]
+        assert rainy.shape == (3 * (past + 1 + future), PATCH, PATCH)
+        assert clean.shape == (3, PATCH, PATCH)
+        for picture in (rainy, clean):
+            assert picture.dtype == torch.float32
+            assert picture.min() >= 0
+            assert picture.max() <= 1
+
+
+@pytest.mark.parametrize("mix", [STILLS, PAIRS], ids=["still", "pair"])
+def test_a_still_is_one_picture_in_every_frame(material: Material, mix: Mix) -> None:
+    for number in range(6):
+        frames = frames_of(samples(material, mix)[number][0])
+        assert all(torch.equal(frame, frames[0]) for frame in frames)
+
+
+@pytest.mark.parametrize("mix", [CLIPS, PHOTOS], ids=["clip", "photo"])
+def test_frames_of_what_moves_differ(material: Material, mix: Mix) -> None:
+    for number in range(6):
+        frames = frames_of(samples(material, mix)[number][0])
+        assert not any(torch.equal(before, after) for before, after in itertools.pairwise(frames))
+
+
+def test_dry_samples_ask_for_no_change(material: Material) -> None:
+    for number in range(6):
+        rainy, clean = samples(material, Mix(still=0, pair=0, clip=0, dry=1), past=2, future=1)[number]
+        assert torch.equal(frames_of(rainy)[2], clean)
+
+
+def test_rain_falls_on_the_frame_to_reach(material: Material) -> None:
+    wet = [samples(material, mix)[number] for mix in (STILLS, CLIPS, PHOTOS) for number in range(4)]
+    differences = [(frames_of(rainy)[1] - clean).abs().mean().item() for rainy, clean in wet]
+    # Rain differs from much to hardly any; what must not be is another picture, or none.
+    assert max(differences) > 0.005
+    assert all(difference < 0.5 for difference in differences)
+
+
+def test_the_clean_frame_of_a_clip_is_one_of_its_own(material: Material) -> None:
+    clip = material.clips[0].float() / 255
+    _, clean = samples(material, CLIPS)[0]
+    cuts = clip.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
+    found = [(cuts == picture).all(dim=(-1, -2, -3)).any() for picture in (clean, clean.flip(-1))]
+    assert any(found)
+
+
+def test_rain_is_drawn_from_the_number_alone() -> None:
+    assert draw_rain(random.Random(1)) == draw_rain(random.Random(1))
+    assert draw_rain(random.Random(1)) != draw_rain(random.Random(2))
+
+
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(TrainingError, match="no photos to train on"):
+            Material.read(folder)

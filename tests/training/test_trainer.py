@@ -1,0 +1,162 @@
+"""Trainer: a short run leaves what it promises, and an interrupted one ends as if nothing had been."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from streamderain.config import TrainConfig
+from streamderain.errors import TrainingError
+from streamderain.model import weights
+from streamderain.model.drsformer import Variant
+from streamderain.model.restorer import Restorer
+from streamderain.training import trainer as room
+from streamderain.training.clips import Material
+from streamderain.training.trainer import LAST_RATE, WARM_UP_STEPS, Trainer, charbonnier, learning_rate, variant_of
+
+
+@pytest.fixture(autouse=True)
+def small_to_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures as small as the material's."""
+    monkeypatch.setattr(room, "VALIDATION_PATCH", 32)
+
+
+def tiny(folder: Path, **settings: Any) -> TrainConfig:
+    small: dict[str, Any] = {
+        "folder": folder, "device": "cpu", "dim": 8, "blocks": (1, 1, 1, 1), "expansion": 1.0,
+        "steps": 4, "batch": 2, "patch": 32, "workers": 0, "validate_every": 2, "held_out_samples": 2,
+    }  # fmt: skip
+    return TrainConfig(**small | settings)
+
+
+def trained(config: TrainConfig, material: Material) -> Trainer:
+    trainer = Trainer(config, material, material)
+    trainer.resume()
+    trainer.run()
+    return trainer
+
+
+class Interrupted(Exception):
+    """Stands for the power cut."""
+
+
+def interrupted(config: TrainConfig, material: Material) -> None:
+    """Train until the first checkpoint is written, and not a step further."""
+
+    def stop(row: dict[str, float]) -> None:
+        raise Interrupted
+
+    trainer = Trainer(config, material, material)
+    trainer.resume()
+    with pytest.raises(Interrupted):
+        trainer.run(stop)
+
+
+def test_a_run_leaves_weights_a_log_and_a_checkpoint(tmp_path: Path, material: Material) -> None:
+    config = tiny(tmp_path / "run", steps=2, validate_every=1)
+    trained(config, material)
+    assert {path.name for path in config.folder.iterdir()} == {"checkpoint.pt", "log.csv", "weights.safetensors"}
+    with (config.folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2"]
+    assert all(math.isfinite(float(row["loss"])) for row in rows)
+    assert weights.load(str(config.folder / "weights.safetensors")).variant == variant_of(config)
+    restorer = Restorer.load(str(config.folder / "weights.safetensors"), "cpu")
+    pictures = torch.zeros(2, 3, 20, 20, dtype=torch.uint8)
+    assert restorer(pictures).shape == pictures.shape
+
+
+def test_training_changes_the_weights(tmp_path: Path, material: Material) -> None:
+    config = tiny(tmp_path)
+    untrained = Trainer(config, material, material).network.state_dict()
+    after = trained(config, material).network.state_dict()
+    changed = [name for name, value in untrained.items() if name != "window" and not torch.equal(value, after[name])]
+    assert len(changed) > len(untrained) / 2
+
+
+def test_the_same_config_gives_the_same_weights(tmp_path: Path, material: Material) -> None:
+    first, second = (trained(tiny(tmp_path / name), material).network.state_dict() for name in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path, material: Material) -> None:
+    first, second = (trained(tiny(tmp_path / str(seed), seed=seed), material) for seed in (1, 2))
+    assert not torch.equal(first.network.output.weight, second.network.output.weight)
+
+
+def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path: Path, material: Material) -> None:
+    whole = trained(tiny(tmp_path / "whole"), material)
+    config = tiny(tmp_path / "cut")
+    interrupted(config, material)
+    # Whatever else has happened meanwhile to the generator that all of torch shares.
+    torch.manual_seed(99)
+    resumed = trained(config, material)
+    assert resumed.step == whole.step == 4
+    for kind in ("network", "average"):
+        first, second = getattr(whole, kind).state_dict(), getattr(resumed, kind).state_dict()
+        assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    files = [tmp_path / name / "weights.safetensors" for name in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_resumed_run_goes_on_with_the_log(tmp_path: Path, material: Material) -> None:
+    config = tiny(tmp_path)
+    interrupted(config, material)
+    trained(config, material)
+    with (tmp_path / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, material: Material) -> None:
+    before = trained(tiny(tmp_path), material).network.state_dict()
+    log = (tmp_path / "log.csv").read_text()
+    after = trained(tiny(tmp_path), material).network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert (tmp_path / "log.csv").read_text() == log
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, material: Material) -> None:
+    trained(tiny(tmp_path, steps=1), material)
+    with pytest.raises(TrainingError, match="is of another network"):
+        Trainer(tiny(tmp_path, dim=16), material, material).resume()
+
+
+def test_training_can_start_from_given_weights(tmp_path: Path, material: Material) -> None:
+    given = trained(tiny(tmp_path / "a"), material).average.state_dict()
+    trainer = Trainer(tiny(tmp_path / "b", seed=8), material, material)
+    trainer.start_from(given)
+    for network in (trainer.network, trainer.average):
+        state = network.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in given.items())
+
+
+def test_the_config_names_the_network(tmp_path: Path) -> None:
+    config = tiny(tmp_path, mefc=True, scale=1, past=2, future=0)
+    expected = Variant(dim=8, blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
+    assert variant_of(config) == expected
+
+
+def test_the_learning_rate_rises_then_falls_to_its_end(tmp_path: Path) -> None:
+    config = tiny(tmp_path, steps=1000, rate=2e-3)
+    rates = [learning_rate(step, config) for step in range(config.steps + 1)]
+    assert rates[0] == pytest.approx(2e-3 / WARM_UP_STEPS)
+    assert rates[WARM_UP_STEPS] == max(rates) == pytest.approx(2e-3)
+    assert rates[:WARM_UP_STEPS] == sorted(rates[:WARM_UP_STEPS])
+    assert rates[WARM_UP_STEPS:] == sorted(rates[WARM_UP_STEPS:], reverse=True)
+    assert rates[-1] == pytest.approx(LAST_RATE)
+    assert rates[(config.steps + WARM_UP_STEPS) // 2] == pytest.approx((2e-3 + LAST_RATE) / 2)
+
+
+def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
+    a, b = torch.tensor([0.0, 1.0, 0.5]), torch.tensor([0.3, 0.0, 0.5])
+    expected = (math.sqrt(0.09 + 1e-6) + math.sqrt(1 + 1e-6) + 1e-3) / 3
+    assert charbonnier(a, b).item() == pytest.approx(expected, rel=1e-5)
+    same = torch.zeros(2, requires_grad=True)
+    charbonnier(same, torch.zeros(2)).backward()
+    assert same.grad is not None
+    assert (same.grad == 0).all()
