@@ -41,16 +41,23 @@ class Pipeline:
 
     def __enter__(self) -> Iterator[Any]:
         feed: Any = self._source
-        for station in self._stations:
-            reads = self._threads[-1] if self._threads else None
-            thread = Background(station.name, _start(station, feed), station.ahead, reads)
-            self._threads.append(thread)
-            feed = thread
+        try:
+            for station in self._stations:
+                reads = self._threads[-1] if self._threads else None
+                thread = Background(station.name, _start(station, feed), station.ahead, reads)
+                self._threads.append(thread)
+                feed = thread
+        except BaseException:  # a machine out of threads, or Ctrl-C: those that run must not stay
+            self._stop()
+            raise
         return iter(self._threads[-1])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         for thread in self._threads:
             thread.close()
         deadline = time.monotonic() + self._patience

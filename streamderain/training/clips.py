@@ -43,11 +43,18 @@ class Material:
         pictures = [picture for _, picture in read_folder(photos)] if photos.is_dir() else []
         if not pictures:
             raise TrainingError(f"no photos to train on in {photos}; name a folder of pictures with photos=FOLDER")
-        paired: list[tuple[Tensor, Tensor]] = []
-        if pairs is not None:
-            clean = dict(read_folder(pairs / "clean"))
-            paired = [(rainy, clean[name]) for name, rainy in read_folder(pairs / "rainy") if name in clean]
-        return cls(pictures, cls.read_clips(clips), paired)
+        return cls(pictures, cls.read_clips(clips), cls._read_pairs(pairs) if pairs else [])
+
+    @staticmethod
+    def _read_pairs(folder: Path) -> list[tuple[Tensor, Tensor]]:
+        if not (folder / "clean").is_dir() or not (folder / "rainy").is_dir():
+            raise TrainingError(f"{folder} holds no pairs; they are pictures of the same names in rainy and clean")
+        clean = dict(read_folder(folder / "clean"))
+        pairs = [(rainy, clean[name]) for name, rainy in read_folder(folder / "rainy") if name in clean]
+        for rainy, reference in pairs:
+            if rainy.shape != reference.shape:
+                raise TrainingError(f"a pair in {folder} is {_size(rainy)} rainy and {_size(reference)} clean")
+        return pairs
 
     @staticmethod
     def read_clips(clips: Sequence[Path]) -> list[Tensor]:
@@ -76,10 +83,22 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         self.material, self.patch, self.seed = material, patch, seed
         self.past, self.future = past, future
         self.mix = mix or Mix()
+        self._check()
         # Flat pictures teach little, and texture is what deraining harms first.
         self._busyness = [
             float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos
         ]
+
+    def _check(self) -> None:
+        material, frames = self.material, self.past + 1 + self.future
+        pictures = [*material.photos, *(clip[0] for clip in material.clips), *(clean for _, clean in material.pairs)]
+        smallest = min(pictures, key=lambda picture: min(picture.shape[-2:]))
+        if min(smallest.shape[-2:]) < self.patch:
+            raise TrainingError(
+                f"a picture is {_size(smallest)}; for samples of {self.patch} leave it out, or lower patch"
+            )
+        if any(len(clip) < frames for clip in material.clips):
+            raise TrainingError(f"a clip is shorter than the {frames} frames that the network reads; leave it out")
 
     def __len__(self) -> int:
         return 2**40
@@ -168,6 +187,10 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
     def _corner(self, picture: Tensor, rng: random.Random) -> tuple[int, int]:
         height, width = picture.shape[-2:]
         return rng.randint(0, height - self.patch), rng.randint(0, width - self.patch)
+
+
+def _size(picture: Tensor) -> str:
+    return f"{picture.shape[-1]}x{picture.shape[-2]}"
 
 
 def draw_rain(rng: random.Random) -> Rain:

@@ -22,7 +22,7 @@ from streamderain.model.restorer import pick_device
 from streamderain.training.clips import Material, RainySamples
 
 VALIDATION_SEED = 7
-VALIDATION_PATCH = 128
+LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "seconds")
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 100
 LAST_RATE = 1e-6
@@ -71,12 +71,7 @@ class Trainer:
     `held_out` material is looked at now and then, never learnt from.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        material: Material,
-        held_out: Material,
-    ) -> None:
+    def __init__(self, config: TrainConfig, material: Material, held_out: Material) -> None:
         self.config, self.material, self.folder = config, material, config.folder
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
@@ -85,28 +80,37 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
         self.step = 0
-        samples = RainySamples(held_out, VALIDATION_PATCH, config.past, config.future, VALIDATION_SEED)
+        samples = RainySamples(held_out, config.patch, config.past, config.future, VALIDATION_SEED)
         self._validation = [samples[number] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with these weights instead of random ones."""
-        self.network.load_state_dict(state)
-        self.average.load_state_dict(state)
+    def start_from(self, model: str) -> None:
+        """Begin with the weights called `model` instead of random ones. Raises TrainingError for another
+        network's, WeightsError where there are none.
+        """
+        state = weights.load(model).state_dict()
+        self._load(state, state, model)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, if there is one. Raises TrainingError for another network's."""
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
-        saved = torch.load(path, map_location=self.device, weights_only=True)
         try:
-            self.network.load_state_dict(saved["network"])
-            self.average.load_state_dict(saved["average"])
-        except RuntimeError as error:
-            raise TrainingError(f"{path} is of another network; name another folder or remove it") from error
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch raises whatever the damaged bytes lead it to
+            raise TrainingError(f"{path} is damaged; remove it to begin anew") from error
+        self._load(saved["network"], saved["average"], str(path))
         self.optimiser.load_state_dict(saved["optimiser"])
         self.step = saved["step"]
+
+    def _load(self, network: dict[str, Tensor], average: dict[str, Tensor], source: str) -> None:
+        try:
+            self.network.load_state_dict(network)
+            self.average.load_state_dict(average)
+        except RuntimeError as error:
+            sizes = "dim, blocks, expansion, mefc, scale, past and future"
+            raise TrainingError(f"{source} is of another network; set {sizes} as it has them") from error
 
     def run(self, report: Callable[[dict[str, float]], None] = lambda row: None) -> None:
         """Train to the config's last step; `report` gets each row that goes into the log."""
@@ -167,7 +171,7 @@ class Trainer:
         path = self.folder / "log.csv"
         fresh = not path.exists()
         with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
+            writer = csv.DictWriter(file, LOG_COLUMNS)
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
@@ -179,11 +183,13 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
         }
-        beside = self.folder / "checkpoint.pt.new"
+        averaged = {name: value.contiguous() for name, value in self.average.state_dict().items()}
+        # Beside first: a power cut while writing must not cost what the last save had.
+        beside = self.folder / "new"
         torch.save(state, beside)
         beside.replace(self.folder / "checkpoint.pt")
-        averaged = {name: value.contiguous() for name, value in self.average.state_dict().items()}
-        save_file(averaged, self.folder / "weights.safetensors")
+        save_file(averaged, beside)
+        beside.replace(self.folder / "weights.safetensors")
 
 
 def _psnr(derained: Tensor, clean: Tensor) -> float:
@@ -197,7 +203,7 @@ def train(config: TrainConfig, report: Callable[[dict[str, float]], None] = lamb
     """
     trainer = Trainer(config, *_divided(config))
     if config.start:
-        trainer.start_from(weights.load(config.start).state_dict())
+        trainer.start_from(config.start)
     trainer.resume()
     trainer.run(report)
     return config.folder / "weights.safetensors"

@@ -15,15 +15,17 @@ from streamderain.errors import TrainingError
 from streamderain.model import weights
 from streamderain.model.drsformer import Variant
 from streamderain.model.restorer import Restorer
-from streamderain.training import trainer as room
 from streamderain.training.clips import Material
-from streamderain.training.trainer import LAST_RATE, WARM_UP_STEPS, Trainer, charbonnier, learning_rate, variant_of
-
-
-@pytest.fixture(autouse=True)
-def small_to_validate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures as small as the material's."""
-    monkeypatch.setattr(room, "VALIDATION_PATCH", 32)
+from streamderain.training.trainer import (
+    LAST_RATE,
+    WARM_UP_STEPS,
+    Trainer,
+    charbonnier,
+    learning_rate,
+    train,
+    variant_of,
+)
+from streamderain.video.images import write_image
 
 
 def tiny(folder: Path, **settings: Any) -> TrainConfig:
@@ -129,7 +131,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, material: Ma
 def test_training_can_start_from_given_weights(tmp_path: Path, material: Material) -> None:
     given = trained(tiny(tmp_path / "a"), material).average.state_dict()
     trainer = Trainer(tiny(tmp_path / "b", seed=8), material, material)
-    trainer.start_from(given)
+    trainer.start_from(str(tmp_path / "a" / "weights.safetensors"))
     for network in (trainer.network, trainer.average):
         state = network.state_dict()
         assert all(torch.equal(state[name], value) for name, value in given.items())
@@ -160,3 +162,52 @@ def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
     charbonnier(same, torch.zeros(2)).backward()
     assert same.grad is not None
     assert (same.grad == 0).all()
+
+
+def test_weights_of_another_network_are_refused_in_words(tmp_path: Path, material: Material) -> None:
+    trained(tiny(tmp_path / "small", steps=2), material)
+    other = Trainer(tiny(tmp_path / "other", dim=16), material, material)
+    with pytest.raises(TrainingError, match="is of another network; set dim"):
+        other.start_from(str(tmp_path / "small" / "weights.safetensors"))
+
+
+def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path, material: Material) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK" + bytes(40))
+    with pytest.raises(TrainingError, match="is damaged; remove it"):
+        Trainer(tiny(tmp_path), material, material).resume()
+
+
+def test_material_that_is_too_small_is_refused_in_words(tmp_path: Path, material: Material) -> None:
+    with pytest.raises(TrainingError, match="for samples of 512 leave it out"):
+        Trainer(tiny(tmp_path, patch=512), material, material)
+    short = Material(material.photos, [material.clips[0][:2]], [])
+    with pytest.raises(TrainingError, match="a clip is shorter than the 3 frames"):
+        Trainer(tiny(tmp_path), short, short)
+
+
+def test_train_divides_what_it_reads_and_leaves_weights(tmp_path: Path, clip: Path) -> None:
+    for number in range(3):
+        picture = torch.randint(0, 255, (3, 40, 48), dtype=torch.uint8)
+        write_image(tmp_path / "photos" / f"{number}.png", picture)
+        for kind in ("rainy", "clean"):
+            write_image(tmp_path / "pairs" / kind / f"{number}.png", picture)
+    config = tiny(
+        tmp_path / "made",
+        photos=tmp_path / "photos",
+        pairs=tmp_path / "pairs",
+        clips=(str(clip),),
+        held_out_clip=clip,
+        held_out_photos=1,
+        held_out_pairs=1,
+        steps=2,
+        workers=1,
+    )
+    assert weights.build(weights.read(train(config)), "made").variant == variant_of(config)
+
+
+def test_pairs_that_are_none_are_refused_in_words(tmp_path: Path) -> None:
+    write_image(tmp_path / "photos" / "0.png", torch.zeros(3, 40, 48, dtype=torch.uint8))
+    with pytest.raises(TrainingError, match="holds no pairs"):
+        Material.read(tmp_path / "photos", [], tmp_path / "photos")
+    with pytest.raises(TrainingError, match="no photos to train on"):
+        Material.read(tmp_path / "none")
