@@ -53,8 +53,11 @@ def variant_of(config: TrainConfig) -> Variant:
 
 
 def charbonnier(derained: Tensor, clean: Tensor) -> Tensor:
-    """Mean of sqrt(difference^2 + 1e-6): L1 with a smooth bottom (Lai et al., 2017, eq. 3)."""
-    return torch.sqrt((derained - clean) ** 2 + 1e-6).mean()
+    """Each sample's mean of sqrt(difference^2 + 1e-6), L1 with a smooth bottom (Lai et al., 2017, eq. 3).
+
+    (N, 3, H, W) twice -> (N,).
+    """
+    return torch.sqrt((derained - clean) ** 2 + 1e-6).mean(dim=(1, 2, 3))
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -138,7 +141,8 @@ class Trainer:
     def _learn(self, rainy: Tensor, clean: Tensor) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
-        loss = charbonnier(self.network(rainy), clean)
+        # The logarithm lets faint rain count as much as a cloudburst, whose errors are fifty times larger.
+        loss = charbonnier(self.network(rainy), clean).log().mean()
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)

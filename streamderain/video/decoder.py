@@ -23,16 +23,16 @@ def decode(source: Source) -> Iterator[Frame]:
     step = max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
     last: int | None = None
     for picture in source.frames():
-        if (picture.height, picture.width) != (info.height, info.width):
-            raise SourceError(
-                f"{source.name} changes from {info.width}x{info.height} to {picture.width}x{picture.height} "
-                f"at {picture.time or 0:.2f} s; a video of one size is needed: cut it there"
-            )
         pts = picture.pts
         if pts is None:
             pts = 0 if last is None else last + step
         elif last is not None and pts <= last:
             pts = last + 1
+        if (picture.height, picture.width) != (info.height, info.width):
+            raise SourceError(
+                f"{source.name} changes from {info.width}x{info.height} to {picture.width}x{picture.height} "
+                f"at {float(pts * info.time_base):.2f} s; a video of one size is needed: cut it there"
+            )
         last = pts
         source.last_duration = picture.duration or step
         # A stream may change from 8 to 10 bits, or from 4:2:0, between two frames.

@@ -26,7 +26,15 @@ from streamderain.video.source import Source, redacted
 
 logger = logging.getLogger(__name__)
 
-_RAW = Encoding("rawvideo", crf=None)
+_TURNS: dict[int, list[tuple[str, dict[str, str]]]] = {
+    0: [],
+    90: [("transpose", {"dir": "cclock"})],
+    180: [("hflip", {}), ("vflip", {})],
+    270: [("transpose", {"dir": "clock"})],
+}
+"""Filters that turn a picture upright, by the degrees counter-clockwise that it takes."""
+
+_NEEDS_EVEN = re.compile("264|265|hevc|_(vaapi|qsv|nvenc|amf|videotoolbox)$")
 
 
 class FfmpegSink:
@@ -41,17 +49,21 @@ class FfmpegSink:
         self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         self.frames = 0
         self._output = output
+        command = command_line(source, layout, encoding, output if self._is_url else str(self.partial.absolute()))
         # Not a pipe, which ffmpeg would block on when nobody reads it.
         self._errors = tempfile.TemporaryFile()
-        command = command_line(source, layout, encoding, output if self._is_url else str(self.partial))
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
         )
         try:
             container = av.open(self._process.stdin, "w", format="nut")
-            self._muxed = Muxed(container, source, layout, _RAW, copy_streams=False)
+            raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
+            self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure() from error
         except BaseException:
             self._end()
+            self._errors.close()
             raise
 
     def write(self, frame: Frame) -> None:
@@ -70,6 +82,7 @@ class FfmpegSink:
             raise self._failure() from error
         if self._end() != 0:
             raise self._failure()
+        self._errors.close()
         if not self._is_url:
             os.replace(self.partial, self.path)
 
@@ -80,6 +93,7 @@ class FfmpegSink:
         except (av.FFmpegError, OSError, SinkError):
             logger.debug("ffmpeg took no more frames", exc_info=True)
         whole = self._end() == 0 and self.frames > 0 and not self._is_url
+        self._errors.close()
         if not whole and not self._is_url:
             self.partial.unlink(missing_ok=True)
         return self.partial if whole else None
@@ -93,12 +107,14 @@ class FfmpegSink:
         return self._process.wait()
 
     def _failure(self) -> SinkError:
-        self._end()
+        ended = self._end()
         self._errors.seek(0)
         said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        self._errors.close()
+        silent = f"it was killed by signal {-ended}" if ended < 0 else "it gave no reason"
         # ffmpeg gives the reason first and what followed from it last.
         return SinkError(
-            f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0]) if said else 'no reason given'}"
+            f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0].strip()) if said else silent}"
         )
 
 
@@ -126,10 +142,11 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
     output: dict[str, object] = {
         "c": "copy",
         "c:v": encoding.encoder,
-        "map_metadata": "1",
-        "map_chapters": "1",
+        # From the NUT, as an input that no stream is taken from is not opened.
+        "map_metadata": "0",
+        "map_chapters": "0",
         # Frames come out with the times that they went in with, on the same clock.
-        "enc_time_base": "-1",
+        "enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         **({"fps_mode": "passthrough"} if version >= (5, 1) else {"vsync": "passthrough"}),
         **encoding.options,
     }
@@ -139,16 +156,18 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
         output["preset"] = encoding.preset
     if info.rotation and version >= (6, 0):
         picture |= {"display_rotation": info.rotation, "noautorotate": None}
-    elif info.rotation:
-        output["metadata:s:v:0"] = f"rotate={-info.rotation % 360}"
     if "://" in target:
         output["format"] = "mpegts"
     frames = ffmpeg.input("pipe:0", **picture)
-    others = ffmpeg.input(source.name)
+    others = ffmpeg.input(source.container.name)
     video = frames.video.filter("setparams", **_colours(source, layout)).filter(
         "setsar", _aspect(info.sample_aspect_ratio)
     )
     global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
+    if version < (6, 0):
+        # Those cannot mark what they encode as rotated.
+        for name, options in _TURNS[info.rotation]:
+            video = video.filter(name, **options)
     if encoding.encoder.endswith("_vaapi"):
         video = video.filter("format", "nv12").filter("hwupload")
         global_options += ["-vaapi_device", "/dev/dri/renderD128"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 from collections import deque
 from pathlib import Path
@@ -32,22 +33,24 @@ class Muxed:
         self._copies: dict[int, av.stream.Stream] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
-        if copy_streams:
-            container.set_chapters(source.container.chapters())
+        container.set_chapters(source.container.chapters())
+        # The header now, so that what does not fit together shows before the first frame is derained.
+        container.start_encoding()
 
     def _copy(self, stream: av.stream.Stream) -> None:
         ending = self._container.format.name
         name = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
-        if name not in self._container.supported_codecs:
+        try:
+            copy = self._container.add_stream_from_template(stream)
+        except (av.FFmpegError, ValueError) as error:
             if stream.type == "audio":
                 raise SinkError(
                     f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
-                )
+                ) from error
             logger.warning(
                 "%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending
             )
             return
-        copy = self._container.add_stream_from_template(stream)
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
@@ -86,12 +89,17 @@ class FileSink:
         self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self.frames = 0
         try:
-            container = av.open(self.partial, "w", options={"movflags": "+faststart"} if _is_mov(path) else {})
+            container = av.open(self.partial.absolute(), "w", container_options=_muxing(path, source))
         except (av.FFmpegError, ValueError) as error:
             raise SinkError(_open_failure(path, error)) from error
+        if container.format.name == "image2":
+            raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
         self._container = container
         try:
             self._muxed = Muxed(container, source, layout, encoding, copy_streams)
+        except av.FFmpegError as error:
+            self._discard()
+            raise SinkError(_write_failure(path, error)) from error
         except BaseException:
             self._discard()
             raise
@@ -146,8 +154,13 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
         raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
 
 
-def _is_mov(path: Path) -> bool:
-    return path.suffix.lower() in (".mp4", ".mov", ".m4v")
+def _muxing(path: Path, source: Source) -> dict[str, str]:
+    if path.suffix.lower() not in (".mp4", ".mov", ".m4v"):
+        return {}
+    # Streams begin by the movie's clock, of milliseconds by default, to which their own times would be rounded.
+    clocks = [stream.time_base.denominator for stream in (source.video, *source.copied) if stream.time_base]
+    clock = math.lcm(*clocks)
+    return {"movflags": "+faststart", "movie_timescale": str(clock if clock < 2**31 else clocks[0])}
 
 
 def _open_failure(path: Path, error: Exception) -> str:
@@ -157,6 +170,9 @@ def _open_failure(path: Path, error: Exception) -> str:
 
 
 def _write_failure(path: Path, error: av.FFmpegError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    advice = "; make room or name an output on another disk" if full else ""
+    advice = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "; make room or name an output on another disk"
+    elif error.errno == errno.EINVAL:
+        advice = "; the format may not take what the input holds: try .mkv"
     return f"{path} cannot be written: {error.strerror}{advice}"

@@ -27,9 +27,15 @@ _LEEWAY_SECONDS = 1
 """How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
 
 
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^/\s:]+:(?!\d+(?:[/?\s]|$))[^?\s]*@)")
+"""What stands before the host; passwords with a bare slash too, unless a port explains the colon."""
+
+_SECRETS = re.compile(r"([?&](?:pass\w*|pwd|token|\w*key|auth\w*|secret|sig\w*)=)[^&\s]+", re.IGNORECASE)
+
+
 def redacted(name: str) -> str:
-    """`name` without the user and password that a URL may hold."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", name)
+    """`name` without the user, password, passphrase or token that a URL may hold."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", name))
 
 
 @dataclass(eq=False)
@@ -91,6 +97,9 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
         raise SourceError(f"{shown} is a folder; name a video file in it")
     if "://" not in str(name) and not path.exists():
         raise SourceError(f"{shown} does not exist")
+    if path.exists():
+        # Else libav would read the colon in 12:30.mp4 as the end of a protocol.
+        name = path.absolute()
     try:
         if hwaccel:
             try:
@@ -209,5 +218,5 @@ def _info(source: Source, first: av.VideoFrame) -> VideoInfo:
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
         color_trc=int(first.color_trc),
-        rotation=int(first.rotation) % 360,
+        rotation=round(first.rotation / 90) * 90 % 360,
     )
