@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig, build
-from streamderain.errors import Stopped, StreamderainError
+from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, FrameBatch, Restored
 from streamderain.model.colour import add_rgb, to_rgb
 from streamderain.model.restorer import Restorer
@@ -106,20 +105,23 @@ def derain(
     and the error's `kept` names a partial file where frames could be kept. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
-    is_url = "://" in str(output)
+    _check_outputs(source, str(output), config)
+    try:
+        with open_source(source, config.hwaccel) as opened:
+            network = network or Restorer.load(config.model, config.device)
+            return _run(opened, network, _open_sinks(opened, str(output), config), config, report)
+    except KeyboardInterrupt:
+        raise Stopped("stopped before the first frame") from None
+
+
+def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:
+    is_url = "://" in output
     if is_url and not config.via_ffmpeg:
-        raise StreamderainError(
-            f"{redacted(str(output))} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows"
-        )
-    for path in [] if is_url else [Path(output)]:
+        raise SinkError(f"{redacted(output)} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
+    if config.compare and config.compare.absolute() == Path(output).absolute():
+        raise SinkError(f"{output} is named twice; give --compare another file")
+    for path in filter(None, [None if is_url else Path(output), config.compare]):
         check_output(path, Path(source), config.overwrite)
-    if config.compare:
-        check_output(config.compare, Path(source), config.overwrite)
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_source(source, config.hwaccel))
-        network = network or Restorer.load(config.model, config.device)
-        sinks = _open_sinks(opened, str(output), config)
-        return _run(opened, network, sinks, config, report)
 
 
 def derained(source: Source, network: Network, count: int, blend: float) -> tuple[Station, ...]:

@@ -26,8 +26,9 @@ class Pipeline:
     """The stations at work from `with` to its end; iterate over it for the last station's items.
 
     The first station gets `source`. Items in flight are bounded: one in each station and `ahead` behind
-    it. When the `with` block ends, for whatever reason, every thread is told to stop and joined, for at
-    most `patience` seconds altogether; then `stuck` names the stations that had not come to an end.
+    it. When the `with` block ends, for whatever reason, every thread is told to stop and joined: the last
+    station's for as long as it takes, since it may be in the middle of what the caller goes on with, the
+    others' for at most `patience` seconds altogether; then `stuck` names those that had not ended.
     """
 
     def __init__(self, source: object, *stations: Station, patience: float = 1.5) -> None:
@@ -60,6 +61,8 @@ class Pipeline:
     def _stop(self) -> None:
         for thread in self._threads:
             thread.close()
+        if self._threads:
+            self._threads[-1].join()
         deadline = time.monotonic() + self._patience
         for thread in self._threads:
             if not thread.join(max(0.0, deadline - time.monotonic())):
