@@ -72,7 +72,7 @@ class TrainConfig:
     scale: int = _setting(2, "the network runs at one over this of the resolution")
     past: int = _setting(1, "frames before the current one that the network reads")
     future: int = _setting(1, "frames after the current one that the network reads")
-    steps: int = _setting(7500, "training steps")
+    steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: int = _setting(96, "side of a sample in pixels")
     rate: float = _setting(1e-3, "highest learning rate")

@@ -19,6 +19,7 @@ from torch import Tensor
 
 SHELL_EDGES_METRES = (0.5, 1.0, 2.0, 4.0, 8.0)
 SMALLEST_DROP_MM = 0.5
+FASTEST_METRES_PER_SECOND = 10
 SMALLEST_WIDTH_PX = 0.12
 """Drops that the camera sees narrower than this melt into haze and are not drawn one by one."""
 
@@ -36,7 +37,8 @@ class Rain:
     picture, `picture_height` that height in pixels where only a crop of the picture is drawn.
     `strength` scales the opacity that the physics gives, which is low; `whiteness` says how far the
     light in the drops leaves that of the surroundings (0) for white (1). `defocus_px` is the blur of
-    a drop at one metre, with the far end in focus.
+    a drop at one metre, with the far end in focus. Drops further away than `farthest_metres`, one of the
+    shells' edges, are left out, as in front of a near wall.
     """
 
     rate_mm_per_hour: float = 20.0
@@ -48,12 +50,17 @@ class Rain:
     strength: float = 4.0
     whiteness: float = 0.3
     defocus_px: float = 1.0
+    farthest_metres: float = SHELL_EDGES_METRES[-1]
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class _Shell:
-    """The drops between two depths; all tensors are (drops,) float32, lengths in pixels."""
+    """The drops between two depths; all tensors are (drops,) float32, lengths in pixels.
+
+    Drops live from `longest`, the longest streak, above the picture to as much below it, and `margin` beyond
+    both sides.
+    """
 
     identity: Tensor
     start_y: Tensor
@@ -62,6 +69,7 @@ class _Shell:
     opacity: Tensor
     blur_px: float
     margin: float
+    longest: float
 
 
 class Rainfall:
@@ -71,7 +79,7 @@ class Rainfall:
         self.rain, self.height, self.width = rain, height, width
         # Drawn on the CPU whatever the device, so that a seed means the same rain everywhere.
         generator = torch.Generator().manual_seed(rain.seed)
-        edges = itertools.pairwise(SHELL_EDGES_METRES)
+        edges = itertools.pairwise(edge for edge in SHELL_EDGES_METRES if edge <= rain.farthest_metres)
         self._shells = [self._shell(near, far, generator, device) for near, far in edges]
 
     def _shell(self, near: float, far: float, generator: torch.Generator, device: torch.device | str) -> _Shell:
@@ -82,7 +90,7 @@ class Rainfall:
         smallest = max(SMALLEST_DROP_MM, SMALLEST_WIDTH_PX * middle / focal * 1000)
         slowest = float(_terminal_speed(torch.tensor(smallest)))
         tilt = (abs(rain.wind_m_per_s) + 3 * rain.gust_m_per_s) / slowest
-        longest = 10 * rain.exposure_seconds * focal / near
+        longest = FASTEST_METRES_PER_SECOND * rain.exposure_seconds * focal / near
         margin = longest + tilt * (self.height + longest)
         per_cubic_metre = 8000 / slope * math.exp(-slope * smallest)
         area = (self.height + 2 * longest) * (self.width + 2 * margin)
@@ -111,6 +119,7 @@ class Rainfall:
             opacity=(rain.strength * coverage * width_px).to(device),
             blur_px=math.hypot(mean_width / 3, rain.defocus_px * max(0.0, 1 / middle - 1 / SHELL_EDGES_METRES[-1])),
             margin=margin,
+            longest=longest,
         )
 
     def opacity(self, seconds: float) -> Tensor:
@@ -122,16 +131,14 @@ class Rainfall:
 
     def _shell_opacity(self, shell: _Shell, number: int, seconds: float) -> Tensor:
         exposure = self.rain.exposure_seconds
-        longest = 10 * exposure * self.rain.focal_heights * (self.rain.picture_height or self.height)
-        longest /= SHELL_EDGES_METRES[number]
-        travel = self.height + 2 * longest
+        travel = self.height + 2 * shell.longest
         fallen = shell.start_y + shell.speed_y * seconds
         # A drop that has left below begins a new fall elsewhere.
         fall = torch.div(fallen, travel, rounding_mode="floor")
-        y = fallen - fall * travel - longest
+        y = fallen - fall * travel - shell.longest
         across = _hash01(shell.identity, fall.long(), self.rain.seed * 8 + number)
         x = across * (self.width + 2 * shell.margin) - shell.margin
-        x = x + shell.speed_x * (y + longest) / shell.speed_y
+        x = x + shell.speed_x * (y + shell.longest) / shell.speed_y
         length_x, length_y = shell.speed_x * exposure, shell.speed_y * exposure
         inside = (y + length_y > -2) & (y < self.height + 2)
         inside &= (torch.maximum(x, x + length_x) > -2) & (torch.minimum(x, x + length_x) < self.width + 2)
