@@ -29,15 +29,15 @@ def to_rgb(data: Tensor, layout: PixelLayout) -> Tensor:
     """
     luma, *chroma = (plane.float()[:, None] for plane in layout.split(data))
     black, luma_range, grey, chroma_range = _code_range(layout)
-    y = (luma - black) / luma_range
+    y = luma.sub_(black).div_(luma_range)
     if not chroma:
         return _turn(y.expand(-1, 3, -1, -1), layout.rotation)
-    cb, cr = ((_full_size(plane, layout) - grey) / chroma_range for plane in chroma)
     red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
-    red = y + 2 * (1 - red_weight) * cr
-    blue = y + 2 * (1 - blue_weight) * cb
-    green = (y - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-    return _turn(torch.cat((red, green, blue), dim=1), layout.rotation)
+    cb, cr = (plane.sub_(grey).div_(chroma_range) for plane in chroma)
+    # What each colour has beyond luma; worked out before it is enlarged, while it is small.
+    red, blue = 2 * (1 - red_weight) * cr, 2 * (1 - blue_weight) * cb
+    green = -(red_weight * red + blue_weight * blue) / (1 - red_weight - blue_weight)
+    return _turn(_full_size(torch.cat((red, green, blue), dim=1), layout) + y, layout.rotation)
 
 
 def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
@@ -46,16 +46,24 @@ def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
     `data`: (N, layout.samples) integers. `change`: (N, 3, H, W) float, upright, in units of `to_rgb`.
     Returns (N, layout.samples) of data's dtype, rounded, within the range of the layout's bits.
     """
-    red, green, blue = torch.split(_turn(change, -layout.rotation).float(), 1, dim=1)
+    change = _turn(change, -layout.rotation).float()
     _, luma_range, _, chroma_range = _code_range(layout)
     red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
-    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
-    changes = [luma * luma_range]
+    weights = change.new_tensor([red_weight, 1 - red_weight - blue_weight, blue_weight])
+
+    def luma(rgb: Tensor) -> Tensor:
+        return torch.einsum("nchw,c->nhw", rgb, weights)
+
+    changes = [luma(change) * luma_range]
     if layout.chroma != "gray":
-        for colour, weight in ((blue, blue_weight), (red, red_weight)):
-            changes.append(_plane_size((colour - luma) / (2 * (1 - weight)), layout) * chroma_range)
+        small = _plane_size(change, layout)
+        small_luma = luma(small)
+        changes += [
+            (small[:, colour] - small_luma) * (chroma_range / (2 * (1 - weight)))
+            for colour, weight in ((2, blue_weight), (0, red_weight))
+        ]
     flat = torch.cat([plane.flatten(1) for plane in changes], dim=1)
-    return (data + flat).round().clamp(0, 2**layout.bits - 1).to(data.dtype)
+    return flat.add_(data).round_().clamp_(0, 2**layout.bits - 1).to(data.dtype)
 
 
 def _code_range(layout: PixelLayout) -> tuple[float, float, float, float]:
