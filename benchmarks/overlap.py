@@ -15,7 +15,7 @@ import torch
 from results import save
 from torch import Tensor
 
-from streamderain.derain import derain, derained
+from streamderain.run import derain, derained
 from streamderain.stream.pipeline import Pipeline
 from streamderain.video.decoder import decode
 from streamderain.video.encoder import Encoding

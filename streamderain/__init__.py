@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamderain.derain import Progress, derain
     from streamderain.errors import StreamderainError
     from streamderain.model.restorer import Restorer
+    from streamderain.run import Progress, derain
 
 __version__ = "0.1.0"
 __all__ = ["Progress", "Restorer", "StreamderainError", "__version__", "derain"]
 
 _HOMES = {
-    "Progress": "streamderain.derain",
+    "Progress": "streamderain.run",
     "Restorer": "streamderain.model.restorer",
     "StreamderainError": "streamderain.errors",
-    "derain": "streamderain.derain",
+    "derain": "streamderain.run",
 }
 
 

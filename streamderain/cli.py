@@ -25,7 +25,7 @@ from streamderain.config import DerainConfig, TrainConfig, build
 from streamderain.errors import ConfigError, Stopped, StreamderainError
 
 if TYPE_CHECKING:
-    from streamderain.derain import Progress
+    from streamderain.run import Progress
 
 C = TypeVar("C", DerainConfig, TrainConfig)
 
@@ -146,7 +146,7 @@ def _derain(
     config: DerainConfig,
 ) -> None:
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
-    from streamderain.derain import derain
+    from streamderain.run import derain
 
     if quiet or as_json:
         logging.getLogger("streamderain").setLevel(logging.ERROR)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamderain.config import DerainConfig
-from streamderain.derain import derain
 from streamderain.errors import ConfigError
 from streamderain.model.restorer import Restorer
+from streamderain.run import derain
 from streamderain.video.synthetic import write_test_video
 
 RESOLUTIONS = ("320x240", "640x360", "1280x720", "1920x1080")

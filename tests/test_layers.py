@@ -18,7 +18,7 @@ ROWS = (
     ("training",),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("derain",),
+    ("run",),
     ("config",),
     ("video", "stream", "model", "temporal", "preview"),
     ("frames",),
@@ -36,7 +36,7 @@ def modules() -> list[Path]:
 
 
 def room_of(module: Path) -> str:
-    """`stream/channel.py` is in the room `stream`, `derain.py` is one by itself."""
+    """`stream/channel.py` is in the room `stream`, `run.py` is one by itself."""
     return module.parts[0].removesuffix(".py")
 
 
@@ -139,17 +139,17 @@ def test_the_module_keeps_to_its_row_and_size(module: Path) -> None:
         ("model/tiling.py", "import streamderain.stream.channel as queue", "model imports"),
         ("model/tiling.py", "from ..stream import channel", "model imports streamderain.stream.channel"),
         ("stream/channel.py", "def f():\n    from streamderain.config import build", "stream imports"),
-        ("config.py", "from streamderain.derain import derain", "config imports"),
+        ("config.py", "from streamderain.run import derain", "config imports"),
         ("profiling.py", "import streamderain.serve", "profiling imports"),
         ("frames.py", "from streamderain import derain", "frames imports"),
         ("errors.py", "from streamderain import Restorer", "errors imports streamderain.Restorer"),
-        ("derain.py", "import streamderain", "derain imports"),
+        ("run.py", "import streamderain", "run imports"),
         ("helpers.py", "", "stands in no row"),
-        ("derain.py", "if True:\n    import av.error", "av outside video"),
+        ("run.py", "if True:\n    import av.error", "av outside video"),
         ("evaluation/metrics.py", "from av import open", "av outside video"),
         ("serve.py", "import threading", "threading outside"),
-        ("derain.py", "from threading import Thread", "threading outside"),
-        ("derain.py", "import torch\ntorch.cuda.Stream()", "CUDA streams outside"),
+        ("run.py", "from threading import Thread", "threading outside"),
+        ("run.py", "import torch\ntorch.cuda.Stream()", "CUDA streams outside"),
         ("stream/window.py", "from torch.cuda import Stream", "CUDA streams outside"),
         ("training/trainer.py", "DataLoader(samples, pin_memory=True)", "pinned memory outside"),
         ("stream/window.py", "data.pin_memory()", "pinned memory outside"),
@@ -168,7 +168,7 @@ def test_a_made_up_fault_is_found(module: str, text: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("derain.py", "from streamderain.stream.pipeline import Pipeline\nfrom streamderain.config import build"),
+        ("run.py", "from streamderain.stream.pipeline import Pipeline\nfrom streamderain.config import build"),
         ("stream/window.py", "from streamderain.stream.channel import Channel\nfrom . import batcher"),
         ("errors.py", "from streamderain import __version__"),
         ("stream/transfer.py", "import torch\ntorch.cuda.Stream()\ntorch.empty(1, pin_memory=True)"),
@@ -184,7 +184,7 @@ def test_what_is_allowed_is_no_fault(module: str, text: str) -> None:
 
 def test_every_module_is_looked_at() -> None:
     found = set(modules())
-    assert {Path("derain.py"), Path("stream/transfer.py"), Path("model/drsformer.py")} <= found
+    assert {Path("run.py"), Path("stream/transfer.py"), Path("model/drsformer.py")} <= found
 
 
 @pytest.mark.parametrize("module", ["streamderain", "streamderain.config", "streamderain.errors"])
@@ -202,3 +202,15 @@ def test_the_public_names_are_there() -> None:
         assert getattr(streamderain, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = streamderain.nonsense
+
+
+def test_public_names_stay_what_they_are_whatever_is_imported_when() -> None:
+    """A module of the same name would take a function's place once somebody imports it."""
+    import pkgutil
+
+    import streamderain
+
+    modules = {module.name for module in pkgutil.iter_modules(streamderain.__path__)}
+    assert not modules & set(streamderain.__all__)
+    assert callable(streamderain.derain)
+    assert streamderain.derain is streamderain.derain

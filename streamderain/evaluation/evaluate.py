@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.derain import batch_size, derained
 from streamderain.errors import EvaluationError
 from streamderain.evaluation.metrics import luma, psnr, ssim
 from streamderain.frames import Frame, Restored
 from streamderain.model.colour import to_rgb
 from streamderain.model.restorer import Restorer
+from streamderain.run import batch_size, derained
 from streamderain.stream.pipeline import Pipeline
 from streamderain.video.decoder import decode
 from streamderain.video.images import list_images, read_image
