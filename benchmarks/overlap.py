@@ -24,9 +24,9 @@ from streamderain.video.sink import FileSink
 from streamderain.video.source import open_source
 from streamderain.video.synthetic import write_test_video
 
-FRAMES = 200
+FRAMES = 120
 HEIGHT, WIDTH = 360, 640
-SECONDS_PER_FRAME = 0.04
+SECONDS_PER_FRAME = 0.1
 
 
 class Sleeper:

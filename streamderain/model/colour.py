@@ -37,7 +37,7 @@ def to_rgb(data: Tensor, layout: PixelLayout) -> Tensor:
     # What each colour has beyond luma; worked out before it is enlarged, while it is small.
     red, blue = 2 * (1 - red_weight) * cr, 2 * (1 - blue_weight) * cb
     green = -(red_weight * red + blue_weight * blue) / (1 - red_weight - blue_weight)
-    return _turn(_full_size(torch.cat((red, green, blue), dim=1), layout) + y, layout.rotation)
+    return _turn(_full_size(torch.cat((red, green, blue), dim=1), layout).add_(y), layout.rotation)
 
 
 def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
