@@ -117,7 +117,7 @@ def test_a_station_that_hangs_is_named() -> None:
             yield item
             release.wait(PATIENCE)
 
-    pipeline = Pipeline(itertools.count(), Station("fine", doubled), Station("camera", hangs), patience=0.05)
+    pipeline = Pipeline(itertools.count(), Station("camera", hangs), Station("fine", doubled), patience=0.05)
     with pipeline as items:
         assert next(items) == 0
     stuck = list(pipeline.stuck)
@@ -127,6 +127,22 @@ def test_a_station_that_hangs_is_named() -> None:
             thread.join(PATIENCE)
     # The others may only have been slow; the one that hangs must be there.
     assert "camera" in stuck
+
+
+def test_the_last_station_is_waited_for_beyond_all_patience() -> None:
+    written = threading.Event()
+
+    def writes(items: Iterable[int]) -> Iterator[int]:
+        for item in items:
+            yield item
+            written.wait(0.3)
+            written.set()
+
+    pipeline = Pipeline(itertools.count(), Station("fine", doubled), Station("writer", writes), patience=0.0)
+    with pipeline as items:
+        assert next(items) == 0
+    assert written.is_set()
+    assert "writer" not in pipeline.stuck
 
 
 def test_stats_are_kept_in_the_order_of_the_stations() -> None:

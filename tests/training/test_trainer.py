@@ -155,11 +155,12 @@ def test_the_learning_rate_rises_then_falls_to_its_end(tmp_path: Path) -> None:
 
 
 def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
-    a, b = torch.tensor([0.0, 1.0, 0.5]), torch.tensor([0.3, 0.0, 0.5])
+    a, b = (torch.tensor(values).view(1, 3, 1, 1) for values in ([0.0, 1.0, 0.5], [0.3, 0.0, 0.5]))
     expected = (math.sqrt(0.09 + 1e-6) + math.sqrt(1 + 1e-6) + 1e-3) / 3
-    assert charbonnier(a, b).item() == pytest.approx(expected, rel=1e-5)
-    same = torch.zeros(2, requires_grad=True)
-    charbonnier(same, torch.zeros(2)).backward()
+    samples = charbonnier(torch.cat((a, a)), torch.cat((b, a)))
+    assert samples.tolist() == pytest.approx([expected, 1e-3], rel=1e-5)
+    same = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    charbonnier(same, torch.zeros(1, 3, 2, 2)).sum().backward()
     assert same.grad is not None
     assert (same.grad == 0).all()
 
