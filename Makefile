@@ -31,6 +31,7 @@ bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(RUN) benchmarks/overlap.py
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/quality.py
+	$(RUN) benchmarks/network.py
 	$(MAKE) readme
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
@@ -46,7 +47,7 @@ train: $(VENV)/.installed ## train the bundled network on ../shared/data (or CON
 cuda-test: ## run the tests marked cuda; a missing GPU fails
 	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/stream tests/model -p no:cacheprovider
 
-cuda-bench: ## measure the network and the overlap on a GPU, JSON under benchmarks/
+cuda-bench: ## measure the network on a GPU, JSON under benchmarks/
 	PYTHONPATH=. python3 benchmarks/network.py --device cuda --json benchmarks/network-cuda.json
 
 clean: ## remove what make made
