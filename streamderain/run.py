@@ -70,6 +70,10 @@ class Sink(Protocol):
         """Finish early; where what is whole was kept, if anywhere."""
 
 
+Output = tuple[Sink, Callable[[Restored], Frame]]
+"""A sink, and what it shows of a pair of frames."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run is. `expected` frames are None where the source does not say."""
@@ -158,11 +162,10 @@ def _restore(
             yield FrameBatch(window.frames, add_rgb(window.data, clean - rainy, window.layout), lane.mark())
 
 
-def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[tuple[Sink, Callable[[Restored], Frame]]]:
-    """Each sink with what it shows of a pair of frames."""
+def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
     encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
-    sinks: list[tuple[Sink, Callable[[Restored], Frame]]] = []
+    sinks: list[Output] = []
     if config.via_ffmpeg:
         sinks.append((FfmpegSink(output, source, layout, encoding), lambda pair: pair.clean))
     else:
@@ -181,7 +184,7 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[tuple
 def _run(
     source: Source,
     network: Network,
-    sinks: list[tuple[Sink, Callable[[Restored], Frame]]],
+    sinks: list[Output],
     config: DerainConfig,
     report: Callable[[Progress], None],
 ) -> Progress:
@@ -207,12 +210,16 @@ def _run(
             sink.commit()
     except (StreamderainError, KeyboardInterrupt) as error:
         raise _ended_early(error, sinks) from error
+    except BaseException:  # the caller's own, out of `report`
+        for sink, _ in sinks:
+            sink.abandon()
+        raise
     if source.damaged:
         logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
     return progress()
 
 
-def _ended_early(error: BaseException, sinks: list[tuple[Sink, Callable[[Restored], Frame]]]) -> StreamderainError:
+def _ended_early(error: BaseException, sinks: list[Output]) -> StreamderainError:
     """The error to raise, once every sink has kept what is whole."""
     kept = [(sink.abandon(), sink.frames) for sink, _ in sinks]
     ended = error if isinstance(error, StreamderainError) else Stopped("stopped")

@@ -111,6 +111,16 @@ def test_ctrl_c_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
+def test_an_error_of_the_caller_passes_through_and_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
+    def fail(progress: Progress) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        derain(clip, tmp_path / "out.mp4", report=fail, network=Brighter())
+    assert not (tmp_path / "out.mp4").exists()
+    assert frames_of(tmp_path / "out.partial.mp4")
+
+
 def test_a_truncated_clip_gives_what_could_be_read(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mp4"
     from streamderain.video.synthetic import write_test_video
