@@ -98,6 +98,8 @@ def _video(rainy: Path, clean: Path, restorer: Restorer, config: DerainConfig) -
     with ExitStack() as stack:
         source = stack.enter_context(open_source(rainy, config.hwaccel))
         reference = stack.enter_context(open_source(clean))
+        for opened in (source, reference):
+            opened.drop_passengers()
         count = batch_size(config.batch, restorer.device)
         pairs: Iterator[Restored] = stack.enter_context(
             Pipeline(source, *derained(source, restorer, count, config.blend))

@@ -49,6 +49,8 @@ class FfmpegSink:
         self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         self.frames = 0
         self._output = output
+        # ffmpeg reads the other streams itself.
+        source.drop_passengers()
         command = command_line(source, layout, encoding, output if self._is_url else str(self.partial.absolute()))
         # Not a pipe, which ffmpeg would block on when nobody reads it.
         self._errors = tempfile.TemporaryFile()

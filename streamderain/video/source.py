@@ -63,6 +63,10 @@ class Source:
         """
         return self._decoded
 
+    def drop_passengers(self) -> None:
+        """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
+        self.passengers = deque(maxlen=0)
+
     def close(self) -> None:
         """Close the file."""
         self.container.close()

@@ -256,3 +256,13 @@ def test_many_small_files_leave_nothing_open(studio: Any) -> None:
     gc.collect()
     assert descriptors() <= files
     assert memory() - before < 30e6
+
+
+def test_who_reads_frames_alone_need_not_hoard_the_sound(clip: Path) -> None:
+    with open_source(clip) as source:
+        source.drop_passengers()
+        assert sum(1 for _ in source.frames()) == 12
+        assert len(source.passengers) == 0
+    with open_source(clip) as source:
+        assert sum(1 for _ in source.frames()) == 12
+        assert len(source.passengers) > 15
