@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -213,14 +213,19 @@ def _info(source: Source, first: av.VideoFrame) -> VideoInfo:
         pixel_format=first.format.name,
         height=first.height,
         width=first.width,
-        time_base=video.time_base or Fraction(1, 90000),
-        frame_rate=video.average_rate or video.guessed_rate,
+        time_base=_fraction(video.time_base) or Fraction(1, 90000),
+        frame_rate=_fraction(video.average_rate or video.guessed_rate),
         duration_seconds=duration,
         frames=video.frames or None,
-        sample_aspect_ratio=video.sample_aspect_ratio or None,
+        sample_aspect_ratio=_fraction(video.sample_aspect_ratio),
         color_range=2 if jpeg_range else int(first.color_range),
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
         color_trc=int(first.color_trc),
         rotation=round(first.rotation / 90) * 90 % 360,
     )
+
+
+def _fraction(ratio: Any) -> Fraction | None:
+    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; None for none or 0."""
+    return Fraction(ratio.numerator, ratio.denominator) if ratio else None
