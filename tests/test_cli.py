@@ -129,7 +129,7 @@ def test_doctor_says_what_will_be_used() -> None:
 def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
     import torch
 
-    from streamderain.video.images import write_image
+    from tests.pictures import write_image
 
     for number in range(3):
         write_image(tmp_path / "photos" / f"{number}.png", torch.randint(0, 255, (3, 160, 160), dtype=torch.uint8))

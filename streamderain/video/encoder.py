@@ -177,9 +177,8 @@ def _options(encoding: Encoding) -> dict[str, str]:
     try:
         context = av.CodecContext.create(encoding.encoder, "w")
     except ValueError as error:
-        known = [name for name in av.codecs_available if _encodes_video(name)]
         raise SinkError(
-            f"no encoder is called {encoding.encoder}{nearest(encoding.encoder, known)} "
+            f"no encoder is called {encoding.encoder}{nearest(encoding.encoder, video_encoders())} "
             "(`streamderain doctor` lists those for video; --via-ffmpeg reaches the system's own)"
         ) from error
     if context.type != "video":

@@ -25,16 +25,6 @@ def read_image(path: Path) -> Tensor:
     return torch.from_numpy(picture).flip(-1).permute(2, 0, 1).contiguous()
 
 
-def write_image(path: Path, picture: Tensor) -> None:
-    """Write uint8 RGB (3, H, W); the ending of `path` says the format."""
-    import cv2
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ok, data = cv2.imencode(path.suffix, picture.permute(1, 2, 0).flip(-1).contiguous().cpu().numpy())
-    assert ok
-    data.tofile(path)
-
-
 def list_images(folder: Path) -> list[Path]:
     """The picture files in `folder`, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)

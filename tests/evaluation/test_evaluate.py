@@ -13,8 +13,9 @@ from streamderain.errors import EvaluationError
 from streamderain.evaluation.evaluate import evaluate, mean, write_json
 from streamderain.evaluation.metrics import luma, psnr
 from streamderain.model.restorer import Restorer
-from streamderain.video.images import read_image, write_image
+from streamderain.video.images import read_image
 from streamderain.video.synthetic import write_test_video
+from tests.pictures import write_image
 
 CPU = DerainConfig(device="cpu")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ def network(variant: Variant = TINY, seed: int = 0) -> DRSformer:
     """A network with random weights that are the same for the same seed."""
     torch.manual_seed(seed)
     return DRSformer(variant).eval().requires_grad_(False)
-
-
-@pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    """Tensors this small gain nothing from threads, which wait for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 
 from streamderain.training.clips import Material
-
-
-@pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    """Tensors this small gain nothing from threads, which wait for each other where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def photo(seed: int, height: int = 72, width: int = 88) -> Tensor:

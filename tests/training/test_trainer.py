@@ -25,7 +25,7 @@ from streamderain.training.trainer import (
     train,
     variant_of,
 )
-from streamderain.video.images import write_image
+from tests.pictures import write_image
 
 
 def tiny(folder: Path, **settings: Any) -> TrainConfig:

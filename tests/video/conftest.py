@@ -17,9 +17,10 @@ from torch import Tensor
 from streamderain.frames import VideoInfo
 from streamderain.video.decoder import decode
 from streamderain.video.encoder import Encoding
+from streamderain.video.ffmpeg import FfmpegSink
 from streamderain.video.pixels import layout_of
 from streamderain.video.sink import FileSink
-from streamderain.video.source import open_source
+from streamderain.video.source import Source, open_source
 
 LOSSLESS = Encoding(crf=None, preset="ultrafast", options={"qp": "0"})
 FFV1 = Encoding("ffv1", crf=None)
@@ -31,6 +32,17 @@ def picture(index: int, height: int, width: int, pixel_format: str) -> av.VideoF
     rgb = np.stack([x * 5 + index * 9, y * 7, x * 3 + y * 2 + index * 20], axis=-1) % 256
     frame = av.VideoFrame.from_ndarray(rgb.astype(np.uint8), format="rgb24")
     return frame if pixel_format == "rgb24" else frame.reformat(format=pixel_format)
+
+
+def copy_frames(source: Source, sink: FileSink | FfmpegSink) -> None:
+    """Write every frame of `source` unchanged, and finish the output."""
+    try:
+        for frame in decode(source):
+            sink.write(frame)
+        sink.commit()
+    except BaseException:
+        sink.abandon()
+        raise
 
 
 @dataclass
@@ -96,14 +108,7 @@ class Studio:
     def through(self, source: Path, name: str = "out.mp4", encoding: Encoding = LOSSLESS, **options: Any) -> Path:
         """Decode `source` and write every frame unchanged to `name`."""
         with open_source(source, **options) as opened:
-            sink = FileSink(self.folder / name, opened, layout_of(opened.info), encoding)
-            try:
-                for frame in decode(opened):
-                    sink.write(frame)
-                sink.commit()
-            except BaseException:
-                sink.abandon()
-                raise
+            copy_frames(opened, FileSink(self.folder / name, opened, layout_of(opened.info), encoding))
         return self.folder / name
 
     def look(self, path: Path) -> Seen:

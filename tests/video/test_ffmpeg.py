@@ -22,9 +22,8 @@ from streamderain.video.encoder import Encoding
 from streamderain.video.ffmpeg import FfmpegSink, command_line, ffmpeg_version
 from streamderain.video.pixels import layout_of
 from streamderain.video.source import open_source
+from tests.video.conftest import LOSSLESS, copy_frames
 from tests.video.test_sink import held, sound
-
-LOSSLESS = Encoding(crf=None, preset="ultrafast", options={"qp": "0"})
 
 
 def children() -> list[int]:
@@ -52,14 +51,7 @@ def path(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 def through(studio: Any, source: Path, name: str = "out.mp4", encoding: Encoding = LOSSLESS) -> Path:
     with open_source(source) as opened:
-        sink = FfmpegSink(str(studio.folder / name), opened, layout_of(opened.info), encoding)
-        try:
-            for frame in decode(opened):
-                sink.write(frame)
-            sink.commit()
-        except BaseException:
-            sink.abandon()
-            raise
+        copy_frames(opened, FfmpegSink(str(studio.folder / name), opened, layout_of(opened.info), encoding))
     return Path(studio.folder / name)
 
 
