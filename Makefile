@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench readme train cuda-test cuda-bench samples clean
+.PHONY: help demo test test-all lint bench quality readme train cuda-test cuda-bench samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,8 +30,14 @@ lint: $(VENV)/.developer ## ruff and mypy
 bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(RUN) benchmarks/overlap.py
 	$(RUN) benchmarks/memory.py
-	$(RUN) benchmarks/quality.py
 	$(RUN) benchmarks/network.py
+	$(MAKE) quality
+
+quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
+	$(RUN) benchmarks/quality.py
+	$(RUN) benchmarks/harm.py
+	$(RUN) benchmarks/contact_sheets.py
+	$(RUN) benchmarks/quality_page.py
 	$(MAKE) readme
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
@@ -51,7 +57,7 @@ cuda-bench: ## measure the network on a GPU, JSON under benchmarks/
 	PYTHONPATH=. python3 benchmarks/network.py --device cuda --json benchmarks/network-cuda.json
 
 clean: ## remove what make made
-	rm -rf $(VENV) build dist out.mp4 out-compare.mp4
+	rm -rf $(VENV) build dist out.mp4 out-compare.mp4 benchmarks/sheets
 
 # A bare Debian has no ensurepip: then pip comes from python3-pip, or else from the package python3-venv.
 $(VENV)/bin/pip:

@@ -1,31 +1,65 @@
-"""PSNR and SSIM of the bundled network on the sample and, where ../shared/data is, on its test pairs."""
+"""PSNR and SSIM of the bundled networks, of doing nothing and of a median of three frames.
+
+On the sample, and where ../shared/data is, on its test sets and on a clip that no network was trained on, in
+light, medium and heavy rain that this script draws.
+"""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from results import FOLDER, save
+import torch
+from results import DATA, FOLDER, ROOT, save
+from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.evaluation.evaluate import evaluate, mean
+from streamderain.evaluation.evaluate import Score, as_json, evaluate, evaluate_clip
+from streamderain.evaluation.methods import Method, every_method
+from streamderain.evaluation.pairs import find_sets
+from streamderain.training.rain import Rain, Rainfall
+from streamderain.video.images import read_clip
 
-ROOT = FOLDER.parent
-TEST = ROOT.parent / "shared" / "data" / "test"
-SETS = ("rain100l", "rain100h", "rain200l", "rain200h")
+HELD_OUT = "clips/clean/pedestrians.mp4"
+HELD_OUT_FRAME_RATE = 10
+RAINS = {
+    "light": Rain(3, wind_m_per_s=0.5, exposure_seconds=1 / 120, strength=30, seed=101),
+    "medium": Rain(12, wind_m_per_s=-1.5, exposure_seconds=1 / 90, strength=22, whiteness=0.5, seed=102),
+    "heavy": Rain(50, wind_m_per_s=2.5, exposure_seconds=1 / 60, strength=22, whiteness=0.5, seed=103),
+}
+
+
+def rained_on(clean: Tensor, rain: Rain, frame_rate: float) -> Tensor:
+    """A clip, uint8 RGB (T, 3, H, W), as it would look in the rain."""
+    rainfall = Rainfall(rain, *clean.shape[-2:])
+    rainy = [rainfall.on(frame.float() / 255, number / frame_rate) for number, frame in enumerate(clean)]
+    return (torch.stack(rainy) * 255).round().to(torch.uint8)
+
+
+def drawn(clip: Path, frames: int, methods: Sequence[Method]) -> Iterator[Score]:
+    """Scores on the first frames of a clean clip in each of the rains."""
+    clean = read_clip(clip, frames)
+    for name, rain in RAINS.items():
+        rainy = rained_on(clean, rain, HELD_OUT_FRAME_RATE)
+        yield from evaluate_clip(f"{clip.stem}, {name} rain", clip.name, rainy, clean, methods)
 
 
 def main() -> None:
-    pairs: dict[str, tuple[Path, Path]] = {
-        clean.name.replace("-clean.mp4", ""): (clean.with_name(clean.name.replace("-clean", "")), clean)
-        for clean in sorted((ROOT / "samples").glob("*-clean.mp4"))
-    }
-    pairs |= {name: (TEST / name / "rainy", TEST / name / "clean") for name in SETS if (TEST / name).is_dir()}
-    sets = {}
-    for name, (rainy, clean) in pairs.items():
-        scores = evaluate(rainy, clean, DerainConfig())
-        sets[name] = {"items": len(scores), **mean(scores)}
-        print(name, sets[name], flush=True)
-    save("quality", {"model": "fast", "sets": sets})
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--frames", type=int, help="only look at the first frames of the sample")
+    parser.add_argument("--held-out-frames", type=int, default=24)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    methods = every_method((), DerainConfig())
+    folders = [ROOT / "samples", arguments.data / "test"]
+    sets = [found for folder in folders if folder.is_dir() for found in find_sets(folder)]
+    scores = evaluate(sets, methods, lambda score: print(score, flush=True), arguments.frames)
+    if (arguments.data / HELD_OUT).is_file():
+        scores += drawn(arguments.data / HELD_OUT, arguments.held_out_frames, methods)
+    means = {name: {"items": len(found["items"]), "mean": found["mean"]} for name, found in as_json(scores).items()}
+    save("quality", {"methods": [method.name for method in methods], "sets": means}, arguments.out)
 
 
 if __name__ == "__main__":

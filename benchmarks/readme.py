@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 
+from quality_page import rows
 from results import FOLDER, load
 
 README = FOLDER.parent / "README.md"
+BASELINES = ("nothing", "median")
 BEGIN, END = "<!-- BENCHMARKS -->", "<!-- /BENCHMARKS -->"
 
 
 def _quality() -> list[str]:
-    rows = ["| pairs | rainy | derained by `fast` | gain |", "|---|---|---|---|"]
-    for name, score in load("quality")["sets"].items():
-        before = f"{score['input_psnr']:.2f} dB / {score['input_ssim']:.3f}"
-        after = f"{score['psnr']:.2f} dB / {score['ssim']:.3f}"
-        rows.append(
-            f"| {name} ({score['items']}) | {before} | {after} | {score['psnr'] - score['input_psnr']:+.2f} dB |"
-        )
-    return rows
+    result = load("quality")
+    models = [name for name in result["methods"] if name not in BASELINES]
+    table = [["pairs", "rainy", *(f"derained by `{model}`" for model in models)]]
+    for name, found in result["sets"].items():
+        mean = found["mean"]
+        rainy = mean["nothing"]
+        derained = (f"{_shown(mean[model])} ({mean[model]['psnr'] - rainy['psnr']:+.2f} dB)" for model in models)
+        table.append([f"{name} ({found['items']})", _shown(rainy), *derained])
+    return list(rows(table))
+
+
+def _shown(score: dict[str, float]) -> str:
+    return f"{score['psnr']:.2f} dB / {score['ssim']:.3f}"
 
 
 def _speed() -> list[str]:

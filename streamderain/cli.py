@@ -21,16 +21,21 @@ import typer
 from typer.core import TyperGroup
 
 from streamderain import __version__
-from streamderain.config import DerainConfig, TrainConfig, build
+from streamderain.config import DerainConfig, RainConfig, TrainConfig, build
 from streamderain.errors import ConfigError, Stopped, StreamderainError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streamderain.evaluation.evaluate import Score
     from streamderain.run import Progress
 
-C = TypeVar("C", DerainConfig, TrainConfig)
+C = TypeVar("C", DerainConfig, TrainConfig, RainConfig)
 
 INTERRUPTED = 130
 _DEFAULT_COMMAND = "derain"
+MOST_ROWS = 12
+"""A set with more pairs than this shows its mean alone."""
 
 
 class _BareForm(TyperGroup):
@@ -56,7 +61,9 @@ models_app = typer.Typer(help="List known weights, or add some.", invoke_without
 app.add_typer(models_app, name="models")
 
 
-def _options(kind: type[DerainConfig | TrainConfig], names: tuple[str, ...] | None = None) -> list[inspect.Parameter]:
+def _options(
+    kind: type[DerainConfig | TrainConfig | RainConfig], names: tuple[str, ...] | None = None
+) -> list[inspect.Parameter]:
     """A command-line option for each setting of a config, None where it is not given."""
     hints = get_type_hints(kind)
     options = []
@@ -105,7 +112,7 @@ def _configured(kind: type[C], *names: str) -> Callable[[Callable[..., None]], C
     return decorate
 
 
-def _parsed(kind: type[DerainConfig | TrainConfig], name: str, value: Any) -> Any:
+def _parsed(kind: type[DerainConfig | TrainConfig | RainConfig], name: str, value: Any) -> Any:
     """A repeated option as the tuple or dict that its setting holds; None when it was not given."""
     if not isinstance(value, list):
         return value
@@ -188,31 +195,56 @@ def _progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 @app.command("evaluate")
-@_configured(DerainConfig, "model", "device", "batch", "blend")
+@_configured(DerainConfig, "device", "batch", "blend", "strength")
 def _evaluate(
-    rainy: Annotated[Path, typer.Argument(help="a video, or a folder of pictures")],
-    clean: Annotated[Path, typer.Argument(help="the same without rain, under the same names")],
+    rainy: Annotated[Path, typer.Argument(help="a video, a folder of pictures or videos, or a folder of sets")],
+    clean: Annotated[Path | None, typer.Argument(help="the same without rain, under the same names")] = None,
     *,
+    model: Annotated[list[str] | None, typer.Option(help="weights by name or file; may be repeated")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="only look at the first frames of videos")] = None,
     save: Annotated[Path | None, typer.Option("--json", help="also write the scores to this file")] = None,
     config: DerainConfig,
 ) -> None:
-    """Derain RAINY and score it against CLEAN: PSNR and SSIM on Y, of the input and of the output."""
+    """Derain RAINY and score it against CLEAN: PSNR and SSIM on Y, of each model (all bundled ones where none
+    is named), of doing nothing, and for videos of a median of three frames.
+
+    A folder alone is judged set by set: the folders in it that hold rainy/ and clean/, and videos NAME.mp4
+    beside NAME-clean.mp4.
+    """
     from rich.console import Console
-    from rich.table import Table
 
-    from streamderain.evaluation.evaluate import evaluate, mean, write_json
+    from streamderain.evaluation.evaluate import evaluate, write_json
+    from streamderain.evaluation.methods import every_method
+    from streamderain.evaluation.pairs import find_sets
 
-    table = Table("name", "input PSNR", "input SSIM", "PSNR", "SSIM")
     console = Console()
+    sets, methods = find_sets(rainy, clean), every_method(model or (), config)
     with console.status("evaluating") as status:
-        scores = evaluate(rainy, clean, config, lambda score: status.update(f"{score.name}: {score.psnr:.2f} dB"))
-    means = mean(scores)
-    for name, row in [*((score.name, dataclasses.asdict(score)) for score in scores), ("mean", means)]:
-        cells = (f"{row['input_psnr']:.2f}", f"{row['input_ssim']:.4f}", f"{row['psnr']:.2f}", f"{row['ssim']:.4f}")
-        table.add_row(name, *cells, end_section=name != "mean" and name == scores[-1].name)
-    console.print(table)
+
+        def report(score: Score) -> None:
+            status.update(f"{score.set}, {score.name}, {score.method}: {score.psnr:.2f} dB")
+
+        scores = evaluate(sets, methods, report, frames)
+    console.print(_score_table(scores, [method.name for method in methods]))
     if save:
         write_json(save, scores)
+
+
+def _score_table(scores: list[Score], methods: list[str]) -> Table:
+    """A row for each pair and the mean of its set; of large sets the mean alone."""
+    from rich.table import Table
+
+    from streamderain.evaluation.evaluate import MEAN, table
+
+    shown = Table("set", "name", *methods, caption="PSNR in dB / SSIM, on Y")
+    for set_name, items in table(scores).items():
+        for name, row in items.items():
+            if name != MEAN and len(items) > MOST_ROWS:
+                continue
+            label = f"{MEAN} of {len(items) - 1}" if name == MEAN else name
+            cells = (f"{row[key].psnr:.2f} / {row[key].ssim:.4f}" if key in row else "-" for key in methods)
+            shown.add_row(set_name, label, *cells, end_section=name == MEAN)
+    return shown
 
 
 @app.command("profile")
@@ -267,6 +299,28 @@ def _add(
 
     path = add(file, name)
     print(f"{path.stem} is installed in {path.parent}; use it with --model {path.stem}")
+
+
+@app.command("rain")
+@_configured(RainConfig)
+def _rain(
+    clean: Annotated[Path, typer.Argument(help="a video, a picture or a folder of pictures")],
+    rainy: Annotated[Path, typer.Argument(help="what to write, of the same kind")],
+    *,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    config: RainConfig,
+) -> None:
+    """Let it rain on CLEAN, into RAINY: the same rain for the same settings.
+
+    The camera adds noise and compresses RAINY. For a pair that differs by the rain alone, write both halves, the
+    clean one with --rate 0; or write RAINY with --crf 0 --noise 0.
+    """
+    from streamderain.training.rainmaker import make_rainy
+
+    with _progress_bar(shown=sys.stderr.isatty() and not quiet) as report:
+        done = make_rainy(clean, rainy, config, report)
+    if not quiet:
+        print(f"{rainy}: {done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps")
 
 
 @app.command("train")

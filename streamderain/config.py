@@ -16,7 +16,7 @@ import yaml
 
 from streamderain.errors import ConfigError, nearest
 
-C = TypeVar("C", bound="DerainConfig | TrainConfig")
+C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig")
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -34,6 +34,7 @@ class DerainConfig:
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
     blend: float = _setting(0.0, "temporal blending, 0 to 1: how far a frame leans on the one before it")
+    strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
@@ -47,6 +48,8 @@ class DerainConfig:
         _check(self)
         if not 0 <= self.blend <= 1:
             raise ConfigError(f"blend is {self.blend}; allowed: 0 to 1")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength is {self.strength}; allowed: 0 to 1")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
 
@@ -69,12 +72,14 @@ class TrainConfig:
     blocks: tuple[int, ...] = _setting((1, 2, 2, 2), "transformer blocks at each of the four levels")
     expansion: float = _setting(2.0, "width of the feed-forward network over its input's")
     mefc: bool = _setting(False, "with the mixture-of-experts compensators")
+    dense: tuple[int, ...] = _setting((2, 1), "dense residual blocks before and behind the U-net")
     scale: int = _setting(2, "the network runs at one over this of the resolution")
     past: int = _setting(1, "frames before the current one that the network reads")
     future: int = _setting(1, "frames after the current one that the network reads")
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
-    patch: int = _setting(96, "side of a sample in pixels")
+    patch: tuple[int, ...] = _setting((96,), "side of a sample in pixels; several take turns, in equal parts")
+    bf16: bool = _setting(False, "compute in bfloat16, on a CPU the dense convolutions alone; pays on GPUs and AMX")
     rate: float = _setting(1e-3, "highest learning rate")
     seed: int = _setting(1, "of the first weights and the samples")
     workers: int = _setting(1, "processes that make samples")
@@ -84,10 +89,48 @@ class TrainConfig:
         _check(self)
         if len(self.blocks) != 4:
             raise ConfigError(f"blocks is {self.blocks}; a DRSformer has four levels")
-        if self.patch % (8 * self.scale):
-            raise ConfigError(
-                f"patch is {self.patch}; with scale {self.scale} a multiple of {8 * self.scale} is needed"
-            )
+        if len(self.dense) != 2 or (self.mefc and any(self.dense)):
+            raise ConfigError(f"dense is {self.dense}; two numbers are needed, 0 and 0 with mefc")
+        for patch in self.patch:
+            if patch % (8 * self.scale):
+                raise ConfigError(f"patch is {patch}; with scale {self.scale} a multiple of {8 * self.scale} is needed")
+
+
+@dataclass(frozen=True)
+class RainConfig:
+    """Which rain falls on a clean video, and which camera films it."""
+
+    rate: float = _setting(20.0, "mm of rain an hour: 2 light, 10 moderate, 50 heavy; 0 is the camera alone, for the "
+                           "clean half of a pair")  # fmt: skip
+    wind: float = _setting(1.0, "m/s, to the right; negative to the left")
+    seed: int = _setting(1, "another seed is other rain, drops on the lens and noise")
+    exposure: float = _setting(0.01, "seconds that the shutter is open; longer makes longer, fainter streaks")
+    strength: float = _setting(16.0, "how opaque streaks are, times physics, whose streaks are faint")
+    steady: bool = _setting(False, "take the camera for one that never turns; else pans carry and shear the streaks")
+    veil: float = _setting(1.0, "density of the veil that far rain makes, times physics; 0 for none")
+    backdrop: float = _setting(150.0, "metres to what stands at the horizon; the further, the more the veil hides")
+    horizon: float = _setting(0.5, "where the horizon is, 0 top to 1 bottom; below 0 where the camera looks down")
+    droplets: int = _setting(0, "drops that stick to the lens")
+    noise: float = _setting(0.006, "standard deviation of the sensor's noise at white, white being 1; 0 for none")
+    bitrate: int | None = _setting(None, "kbit/s of the encoder; unset is a phone's for the size, 10,000 for 1080p30")
+    crf: int | None = _setting(None, "constant quality instead of a bitrate; 0 loses nothing with libx264")
+    encoder: str = _setting("libx264", "video encoder, by its libav name")
+    overwrite: bool = _setting(False, "replace an output that exists")
+
+    def __post_init__(self) -> None:
+        _check(self)
+        for name, least, most in (
+            ("rate", 0, 300), ("wind", -30, 30), ("seed", 0, 2**31 - 1), ("exposure", 1e-5, 0.1), ("strength", 0, 1000),
+            ("veil", 0, 100), ("backdrop", 1, 1e5), ("horizon", -10, 10), ("droplets", 0, 1000), ("noise", 0, 0.5),
+            ("bitrate", 1, 10**6), ("crf", 0, 63),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ConfigError(f"{name} is {value}; allowed: {least} to {most}")
+        if 0 < self.rate < 0.1:
+            raise ConfigError(f"rate is {self.rate}; allowed: 0.1 to 300, or 0 for no rain")
+        if self.bitrate is not None and self.crf is not None:
+            raise ConfigError("bitrate and crf are both set; the encoder can follow one of them")
 
 
 def presets() -> dict[str, Path]:

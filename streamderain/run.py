@@ -113,7 +113,9 @@ def derain(
     try:
         with open_source(source, config.hwaccel) as opened:
             network = network or Restorer.load(config.model, config.device)
-            return _run(opened, network, _open_sinks(opened, str(output), config), config, report)
+            count = batch_size(config.batch, network.device)
+            stations = derained(opened, network, count, config.blend, config.strength)
+            return carry(opened, stations, _open_sinks(opened, str(output), config), report)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -128,12 +130,15 @@ def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> Non
         check_output(path, Path(source), config.overwrite)
 
 
-def derained(source: Source, network: Network, count: int, blend: float) -> tuple[Station, ...]:
-    """The stations from decoding to pairs of rainy and derained frames; `source` feeds the first."""
+def derained(source: Source, network: Network, count: int, blend: float, strength: float = 1.0) -> tuple[Station, ...]:
+    """The stations from decoding to pairs of rainy and derained frames; `source` feeds the first.
+
+    `count` frames go through the network at once; `blend` and `strength` are those of DerainConfig.
+    """
     device = network.device
 
     def work(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
-        return _restore(batches, network, TemporalBlender(blend), lane_on(device))
+        return _restore(batches, network, TemporalBlender(blend), strength, lane_on(device))
 
     return (
         Station("decode", lambda opened: decode(opened), ahead=2),
@@ -149,7 +154,7 @@ def batch_size(config_batch: int, device: torch.device) -> int:
 
 
 def _restore(
-    batches: Iterable[FrameBatch], network: Network, blender: TemporalBlender, lane: Lane
+    batches: Iterable[FrameBatch], network: Network, blender: TemporalBlender, strength: float, lane: Lane
 ) -> Iterator[FrameBatch]:
     def picture(arrived: FrameBatch) -> Tensor:
         return to_rgb(lane.after(arrived), arrived.layout).clamp(0, 1)
@@ -159,7 +164,8 @@ def _restore(
         for window in windows(batches, network.past, network.future, picture):
             rainy = window.pictures[network.past : network.past + len(window.frames)]
             clean = blender(network.restore(window.pictures))
-            yield FrameBatch(window.frames, add_rgb(window.data, clean - rainy, window.layout), lane.mark())
+            change = strength * (clean - rainy)
+            yield FrameBatch(window.frames, add_rgb(window.data, change, window.layout), lane.mark())
 
 
 def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
@@ -181,13 +187,14 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
     return sinks
 
 
-def _run(
-    source: Source,
-    network: Network,
-    sinks: list[Output],
-    config: DerainConfig,
-    report: Callable[[Progress], None],
+def carry(
+    source: Source, stations: tuple[Station, ...], sinks: list[Output], report: Callable[[Progress], None]
 ) -> Progress:
+    """Run `stations`, from decoding to pairs of frames, and write every pair to all `sinks`, which are then done.
+
+    Returns and raises what `derain` does; where frames were kept, they are those of the first sink.
+    """
+
     def write(pairs: Iterable[Restored]) -> Iterator[None]:
         for pair in pairs:
             for sink, show in sinks:
@@ -195,8 +202,7 @@ def _run(
             yield
 
     began, frames = time.monotonic(), 0
-    count = batch_size(config.batch, network.device)
-    pipeline = Pipeline(source, *derained(source, network, count, config.blend), Station("encode", write))
+    pipeline = Pipeline(source, *stations, Station("encode", write))
 
     def progress() -> Progress:
         return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats)

@@ -31,7 +31,7 @@ def test_help_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False False"
-    for command in ("profile", "models", "train", "evaluate", "doctor"):
+    for command in ("profile", "models", "train", "rain", "evaluate", "doctor"):
         assert f"\n  {command} " in done.stdout
 
 
@@ -92,11 +92,29 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
 
 
 def test_evaluate_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:
-    done = run("evaluate", clip, clip, "--device", "cpu", "--json", tmp_path / "scores.json")
+    scores = tmp_path / "scores.json"
+    done = run("evaluate", clip, clip, "--device", "cpu", "--model", "fast", "--frames", "3", "--json", scores)
     assert done.returncode == 0, done.stderr
-    assert "clip.mp4" in done.stdout
-    assert "mean" in done.stdout
-    assert json.loads((tmp_path / "scores.json").read_text())["items"][0]["name"] == "clip.mp4"
+    for word in ("nothing", "median", "fast", "clip.mp4", "mean of 1", "inf / 1.0000"):
+        assert word in done.stdout
+    assert json.loads(scores.read_text())["sets"]["clip.mp4"]["items"].keys() == {"clip.mp4"}
+
+
+def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
+    import torch
+
+    from tests.pictures import write_image
+
+    for name in ("small", *(f"large{number}" for number in range(13))):
+        for kind in ("rainy", "clean"):
+            folder = tmp_path / name.rstrip("0123456789") / kind
+            write_image(folder / f"{name}.png", torch.full((3, 16, 16), 100, dtype=torch.uint8))
+    done = run("evaluate", tmp_path, "--device", "cpu", "--strength", "0")
+    assert done.returncode == 0, done.stderr
+    assert "small.png" in done.stdout
+    assert "mean of 13" in done.stdout
+    assert "large7.png" not in done.stdout
+    assert "is no folder of sets" in run("evaluate", tmp_path / "none").stderr
 
 
 def test_profile_measures_and_gives_its_verdict(tmp_path: Path) -> None:
@@ -124,6 +142,23 @@ def test_doctor_says_what_will_be_used() -> None:
     said = run("doctor").stdout
     assert "will use:" in said
     assert "libx264" in said
+
+
+def test_rain_falls_on_a_video_and_on_pictures(clip: Path, tmp_path: Path) -> None:
+    import torch
+
+    from tests.pictures import write_image
+
+    done = run("rain", clip, "rainy.mp4", "--rate", "20", "--wind", "3", "--seed", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("rainy.mp4: 12 frames in ")
+    write_image(tmp_path / "dry" / "a.png", torch.full((3, 40, 50), 80, dtype=torch.uint8))
+    done = run("rain", "dry", "wet", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "wet" / "a.png").exists()
+    refused = run("rain", clip, "rainy.mp4", "--crf", "20", "--bitrate", "100", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr == "streamderain: bitrate and crf are both set; the encoder can follow one of them\n"
 
 
 def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:

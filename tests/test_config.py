@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import DerainConfig, TrainConfig, build, presets
+from streamderain.config import DerainConfig, RainConfig, TrainConfig, build, presets
 from streamderain.errors import ConfigError
 
 
@@ -57,3 +57,26 @@ def test_training_settings_are_checked() -> None:
         build(TrainConfig, patch=100)
     with pytest.raises(ConfigError, match="four levels"):
         build(TrainConfig, blocks=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("rate", -1.0, "rate is -1.0; allowed: 0 to 300"),
+        ("rate", 0.01, "rate is 0.01; allowed: 0.1 to 300, or 0 for no rain"),
+        ("rate", float("nan"), "rate is nan; allowed"),
+        ("exposure", 0.0, "exposure is 0.0; allowed: 1e-05 to 0.1"),
+        ("droplets", -1, "droplets is -1; allowed: 0 to 1000"),
+        ("seed", "one", "seed is 'one'; expected int"),
+        ("crf", -1, "crf is -1; allowed: 0 to 63"),
+    ],
+)
+def test_rain_that_cannot_be_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(RainConfig, **{key: value})
+    assert message in str(caught.value)
+
+
+def test_an_encoder_follows_a_bitrate_or_a_quality() -> None:
+    with pytest.raises(ConfigError, match="bitrate and crf are both set"):
+        build(RainConfig, bitrate=1000, crf=20)

@@ -50,6 +50,18 @@ def test_a_network_that_changes_nothing_changes_no_bit_and_no_time(clip: Path, t
     assert [frame.seconds for frame in before] == [frame.seconds for frame in after]
 
 
+def test_strength_scales_what_is_taken_away_and_zero_returns_the_input_to_the_bit(clip: Path, tmp_path: Path) -> None:
+    gains = []
+    for strength in (0, 0.5, 1):
+        output = tmp_path / f"{strength}.mkv"
+        network = Brighter(0.2, past=1)
+        derain(clip, output, network=network, strength=strength, blend=0.3, encoder="ffv1", crf=None)
+        pairs = list(zip(frames_of(clip), frames_of(output), strict=True))
+        gains.append(sum(float((new.data[:1536].float() - old.data[:1536].float()).mean()) for old, new in pairs) / 12)
+        assert strength > 0 or all(torch.equal(old.data, new.data) for old, new in pairs)
+    assert gains == pytest.approx([0, 21.9, 43.8], abs=0.6)
+
+
 @pytest.mark.parametrize("batch", [1, 5, 12, 30])
 def test_the_size_of_batches_does_not_show(clip: Path, tmp_path: Path, batch: int) -> None:
     derain(clip, tmp_path / "out.mp4", network=Brighter(0.1, past=1, future=1), batch=batch, **LOSSLESS)
@@ -172,6 +184,7 @@ def test_a_failure_leaves_the_old_output_as_it_was(clip: Path, tmp_path: Path) -
         ("clip.mp4", "out.mp4", {"device": "cuda:7"}, "cuda:7 is not here"),
         ("clip.mp4", "out.mp4", {"model": "fasst"}, "no weights called fasst"),
         ("clip.mp4", "out.mp4", {"blend": 2.0}, "blend is 2.0; allowed: 0 to 1"),
+        ("clip.mp4", "out.mp4", {"strength": -0.1}, "strength is -0.1; allowed: 0 to 1"),
         ("clip.mp4", "out.mp4", {"blnd": 0.2}, "no setting is called blnd; did you mean blend?"),
         ("clip.mp4", "rtsp://user:secret@host/x", {}, "--via-ffmpeg"),
     ],

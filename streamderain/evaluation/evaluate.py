@@ -1,137 +1,172 @@
-"""Derains pairs and scores them: two folders of pictures, or two videos."""
+"""Scores what methods make of rainy pictures and videos, against the clean ones."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from streamderain.config import DerainConfig
 from streamderain.errors import EvaluationError
+from streamderain.evaluation.methods import Method
 from streamderain.evaluation.metrics import luma, psnr, ssim
+from streamderain.evaluation.pairs import Pair, PairSet
 from streamderain.frames import Frame, Restored
 from streamderain.model.colour import to_rgb
-from streamderain.model.restorer import Restorer
-from streamderain.run import batch_size, derained
-from streamderain.stream.pipeline import Pipeline
 from streamderain.video.decoder import decode
-from streamderain.video.images import list_images, read_image
+from streamderain.video.images import read_image
 from streamderain.video.source import open_source
+
+MEAN = "mean"
+"""The name of a score that is the mean over its set."""
+
+_Measures = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB and SSIM on Y against the clean picture, of the input and of the output; a video's are
-    means over its frames.
+    """PSNR in dB and SSIM on Y of what a method made of one picture or video, against the clean one.
+
+    A video's are means over its frames; a PSNR is infinite where nothing differs.
     """
 
+    set: str
     name: str
-    input_psnr: float
-    input_ssim: float
+    method: str
     psnr: float
     ssim: float
 
 
 def evaluate(
-    rainy: Path, clean: Path, config: DerainConfig, report: Callable[[Score], None] = lambda score: None
+    sets: Iterable[PairSet],
+    methods: Sequence[Method],
+    report: Callable[[Score], None] = lambda score: None,
+    frames: int | None = None,
 ) -> list[Score]:
-    """Derain `rainy` as `config` says and score it against `clean`; `report` gets each score as it is made.
+    """Score every method on every pair that it can do something to; `report` gets each score as it is made.
 
-    Both are folders of pictures with the same names, or both videos of the same length. Raises
-    EvaluationError where they do not match.
+    Videos are streamed, one method after the other; with `frames` only their first ones are looked at. Raises
+    EvaluationError for pairs of different sizes or lengths.
     """
-    if rainy.is_dir() != clean.is_dir():
-        raise EvaluationError(f"{rainy} and {clean} must both be folders of pictures, or both be videos")
-    restorer = Restorer.load(config.model, config.device)
     scores = []
-    for score in _pictures(rainy, clean, restorer) if rainy.is_dir() else [_video(rainy, clean, restorer, config)]:
-        report(score)
-        scores.append(score)
+    for pairs in sets:
+        for pair in pairs.pairs:
+            for method, measures in _pair(pair, methods, frames):
+                scores.append(Score(pairs.name, pair.name, method.name, *measures))
+                report(scores[-1])
     return scores
 
 
-def mean(scores: list[Score]) -> dict[str, float]:
-    """The mean of each measure over `scores`."""
-    return {name: fmean(getattr(score, name) for score in scores) for name in _MEASURES}
+def evaluate_clip(set_name: str, name: str, rainy: Tensor, clean: Tensor, methods: Sequence[Method]) -> Iterator[Score]:
+    """Score every method on a clip in memory: consecutive frames, uint8 RGB (T, 3, H, W), of both kinds."""
+    for method in methods:
+        derained = method.pictures(rainy)
+        yield Score(set_name, name, method.name, *_mean(map(_measures, derained, torch.split(clean, 1))))
 
 
-def write_json(path: Path, scores: list[Score]) -> None:
-    """Write {"items": [{"name", and the four measures}, ...], "mean": {the four measures}}."""
-    values = {"items": [asdict(score) for score in scores], "mean": mean(scores)}
-    path.write_text(json.dumps(_finite(values), indent=2) + "\n")
+def means(scores: Iterable[Score]) -> list[Score]:
+    """The mean of each method over each set, in the order of `scores`."""
+    of: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        of.setdefault((score.set, score.method), []).append(score)
+    return [
+        Score(name, MEAN, method, fmean(each.psnr for each in group), fmean(each.ssim for each in group))
+        for (name, method), group in of.items()
+    ]
 
 
-_MEASURES = ("input_psnr", "input_ssim", "psnr", "ssim")
+def table(scores: Sequence[Score]) -> dict[str, dict[str, dict[str, Score]]]:
+    """`scores` by set, name and method; the last name in each set is MEAN."""
+    rows: dict[str, dict[str, dict[str, Score]]] = {}
+    for score in (*scores, *means(scores)):
+        rows.setdefault(score.set, {}).setdefault(score.name, {})[score.method] = score
+    return rows
 
 
-def _finite(value: object) -> object:
-    """JSON knows no infinity, which is what equal pictures score; they get null."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def as_json(scores: Sequence[Score]) -> dict[str, Any]:
+    """{SET: {"items": {NAME: {METHOD: {"psnr", "ssim"}}}, "mean": {METHOD: {"psnr", "ssim"}}}}.
+
+    A PSNR is None where nothing differs, as JSON knows no infinity.
+    """
+    sets = {}
+    for name, items in table(scores).items():
+        plain = {item: {method: _plain(score) for method, score in row.items()} for item, row in items.items()}
+        mean = plain.pop(MEAN)
+        sets[name] = {"items": plain, "mean": mean}
+    return sets
 
 
-def _pictures(rainy: Path, clean: Path, restorer: Restorer) -> Iterator[Score]:
-    references = {path.name: path for path in list_images(clean)}
-    names = [path.name for path in list_images(rainy)]
-    unpaired = [name for name in names if name not in references]
-    if unpaired or not names:
-        what = f"{unpaired[0]} has no counterpart" if unpaired else f"no picture is in {rainy}, none has a counterpart"
-        raise EvaluationError(f"{what} in {clean}; pairs carry the same name in both folders")
-    for name in names:
-        picture, reference = read_image(rainy / name)[None], read_image(references[name])[None]
-        if picture.shape != reference.shape:
-            raise EvaluationError(f"{name} is {_size(picture)} rainy and {_size(reference)} clean; sizes must be equal")
-        yield _score(name, picture, restorer(picture), reference)
+def write_json(path: Path, scores: Sequence[Score]) -> None:
+    """Write {"sets": as_json(scores)}."""
+    path.write_text(json.dumps({"sets": as_json(scores)}, indent=2) + "\n")
 
 
-def _video(rainy: Path, clean: Path, restorer: Restorer, config: DerainConfig) -> Score:
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(rainy, config.hwaccel))
-        reference = stack.enter_context(open_source(clean))
-        for opened in (source, reference):
-            opened.drop_passengers()
-        count = batch_size(config.batch, restorer.device)
-        pairs: Iterator[Restored] = stack.enter_context(
-            Pipeline(source, *derained(source, restorer, count, config.blend))
-        )
-        scores = list(_frames(rainy, pairs, decode(reference)))
-    return Score(rainy.name, **mean(scores))
+def _plain(score: Score) -> dict[str, float | None]:
+    return {"psnr": score.psnr if math.isfinite(score.psnr) else None, "ssim": score.ssim}
 
 
-def _frames(rainy: Path, pairs: Iterator[Restored], references: Iterator[Frame]) -> Iterator[Score]:
+def _pair(pair: Pair, methods: Sequence[Method], frames: int | None) -> Iterator[tuple[Method, _Measures]]:
+    if not pair.is_picture:
+        for method in methods:
+            yield method, _video(pair, method, frames)
+        return
+    rainy, clean = read_image(pair.rainy)[None], read_image(pair.clean)[None]
+    _check_sizes(pair.name, rainy, clean)
+    for method in methods:
+        if method.for_stills:
+            yield method, _measures(next(method.pictures(rainy)), clean)
+
+
+def _video(pair: Pair, method: Method, frames: int | None) -> _Measures:
+    with method.video(pair.rainy) as pairs, open_source(pair.clean) as reference:
+        reference.drop_passengers()
+        measures = list(_frames(pair.rainy, pairs, decode(reference), frames))
+    if not measures:
+        raise EvaluationError(f"{pair.rainy} has no frame to look at")
+    return _mean(measures)
+
+
+def _frames(
+    rainy: Path, pairs: Iterator[Restored], references: Iterator[Frame], frames: int | None
+) -> Iterator[_Measures]:
     number = 0
-    for pair in pairs:
+    for pair in islice(pairs, frames):
         reference = next(references, None)
         if reference is None:
             raise EvaluationError(f"{rainy} has more frames than its clean counterpart, which ends after {number}")
-        before, after, wanted = (_rgb(frame) for frame in (pair.rainy, pair.clean, reference))
-        if before.shape != wanted.shape:
-            raise EvaluationError(
-                f"{rainy} is {_size(before)} and the clean video {_size(wanted)}; sizes must be equal"
-            )
-        yield _score(f"{rainy.name}:{number}", before, after, wanted)
+        derained, clean = upright(pair.clean), upright(reference)
+        _check_sizes(str(rainy), derained, clean)
+        yield _measures(derained, clean)
         number += 1
-    if next(references, None) is not None:
+    if number != frames and next(references, None) is not None:
         raise EvaluationError(f"{rainy} ends after {number} frames, before its clean counterpart")
 
 
-def _rgb(frame: Frame) -> Tensor:
+def upright(frame: Frame) -> Tensor:
+    """A frame as a picture, uint8 RGB (1, 3, H, W), turned to stand upright."""
     return (to_rgb(frame.data[None], frame.layout).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _score(name: str, before: Tensor, after: Tensor, wanted: Tensor) -> Score:
-    before, after, wanted = luma(before), luma(after), luma(wanted)
-    return Score(name, psnr(before, wanted), ssim(before, wanted), psnr(after, wanted), ssim(after, wanted))
+def _measures(derained: Tensor, clean: Tensor) -> _Measures:
+    derained, clean = luma(derained), luma(clean)
+    return psnr(derained, clean), ssim(derained, clean)
+
+
+def _mean(measures: Iterable[_Measures]) -> _Measures:
+    psnrs, ssims = zip(*measures, strict=True)
+    return fmean(psnrs), fmean(ssims)
+
+
+def _check_sizes(name: str, rainy: Tensor, clean: Tensor) -> None:
+    if rainy.shape != clean.shape:
+        raise EvaluationError(f"{name} is {_size(rainy)} rainy and {_size(clean)} clean; sizes must be equal")
 
 
 def _size(picture: Tensor) -> str:

@@ -33,10 +33,11 @@ def ssim(first: Tensor, second: Tensor) -> float:
     size = min(11, *(length - 1 + length % 2 for length in first.shape[-2:]))
     offsets = torch.arange(size, dtype=first.dtype, device=first.device) - size // 2
     line = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window = torch.outer(line, line).view(1, 1, size, size) / line.sum() ** 2
+    line = line / line.sum()
 
     def mean(values: Tensor) -> Tensor:
-        return F.conv2d(values, window)
+        # The window is the product of its column and its row: 22 products for each pixel in place of 121.
+        return F.conv2d(F.conv2d(values, line.view(1, 1, -1, 1)), line.view(1, 1, 1, -1))
 
     mean1, mean2 = mean(first), mean(second)
     variance1 = mean(first**2) - mean1**2

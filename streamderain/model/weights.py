@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from streamderain.errors import WeightsError, nearest
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.variant import Variant
 
 BUNDLED = Path(__file__).parent.parent / "weights"
 

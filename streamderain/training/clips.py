@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +19,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from streamderain.errors import TrainingError
+from streamderain.training.camera import Camera, draw_camera
+from streamderain.training.lines import draw_lines
+from streamderain.training.painted import paint_rain
 from streamderain.training.rain import Rain, Rainfall
 from streamderain.video.images import read_clip, read_folder
 
 MOST_HIDDEN = 0.3
 """Mean opacity beyond which a picture is more rain than scene, and less rain is drawn."""
+
+DRY_BEHIND_LINES = 0.4
+"""Share of the samples with a fence or the like in which it does not rain."""
 
 CLIP_FRAMES = 100
 """Frames that are read of each clip, a compromise with memory."""
@@ -70,13 +77,23 @@ class Mix:
     """How often a sample is of which kind; what is left over are photos under a moving camera.
 
     A still is one picture in every frame of the window: the network must also derain photographs,
-    and the first and last frame of a clip, whose missing neighbours are copies.
+    and the first and last frame of a clip, whose missing neighbours are copies. In a share `unseen` of the
+    windows the future is a copy of the present, as it is in a live stream; in a share `parallax` of those that
+    move something passes in front. A share `lined` of the photos has a fence or the like before them, and nearly
+    half of these are dry. A share `filmed` goes through a camera's faults. Of the rain, `painted` and `borrowed`
+    are shares; what is left over falls.
     """
 
     still: float = 0.30
-    pair: float = 0.12
-    clip: float = 0.15
-    dry: float = 0.05
+    pair: float = 0.06
+    clip: float = 0.10
+    parallax: float = 0.4
+    unseen: float = 0.15
+    dry: float = 0.08
+    lined: float = 0.15
+    filmed: float = 0.6
+    painted: float = 0.25
+    borrowed: float = 0.25
 
 
 class RainySamples(Dataset[tuple[Tensor, Tensor]]):
@@ -109,22 +126,31 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         rng = random.Random(self.seed * 2**41 + index)
         draw = rng.random()
-        mix = self.mix
-        if draw < mix.pair and self.material.pairs:
+        if draw < self.mix.pair and self.material.pairs:
             rainy, clean = self._pair(rng)
         else:
-            if draw < mix.pair + mix.still:
-                window = self._still(rng)
-            elif draw < mix.pair + mix.still + mix.clip and self.material.clips:
-                window = self._clip(rng)
-            else:
-                window = self._moving_photo(rng)
-            still = draw < mix.pair + mix.still
-            rainy = window if rng.random() < mix.dry else self._rained_on(window, still, rng)
-            clean = window[self.past]
+            rainy, clean = self._drawn(draw - self.mix.pair, rng)
+        if rng.random() < self.mix.unseen:
+            rainy = torch.cat((rainy[: self.past + 1], rainy[self.past].expand(self.future, -1, -1, -1)))
         if rng.random() < 0.5:
             rainy, clean = rainy.flip(-1), clean.flip(-1)
         return rainy.flatten(0, 1).contiguous(), clean.contiguous()
+
+    def _drawn(self, draw: float, rng: random.Random) -> tuple[Tensor, Tensor]:
+        """A window with drawn rain, or none, and its clean current frame; `draw` decides the kind of scene."""
+        mix = self.mix
+        still = draw < mix.still
+        lined, dry = rng.random() < mix.lined, mix.dry
+        if still:
+            window = self._still(rng)
+        elif draw < mix.still + mix.clip and self.material.clips:
+            window = self._clip(rng)
+        else:
+            window = self._moving_photo(rng)
+        if lined:
+            window, dry = self._behind_lines(window, still, rng), max(mix.dry, DRY_BEHIND_LINES)
+        rainy = window if rng.random() < dry else self._rained_on(window, still, rng)
+        return self._filmed(rainy, window, still, rng)
 
     def _pair(self, rng: random.Random) -> tuple[Tensor, Tensor]:
         rainy, clean = rng.choice(self.material.pairs)
@@ -145,9 +171,26 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         return frames[:, :, top : top + self.patch, left : left + self.patch].float() / 255
 
     def _moving_photo(self, rng: random.Random) -> Tensor:
-        """Frames of a camera that pans, turns and zooms over a photo, from calm to shaken."""
+        """Frames of a camera that passes over a photo, at times with a cut-out of another in front."""
         photo = self._photo(rng)
-        height, width = photo.shape[-2:]
+        behind = self._passing(photo.float() / 255, rng)
+        if rng.random() >= self.mix.parallax:
+            return behind
+        photo = self._photo(rng).float() / 255
+        front = self._passing(torch.cat((photo, _cut_out(photo, rng))), rng)
+        return torch.lerp(behind, front[:, :3], front[:, 3:])
+
+    def _behind_lines(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
+        size = 2 * self.patch
+        lines = draw_lines(size, rng).picture(size)
+        top, left = self._corner(lines, rng)
+        cut = lines[None, :, top : top + self.patch, left : left + self.patch]
+        front = cut if still else self._passing(lines, rng)
+        return torch.lerp(window, front[:, :3].expand_as(window), front[:, 3:])
+
+    def _passing(self, picture: Tensor, rng: random.Random) -> Tensor:
+        """(C, H, W) -> (frames, C, patch, patch): a camera that pans, turns and zooms, from calm to shaken."""
+        height, width = picture.shape[-2:]
         calm = rng.random() < 0.25
         pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.0)
         direction = rng.uniform(0, 2 * math.pi)
@@ -164,26 +207,40 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
             cos, sin = math.cos(angle), math.sin(angle)
             centre_x = (x + pace * step * math.cos(direction)) / width * 2 - 1
             centre_y = (y + pace * step * math.sin(direction)) / height * 2 - 1
-            views.append(
-                [
-                    [across * cos, -across * sin, centre_x],
-                    [down * sin, down * cos, centre_y],
-                ]
-            )
-        grid = F.affine_grid(torch.tensor(views), [len(views), 3, self.patch, self.patch], align_corners=False)
-        source = photo.float().div(255)[None].expand(len(views), -1, -1, -1)
+            views.append([[across * cos, -across * sin, centre_x], [down * sin, down * cos, centre_y]])
+        shape = [len(views), len(picture), self.patch, self.patch]
+        grid = F.affine_grid(torch.tensor(views), shape, align_corners=False)
+        source = picture[None].expand(len(views), -1, -1, -1)
         return F.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
 
     def _rained_on(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
+        draw = rng.random()
+        rain: SomeRain
+        if draw < self.mix.painted:
+            rain = paint_rain(rng)
+        elif draw < self.mix.painted + self.mix.borrowed and self.material.pairs:
+            rain = borrow_rain(self.material.pairs, self.patch, rng)
+        else:
+            rain = self._falling(rng)
+        begin, frame_rate = rng.uniform(0, 10), rng.choice((10, 15, 24, 25, 30, 50, 60))
+        if still:
+            return self._repeated(rain.on(window[0], begin))
+        return torch.stack([rain.on(frame, begin + step / frame_rate) for step, frame in enumerate(window)])
+
+    def _filmed(self, rainy: Tensor, clean: Tensor, still: bool, rng: random.Random) -> tuple[Tensor, Tensor]:
+        """Both windows through one camera: (frames, 3, H, W) twice -> the rainy window, the clean current frame."""
+        camera = draw_camera(rng) if rng.random() < self.mix.filmed else Camera()
+        if not still:
+            return camera.film(rainy), camera.film(clean)[self.past]
+        return self._repeated(camera.film(rainy[:1])[0]), camera.film(clean[:1])[0]
+
+    def _falling(self, rng: random.Random) -> Rainfall:
         rain = draw_rain(rng)
         rainfall = Rainfall(rain, self.patch, self.patch)
         while rainfall.opacity(0.0).mean() > MOST_HIDDEN:
             rain = replace(rain, rate_mm_per_hour=rain.rate_mm_per_hour / 4)
             rainfall = Rainfall(rain, self.patch, self.patch)
-        begin, frame_rate = rng.uniform(0, 10), rng.choice((10, 15, 24, 25, 30, 50, 60))
-        if still:
-            return self._repeated(rainfall.on(window[0], begin))
-        return torch.stack([rainfall.on(frame, begin + step / frame_rate) for step, frame in enumerate(window)])
+        return rainfall
 
     def _photo(self, rng: random.Random) -> Tensor:
         return rng.choices(self.material.photos, self._busyness)[0]
@@ -194,6 +251,57 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
     def _corner(self, picture: Tensor, rng: random.Random) -> tuple[int, int]:
         height, width = picture.shape[-2:]
         return rng.randint(0, height - self.patch), rng.randint(0, width - self.patch)
+
+
+class SomeRain(Protocol):
+    """Anything that rains on a picture, (3, H, W) float RGB in 0..1, at a moment."""
+
+    def on(self, clean: Tensor, seconds: float) -> Tensor:
+        """The picture in the rain, the same shape and range."""
+
+
+@dataclass(frozen=True)
+class BorrowedRain:
+    """Rain taken off a training pair, `layer` of (H, W) in 0..1; each moment gets another part of it."""
+
+    layer: Tensor
+    strength: float
+    seed: int
+
+    def on(self, clean: Tensor, seconds: float) -> Tensor:
+        """`clean`, (3, H, W) float RGB in 0..1 and no larger than the layer, with its light added."""
+        rng = random.Random(self.seed * 2**32 + round(seconds * 1000))
+        height, width = clean.shape[-2:]
+        top = rng.randint(0, self.layer.shape[-2] - height)
+        left = rng.randint(0, self.layer.shape[-1] - width)
+        light = self.layer[top : top + height, left : left + width]
+        return (clean + self.strength * light).clamp(0, 1)
+
+
+def borrow_rain(pairs: Sequence[tuple[Tensor, Tensor]], patch: int, rng: random.Random) -> BorrowedRain:
+    """The rain of one of `pairs`, from a part of it where the scene is dark enough for rain to show."""
+    for _ in range(4):
+        rainy, clean = rng.choice(pairs)
+        side = min(2 * patch, *clean.shape[-2:])
+        top, left = rng.randint(0, clean.shape[-2] - side), rng.randint(0, clean.shape[-1] - side)
+        cut = (slice(None), slice(top, top + side), slice(left, left + side))
+        if (rainy[cut].amax(dim=0) == 255).float().mean() < 0.25:
+            break
+    # The darkest channel is the last to be clipped, so the largest difference is the whole light.
+    layer = (rainy[cut].float() - clean[cut].float()).amax(dim=0).clamp(min=0) / 255
+    if rng.random() < 0.5:
+        layer = layer.flip(-1)
+    return BorrowedRain(layer, 10 ** rng.uniform(-0.6, 0.1), rng.randrange(2**31))
+
+
+def _cut_out(photo: Tensor, rng: random.Random) -> Tensor:
+    """Soft-edged blobs, some large, some like twigs: (3, H, W) -> (1, H, W) in 0..1."""
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
+    height, width = photo.shape[-2:]
+    across = rng.choice((3, 6, 12, 40))
+    coarse = torch.rand(1, 1, max(2, across * height // width), across, generator=generator)
+    fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)[0]
+    return torch.sigmoid((fine - rng.uniform(0.45, 0.7)) * 60)
 
 
 def _size(picture: Tensor) -> str:

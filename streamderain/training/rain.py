@@ -3,6 +3,7 @@
 A drop is a point in front of a pinhole camera. Its size follows Marshall and Palmer, its speed Atlas,
 its place at a moment is a function of that moment, so a clip's frames show the same drops further down.
 Drops live in shells of depth: near ones are few, long, wide and out of focus, far ones many and short.
+A camera that turns shears the streaks and carries them along.
 
 Knows nothing of files, networks or training; runs on any torch device.
 """
@@ -18,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHELL_EDGES_METRES = (0.5, 1.0, 2.0, 4.0, 8.0)
+DROPS_PER_CUBIC_METRE_AND_MM = 8000
+"""N0 of Marshall and Palmer (1948, eq. 2): drops to a cubic metre of air and a millimetre of diameter, at 0."""
+
 SMALLEST_DROP_MM = 0.5
 FASTEST_METRES_PER_SECOND = 10
 SMALLEST_WIDTH_PX = 0.12
@@ -25,6 +29,9 @@ SMALLEST_WIDTH_PX = 0.12
 
 MOST_DROPS_PER_PIXEL = 0.08
 """Bound on the drops of a shell, which keeps cloudbursts affordable; the largest drops stay."""
+
+FLOAT32_SECONDS = 60.0
+"""Until then float32 places the quickest drop to a tenth of a pixel; hours later it would jump."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,23 @@ class Rain:
     defocus_px: float = 1.0
     farthest_metres: float = SHELL_EDGES_METRES[-1]
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a turning camera looks, and how quickly it turns: a turn moves near and far by the same pixels.
+
+    `x_px` and `y_px`, right and down, are how far the picture has moved since the rain began; `x_px_per_s` and
+    `y_px_per_s` how quickly it moves during this exposure.
+    """
+
+    x_px: float = 0.0
+    y_px: float = 0.0
+    x_px_per_s: float = 0.0
+    y_px_per_s: float = 0.0
+
+
+STEADY = View()
 
 
 @dataclass(frozen=True)
@@ -85,14 +109,14 @@ class Rainfall:
     def _shell(self, near: float, far: float, generator: torch.Generator, device: torch.device | str) -> _Shell:
         rain = self.rain
         focal = rain.focal_heights * (rain.picture_height or self.height)
-        slope = 4.1 * rain.rate_mm_per_hour**-0.21
+        slope = drop_slope(rain.rate_mm_per_hour)
         middle = (near + far) / 2
         smallest = max(SMALLEST_DROP_MM, SMALLEST_WIDTH_PX * middle / focal * 1000)
         slowest = float(_terminal_speed(torch.tensor(smallest)))
         tilt = (abs(rain.wind_m_per_s) + 3 * rain.gust_m_per_s) / slowest
         longest = FASTEST_METRES_PER_SECOND * rain.exposure_seconds * focal / near
         margin = longest + tilt * (self.height + longest)
-        per_cubic_metre = 8000 / slope * math.exp(-slope * smallest)
+        per_cubic_metre = DROPS_PER_CUBIC_METRE_AND_MM / slope * math.exp(-slope * smallest)
         area = (self.height + 2 * longest) * (self.width + 2 * margin)
         expected = per_cubic_metre * area / focal**2 * (far**3 - near**3) / 3
         most = MOST_DROPS_PER_PIXEL * area
@@ -122,44 +146,73 @@ class Rainfall:
             longest=longest,
         )
 
-    def opacity(self, seconds: float) -> Tensor:
+    def opacity(self, seconds: float, view: View = STEADY) -> Tensor:
         """How much of each pixel drops hide in an exposure that begins at `seconds`: (H, W), 0..1."""
         through = torch.ones(self.height, self.width, device=self._shells[0].start_y.device)
         for number, shell in enumerate(self._shells):
-            through = through * (1 - self._shell_opacity(shell, number, seconds))
+            through = through * (1 - self._shell_opacity(shell, number, seconds, view))
         return 1 - through
 
-    def _shell_opacity(self, shell: _Shell, number: int, seconds: float) -> Tensor:
+    def _shell_opacity(self, shell: _Shell, number: int, seconds: float, view: View) -> Tensor:
         exposure = self.rain.exposure_seconds
-        travel = self.height + 2 * shell.longest
-        fallen = shell.start_y + shell.speed_y * seconds
-        # A drop that has left below begins a new fall elsewhere.
-        fall = torch.div(fallen, travel, rounding_mode="floor")
-        y = fallen - fall * travel - shell.longest
-        across = _hash01(shell.identity, fall.long(), self.rain.seed * 8 + number)
-        x = across * (self.width + 2 * shell.margin) - shell.margin
-        x = x + shell.speed_x * (y + shell.longest) / shell.speed_y
-        length_x, length_y = shell.speed_x * exposure, shell.speed_y * exposure
-        inside = (y + length_y > -2) & (y < self.height + 2)
+        x, y = self._places(shell, number, seconds, view)
+        length_x, length_y, opacity = shell.speed_x * exposure, shell.speed_y * exposure, shell.opacity
+        if view.x_px_per_s or view.y_px_per_s:
+            own = torch.hypot(length_x, length_y)
+            length_x = length_x + view.x_px_per_s * exposure
+            length_y = length_y + view.y_px_per_s * exposure
+            # The same light over another length; one that the camera follows stays a point.
+            opacity = opacity * own / torch.hypot(length_x, length_y).clamp(min=1)
+        inside = (torch.maximum(y, y + length_y) > -2) & (torch.minimum(y, y + length_y) < self.height + 2)
         inside &= (torch.maximum(x, x + length_x) > -2) & (torch.minimum(x, x + length_x) < self.width + 2)
         drawn = _splat(
             self.height,
             self.width,
-            *(values[inside] for values in (x, y, length_x, length_y, shell.opacity)),
+            *(values[inside] for values in (x, y, length_x, length_y, opacity)),
         )
-        return _blur(drawn, shell.blur_px).clamp(max=0.95)
+        return blur(drawn, shell.blur_px).clamp(max=0.95)
 
-    def on(self, clean: Tensor, seconds: float) -> Tensor:
+    def _places(self, shell: _Shell, number: int, seconds: float, view: View) -> tuple[Tensor, Tensor]:
+        """The pixel where each drop is at `seconds`, x and y of (drops,) each."""
+        travel = self.height + 2 * shell.longest
+        is_exact = abs(seconds) > FLOAT32_SECONDS and shell.speed_y.device.type != "mps"
+        speed_y = shell.speed_y.double() if is_exact else shell.speed_y
+        fallen = shell.start_y + speed_y * seconds + view.y_px
+        # A drop that has left below begins a new fall elsewhere.
+        fall = torch.div(fallen, travel, rounding_mode="floor")
+        y = (fallen - fall * travel - shell.longest).float()
+        across = _hash01(shell.identity, fall.long(), self.rain.seed * 8 + number)
+        x = across * (self.width + 2 * shell.margin) - shell.margin
+        x = x + shell.speed_x * (y + shell.longest) / shell.speed_y
+        if view.x_px or view.y_px:
+            # Wind carries a drop along for what it has fallen, not for what the camera has turned. Those that
+            # leave on one side of the margin enter on the other.
+            x = x + view.x_px - shell.speed_x / shell.speed_y * view.y_px
+            x = torch.remainder(x + shell.margin, self.width + 2 * shell.margin) - shell.margin
+        return x, y
+
+    def on(self, clean: Tensor, seconds: float, view: View = STEADY) -> Tensor:
         """`clean`, (3, H, W) float RGB in 0..1, as the camera sees it through the rain; same shape."""
-        opacity = self.opacity(seconds)
-        # A drop gathers light from a field of view of 165 degrees (Garg and Nayar, 2007, section 3):
-        # it shows a small, blurred image of the surroundings, the bright sky among them.
-        coarse = F.adaptive_avg_pool2d(clean, (3, 4))
-        surroundings = F.interpolate(coarse[None], clean.shape[-2:], mode="bilinear", align_corners=False)[0]
-        sky = coarse.amax(dim=(1, 2), keepdim=True)
-        light = 0.6 * surroundings + 0.4 * sky
-        light = light + self.rain.whiteness * (1 - light)
-        return (clean * (1 - opacity) + light * opacity).clamp(0, 1)
+        opacity = self.opacity(seconds, view)
+        return (clean * (1 - opacity) + light_in_drops(clean, self.rain.whiteness) * opacity).clamp(0, 1)
+
+
+def light_in_drops(clean: Tensor, whiteness: float) -> Tensor:
+    """What a drop in front of each pixel of `clean` sends to the camera; both (3, H, W) RGB in 0..1.
+
+    A drop gathers light from a field of view of 165 degrees (Garg and Nayar, 2007, section 3): it shows
+    a small, blurred image of the surroundings, the bright sky among them. `whiteness` is that of Rain.
+    """
+    coarse = F.adaptive_avg_pool2d(clean, (3, 4))
+    surroundings = F.interpolate(coarse[None], clean.shape[-2:], mode="bilinear", align_corners=False)[0]
+    sky = coarse.amax(dim=(1, 2), keepdim=True)
+    light = 0.6 * surroundings + 0.4 * sky
+    return light + whiteness * (1 - light)
+
+
+def drop_slope(rate_mm_per_hour: float) -> float:
+    """How quickly drops get rarer with their diameter, per mm (Marshall and Palmer, 1948, eq. 3)."""
+    return float(4.1 * rate_mm_per_hour**-0.21)
 
 
 def _terminal_speed(diameter_mm: Tensor) -> Tensor:
@@ -199,14 +252,16 @@ def _splat(
     return canvas.view(height, width)
 
 
-def _blur(picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (H, W); a `sigma` under 0.2 pixels leaves it as it is."""
+def blur(picture: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (..., H, W); a `sigma` under 0.2 pixels leaves it as it is."""
     if sigma < 0.2:
         return picture
     radius = max(1, math.ceil(2.5 * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=picture.dtype, device=picture.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    padded = F.pad(picture[None, None], (radius,) * 4, mode="replicate" if min(picture.shape) <= radius else "reflect")
+    height, width = picture.shape[-2:]
+    mode = "replicate" if min(height, width) <= radius else "reflect"
+    padded = F.pad(picture.reshape(-1, 1, height, width), (radius,) * 4, mode=mode)
     blurred = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-    return blurred[0, 0]
+    return blurred.view(picture.shape)

@@ -7,6 +7,7 @@ import csv
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,25 +18,59 @@ from torch.utils.data import DataLoader, Sampler
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
 from streamderain.model import weights
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer, ResidualBlock
 from streamderain.model.restorer import pick_device
+from streamderain.model.variant import Variant
 from streamderain.training.clips import Material, RainySamples
 
-VALIDATION_SEED = 7
-LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "seconds")
+VALIDATION_SEED = 10
+LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "dry", "seconds")
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 100
 LAST_RATE = 1e-6
+SPECTRUM_WEIGHT = 0.1
+"""Streaks are lines, so what is left of them shows in few Fourier coefficients."""
+
+FAINT = 0.01
+"""Mean difference, in units of 0..1, under which a sample's error counts less and less."""
+
+BEST_PSNR = 60.0
+"""Where equal pictures end, in dB, so that one dry sample does not decide a mean."""
 
 
-class _From(Sampler[int]):
-    """Sample numbers from `first` on, for ever."""
+@dataclass(frozen=True)
+class Stage:
+    """The steps from `first` to before `last`, with `batch` samples of `patch` pixels a side."""
 
-    def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
+    first: int
+    last: int
+    patch: int
+    batch: int
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.last))
+
+def stages(config: TrainConfig) -> list[Stage]:
+    """Equal parts of the run, one for each patch; larger patches come in smaller batches, for equal cost."""
+    count = len(config.patch)
+    return [
+        Stage(
+            first=config.steps * number // count,
+            last=config.steps * (number + 1) // count,
+            patch=patch,
+            batch=max(1, round(config.batch * (config.patch[0] / patch) ** 2)),
+        )
+        for number, patch in enumerate(config.patch)
+    ]
+
+
+class _Numbers(Sampler[list[int]]):
+    """The numbers of the samples of each step from `first` on."""
+
+    def __init__(self, first: int, stage: Stage, stride: int) -> None:
+        self.first, self.stage, self.stride = first, stage, stride
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.stage.last):
+            yield list(range(step * self.stride, step * self.stride + self.stage.batch))
 
 
 def variant_of(config: TrainConfig) -> Variant:
@@ -49,6 +84,7 @@ def variant_of(config: TrainConfig) -> Variant:
         scale=config.scale,
         past=config.past,
         future=config.future,
+        dense=(config.dense[0], config.dense[1]),
     )
 
 
@@ -58,6 +94,26 @@ def charbonnier(derained: Tensor, clean: Tensor) -> Tensor:
     (N, 3, H, W) twice -> (N,).
     """
     return torch.sqrt((derained - clean) ** 2 + 1e-6).mean(dim=(1, 2, 3))
+
+
+def spectral(derained: Tensor, clean: Tensor) -> Tensor:
+    """Each sample's mean difference of the Fourier coefficients, L1 (Cho et al., 2021, eq. 6), scaled so that
+    white noise weighs as much as in `charbonnier`.
+
+    (N, 3, H, W) twice -> (N,).
+    """
+    coefficients: Tensor = torch.fft.rfft2(derained - clean, norm="ortho")
+    return coefficients.abs().mean(dim=(1, 2, 3))
+
+
+def deraining_loss(derained: Tensor, clean: Tensor) -> Tensor:
+    """What is minimised: the mean over the samples of the logarithm of their `charbonnier` and `spectral` errors.
+
+    (N, 3, H, W) twice -> (). The logarithm lets faint rain count almost as much as a cloudburst, whose errors are
+    fifty times larger; the constant keeps dry samples from counting for more, which teaches to do nothing.
+    """
+    error = charbonnier(derained, clean) + SPECTRUM_WEIGHT * spectral(derained, clean)
+    return (error + FAINT).log().mean()
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -83,9 +139,20 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
         self.step = 0
-        samples = RainySamples(held_out, config.patch, config.past, config.future, VALIDATION_SEED)
+        self._in_bfloat16()
+        samples = RainySamples(held_out, config.patch[0], config.past, config.future, VALIDATION_SEED)
         self._validation = [samples[number] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _in_bfloat16(self) -> None:
+        if not self.config.bf16:
+            return
+        # A CPU is quick at dense convolutions in bfloat16, but slow at the depthwise ones.
+        whole = self.device.type == "cuda"
+        dense = [module for module in self.network.modules() if isinstance(module, ResidualBlock)]
+        for module in [self.network] if whole else dense:
+            half = torch.autocast(self.device.type, torch.bfloat16)(module.forward)
+            module.forward = half  # type: ignore[method-assign]
 
     def start_from(self, model: str) -> None:
         """Begin with the weights called `model` instead of random ones. Raises TrainingError for another
@@ -131,18 +198,18 @@ class Trainer:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config, variant = self.config, self.network.variant
-        samples = RainySamples(self.material, config.patch, variant.past, variant.future, config.seed)
-        numbers = _From(self.step * config.batch, config.steps * config.batch)
-        loader = DataLoader(samples, config.batch, sampler=numbers, num_workers=config.workers)
-        for rainy, clean in loader:
-            rainy = rainy.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-            yield rainy, clean.to(self.device, non_blocking=True)
+        for stage in stages(config):
+            samples = RainySamples(self.material, stage.patch, variant.past, variant.future, config.seed)
+            numbers = _Numbers(max(self.step, stage.first), stage, config.batch)
+            for rainy, clean in DataLoader(samples, batch_sampler=numbers, num_workers=config.workers):
+                rainy = rainy.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+                yield rainy, clean.to(self.device, non_blocking=True)
 
     def _learn(self, rainy: Tensor, clean: Tensor) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
-        # The logarithm lets faint rain count as much as a cloudburst, whose errors are fifty times larger.
-        loss = charbonnier(self.network(rainy), clean).log().mean()
+        derained = self.network(rainy).float()
+        loss = deraining_loss(derained, clean)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
@@ -157,14 +224,15 @@ class Trainer:
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Mean PSNR in dB over RGB of the averaged weights on held-out stills and moving windows, and
-        how much that is above the untouched input.
+        how much that is above the untouched input; `dry` is that of the samples without rain.
         """
-        scores: dict[str, list[float]] = {"still": [], "still_gain": [], "moving": [], "moving_gain": []}
+        scores: dict[str, list[float]] = {name: [] for name in LOG_COLUMNS[2:-1]}
         first = 3 * self.network.variant.past
         for rainy, clean in self._validation:
             derained = self.average(rainy[None].to(self.device))[0].clamp(0, 1).cpu()
             untouched = _psnr(rainy[first : first + 3], clean)
-            if untouched > 60:
+            if untouched >= BEST_PSNR:
+                scores["dry"].append(_psnr(derained, clean))
                 continue
             kind = "still" if torch.equal(rainy[:3], rainy[-3:]) else "moving"
             scores[kind].append(_psnr(derained, clean))
@@ -197,7 +265,8 @@ class Trainer:
 
 
 def _psnr(derained: Tensor, clean: Tensor) -> float:
-    return -10 * math.log10(max(1e-10, float(((derained - clean) ** 2).mean())))
+    error = float(((derained - clean) ** 2).mean())
+    return min(BEST_PSNR, -10 * math.log10(error)) if error else BEST_PSNR
 
 
 def train(config: TrainConfig, report: Callable[[dict[str, float]], None] = lambda row: None) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamderain.errors import SourceError
+from streamderain.errors import SinkError, SourceError
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -18,11 +18,30 @@ def read_image(path: Path) -> Tensor:
     """A picture file as uint8 RGB (3, H, W). Raises SourceError when it is no readable picture."""
     import cv2
 
-    data = np.fromfile(path, np.uint8)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if picture is None:
         raise SourceError(f"{path} is not a picture that can be read; allowed: {', '.join(PICTURE_ENDINGS)}")
     return torch.from_numpy(picture).flip(-1).permute(2, 0, 1).contiguous()
+
+
+def write_image(path: Path, picture: Tensor) -> None:
+    """Write uint8 RGB (3, H, W), replacing what is there; the ending of `path` says the format, JPEG with quality 95.
+
+    Raises SinkError when that cannot be done.
+    """
+    import cv2
+
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        raise SinkError(f"{path} has an ending that tells no picture format; allowed: {', '.join(PICTURE_ENDINGS)}")
+    _, data = cv2.imencode(path.suffix.lower(), picture.permute(1, 2, 0).flip(-1).contiguous().numpy())
+    try:
+        data.tofile(path)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def list_images(folder: Path) -> list[Path]:

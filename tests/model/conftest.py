@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from streamderain.model import weights
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.variant import Variant
 
 TINY = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False)
 

@@ -10,8 +10,9 @@ import torch
 
 from streamderain.frames import PixelLayout
 from streamderain.model.colour import add_rgb, to_rgb
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer
 from streamderain.model.restorer import Restorer, pick_device
+from streamderain.model.variant import Variant
 
 from .conftest import TINY, network
 

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from streamderain.model import drsformer as paper
-from streamderain.model.drsformer import KEPT_FRACTIONS, DRSformer, TopKSparseAttention, Variant
+from streamderain.model.drsformer import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
+from streamderain.model.variant import Variant
 
 from .conftest import TINY, network
 
@@ -81,6 +82,8 @@ VARIANTS = [
         Variant(dim=dim, heads=(1, 1, 2, 4), blocks=(1, 1, 1, 2), mefc=False, expansion=expansion)
         for dim, expansion in itertools.product((4, 8, 12, 20, 36, 48, 64), (1.0, 1.5, 2.0, 2.66, 3.1, 4.0))
     ),
+    Variant(dim=16, blocks=(0, 1, 2, 2), expansion=2.0, mefc=False, scale=2, past=2, future=2, dense=(2, 1)),
+    Variant(dim=32, blocks=(0, 0, 1, 1), mefc=False, dense=(0, 3)),
     Variant(dim=24, heads=(2, 4, 8, 16), blocks=(2, 1, 1, 1), expansion=2.25, scale=2, past=2, future=1),
 ]
 
@@ -209,6 +212,16 @@ def test_expert_weights_add_up_to_one_in_every_step() -> None:
     weights = paper.ExpertWeights(8)(torch.rand(3, 8, 6, 6))
     assert weights.shape == (3, 4, 8)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 4))
+
+
+@torch.inference_mode()
+def test_a_residual_block_is_two_convolutions_added_and_nothing_at_first() -> None:
+    block = paper.ResidualBlock(4)
+    x = torch.randn(2, 4, 6, 5)
+    assert torch.equal(block(x), x)
+    block.second.weight.normal_()
+    inner = F.relu(F.conv2d(x, block.first.weight, block.first.bias, padding=1))
+    torch.testing.assert_close(block(x), x + F.conv2d(inner, block.second.weight, block.second.bias, padding=1))
 
 
 def test_the_size_that_must_divide_the_input_grows_with_the_stem() -> None:

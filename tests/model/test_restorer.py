@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamderain.errors import DeviceError, WeightsError
-from streamderain.model.drsformer import Variant
 from streamderain.model.restorer import Restorer, pick_device
+from streamderain.model.variant import Variant
 
 from .conftest import TINY, network
 

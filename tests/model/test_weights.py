@@ -16,7 +16,8 @@ from torch import Tensor
 
 from streamderain.errors import WeightsError
 from streamderain.model import weights
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.variant import Variant
 
 from .conftest import TINY, network
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from streamderain.frames import Frame, FrameBatch, PixelLayout
 from streamderain.model.colour import add_rgb, to_rgb
-from streamderain.model.drsformer import DRSformer, Variant
+from streamderain.model.drsformer import DRSformer
 from streamderain.model.restorer import Restorer
+from streamderain.model.variant import Variant
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.transfer import CudaLane, Lane, download, lane_on, upload
 from streamderain.stream.window import windows

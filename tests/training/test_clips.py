@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import TrainingError
-from streamderain.training.clips import Material, Mix, RainySamples, draw_rain
+from streamderain.training.clips import Material, Mix, RainySamples, borrow_rain, draw_rain
 
 PATCH = 32
-STILLS = Mix(still=1, pair=0, clip=0, dry=0)
-CLIPS = Mix(still=0, pair=0, clip=1, dry=0)
+STILLS = Mix(still=1, pair=0, clip=0, dry=0, filmed=0, lined=0)
+CLIPS = Mix(still=0, pair=0, clip=1, dry=0, filmed=0, unseen=0, lined=0)
 PAIRS = Mix(still=0, pair=1, clip=0, dry=0)
-PHOTOS = Mix(still=0, pair=0, clip=0, dry=0)
+PHOTOS = Mix(still=0, pair=0, clip=0, dry=0, filmed=0, unseen=0, lined=0)
 
 
 def samples(material: Material, mix: Mix | None = None, seed: int = 5, past: int = 1, future: int = 2) -> RainySamples:
@@ -100,3 +100,31 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(TrainingError, match="no photos to train on"):
             Material.read(folder)
+
+
+def test_borrowed_rain_is_light_that_is_elsewhere_a_moment_later(material: Material) -> None:
+    clean = torch.full((3, 72, 88), 40, dtype=torch.uint8)
+    rainy = clean.clone()
+    rainy[:, 5:60:7, 10:70:9] += 100
+    rain = borrow_rain([(rainy, clean)], PATCH, random.Random(2))
+    scene = torch.full((3, PATCH, PATCH), 0.2)
+    first, later = rain.on(scene, 0.0), rain.on(scene, 0.04)
+    assert torch.equal(first, rain.on(scene, 0.0))
+    assert not torch.equal(first, later)
+    added = torch.unique((first - scene).round(decimals=4))
+    assert added.tolist() == pytest.approx([0, rain.strength * 100 / 255], abs=1e-3)
+
+
+def test_an_unseen_future_is_a_copy_of_the_present(material: Material) -> None:
+    live = Mix(still=0, pair=0, clip=1, filmed=0, unseen=1, lined=0)
+    for number in range(4):
+        frames = frames_of(samples(material, live, past=1, future=2)[number][0])
+        assert torch.equal(frames[1], frames[2])
+        assert torch.equal(frames[1], frames[3])
+        assert not torch.equal(frames[0], frames[1])
+
+
+def test_a_cut_out_passes_in_front_of_a_photo(material: Material) -> None:
+    shares = [samples(material, Mix(still=0, pair=0, clip=0, dry=1, filmed=0, parallax=share)) for share in (0, 1)]
+    alone, covered = (given[3][1] for given in shares)
+    assert not torch.equal(alone, covered)

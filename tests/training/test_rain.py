@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.training.rain import Rain, Rainfall
+from streamderain.training.rain import Rain, Rainfall, View
 
 CALM = Rain(rate_mm_per_hour=20, wind_m_per_s=0, gust_m_per_s=0, strength=20, exposure_seconds=1 / 400, seed=3)
 HEIGHT, WIDTH = 120, 160
@@ -152,3 +152,48 @@ def test_a_pixel_without_a_drop_keeps_its_colour() -> None:
     dry = rainfall.opacity(0.5) == 0
     assert dry.any()
     assert torch.equal(rainfall.on(clean, 0.5)[:, dry], clean[:, dry])
+
+
+def test_a_turned_camera_sees_the_same_drops_elsewhere() -> None:
+    rainfall = Rainfall(CALM, HEIGHT, WIDTH)
+    before, after = rainfall.opacity(1.0), rainfall.opacity(1.0, View(x_px=12, y_px=-5))
+    # Beyond the picture's edges, nothing is known that could be blurred into it.
+    assert torch.allclose(after[5:-10, 17:-5], before[10:-5, 5:-17], atol=1e-3)
+
+
+def test_wind_does_not_carry_drops_for_the_turning_of_the_camera() -> None:
+    rainfall = Rainfall(changed(wind_m_per_s=4), HEIGHT, WIDTH)
+    before, after = rainfall.opacity(1.0), rainfall.opacity(1.0, View(y_px=8))
+    assert torch.allclose(after[13:-5, 5:-5], before[5:-13, 5:-5], atol=1e-3)
+
+
+def test_far_turns_find_as_much_rain() -> None:
+    rainfall = Rainfall(CALM, HEIGHT, WIDTH)
+    amounts = [rainfall.opacity(1.0, View(x_px=turn, y_px=-turn)).mean().item() for turn in (0, 5e3, -5e4)]
+    assert max(amounts) < 1.3 * min(amounts)
+
+
+def test_a_pan_shears_the_streaks_and_makes_them_fainter() -> None:
+    rainfall = Rainfall(changed(exposure_seconds=1 / 60, rate_mm_per_hour=5, strength=2), HEIGHT, WIDTH)
+    still, right, left = (rainfall.opacity(1.0, View(x_px_per_s=pace)) for pace in (0, 500, -500))
+    assert tilt(still) == 0
+    assert tilt(right) > 0.2
+    assert tilt(left) < -0.2
+    assert right.max() < still.max()
+    assert right.sum() == pytest.approx(still.sum().item(), rel=0.3)
+
+
+def test_a_camera_that_follows_the_drops_sees_points() -> None:
+    rainfall = far_rain(changed(exposure_seconds=1 / 60, rate_mm_per_hour=5, strength=0.1))
+    streaks, points = rainfall.opacity(1.0), rainfall.opacity(1.0, View(y_px_per_s=-150))
+    assert points.max() > streaks.max()
+    assert rainfall.opacity(1.0, View(y_px_per_s=-1000)).isfinite().all()
+
+
+def test_drops_fall_as_smoothly_after_hours_as_at_once() -> None:
+    rainfall = far_rain(CALM)
+    for hours in (1, 20):
+        start = 3600.0 * hours
+        # A hundredth of a frame: far drops move by less than a tenth of a pixel.
+        change = (rainfall.opacity(start) - rainfall.opacity(start + 0.0004)).abs().mean()
+        assert change < 0.2 * (rainfall.opacity(start) - rainfall.opacity(start + 0.04)).abs().mean()

@@ -13,15 +13,18 @@ import torch
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
 from streamderain.model import weights
-from streamderain.model.drsformer import Variant
 from streamderain.model.restorer import Restorer
+from streamderain.model.variant import Variant
 from streamderain.training.clips import Material
 from streamderain.training.trainer import (
     LAST_RATE,
     WARM_UP_STEPS,
+    Stage,
     Trainer,
     charbonnier,
     learning_rate,
+    spectral,
+    stages,
     train,
     variant_of,
 )
@@ -31,7 +34,8 @@ from tests.pictures import write_image
 def tiny(folder: Path, **settings: Any) -> TrainConfig:
     small: dict[str, Any] = {
         "folder": folder, "device": "cpu", "dim": 8, "blocks": (1, 1, 1, 1), "expansion": 1.0,
-        "steps": 4, "batch": 2, "patch": 32, "workers": 0, "validate_every": 2, "held_out_samples": 2,
+        "steps": 4, "batch": 2, "patch": (32,), "dense": (1, 1), "workers": 0, "validate_every": 2,
+        "held_out_samples": 2,
     }  # fmt: skip
     return TrainConfig(**small | settings)
 
@@ -138,7 +142,7 @@ def test_training_can_start_from_given_weights(tmp_path: Path, material: Materia
 
 
 def test_the_config_names_the_network(tmp_path: Path) -> None:
-    config = tiny(tmp_path, mefc=True, scale=1, past=2, future=0)
+    config = tiny(tmp_path, mefc=True, dense=(0, 0), scale=1, past=2, future=0)
     expected = Variant(dim=8, blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
     assert variant_of(config) == expected
 
@@ -180,7 +184,7 @@ def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path, material: Mate
 
 def test_material_that_is_too_small_is_refused_in_words(tmp_path: Path, material: Material) -> None:
     with pytest.raises(TrainingError, match="for samples of 512 leave it out"):
-        Trainer(tiny(tmp_path, patch=512), material, material)
+        Trainer(tiny(tmp_path, patch=(512,)), material, material)
     short = Material(material.photos, [material.clips[0][:2]], [])
     with pytest.raises(TrainingError, match="a clip is shorter than the 3 frames"):
         Trainer(tiny(tmp_path), short, short)
@@ -212,3 +216,30 @@ def test_pairs_that_are_none_are_refused_in_words(tmp_path: Path) -> None:
         Material.read(tmp_path / "photos", [], tmp_path / "photos")
     with pytest.raises(TrainingError, match="no photos to train on"):
         Material.read(tmp_path / "none")
+
+
+def test_larger_patches_take_turns_in_smaller_batches(tmp_path: Path, material: Material) -> None:
+    config = tiny(tmp_path, steps=7, batch=8, patch=(32, 48))
+    assert stages(config) == [Stage(0, 3, 32, 8), Stage(3, 7, 48, 4)]
+    shapes = [tuple(clean.shape) for _, clean in Trainer(config, material, material)._batches()]
+    assert shapes == [(8, 3, 32, 32)] * 3 + [(4, 3, 48, 48)] * 4
+
+
+def test_bfloat16_reaches_the_dense_convolutions_alone(tmp_path: Path, material: Material) -> None:
+    trainer = Trainer(tiny(tmp_path, bf16=True), material, material)
+    seen: dict[str, torch.dtype] = {}
+    for name, module in trainer.network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, _, output, name=name: seen.update({name: output.dtype}))
+    trainer.network(torch.rand(1, 9, 32, 32))
+    half = {name for name, dtype in seen.items() if dtype == torch.bfloat16}
+    assert half == {f"{place}.0.{layer}" for place in ("encoder_level0", "refinement") for layer in ("first", "second")}
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
+
+
+def test_the_spectral_loss_weighs_white_noise_like_charbonnier() -> None:
+    noise = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 0.1
+    weighed = spectral(noise, torch.zeros_like(noise))
+    assert weighed.shape == (4,)
+    assert weighed.tolist() == pytest.approx(charbonnier(noise, torch.zeros_like(noise)).tolist(), rel=0.15)
+    assert spectral(noise, noise).tolist() == [0, 0, 0, 0]

@@ -1,0 +1,37 @@
+"""What a network has to beat, in a network's place: doing nothing, and the median of three frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Nothing:
+    """Gives every frame back as it came."""
+
+    past = future = 0
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def restore(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) -> the same."""
+        return pictures
+
+
+class MedianOfThree:
+    """Each value is the middle one of the frame before, the frame and the frame after.
+
+    Takes away every streak that stays in a place for one frame alone, and smears what moves.
+    """
+
+    past = future = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def restore(self, pictures: Tensor) -> Tensor:
+        """(1 + N + 1, 3, H, W) -> (N, 3, H, W), each value one of the three that came."""
+        before, now, after = pictures[:-2], pictures[1:-1], pictures[2:]
+        low, high = torch.minimum(before, now), torch.maximum(before, now)
+        return torch.maximum(low, torch.minimum(high, after))

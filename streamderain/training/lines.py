@@ -1,0 +1,69 @@
+"""Thin things that look like rain and are none: fences, cables, hair, blinds.
+
+A network that has seen no fence takes it for rain and wipes it out.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Curves side by side, in pixels, along a direction that leans by `angle` radians from the vertical.
+
+    Each of `offsets` is a curve's distance from the middle of the picture; it waves by `amplitude` over
+    `wavelength`, out of step with the next unless `alike`.
+    """
+
+    offsets: tuple[float, ...]
+    angle: float
+    width_px: float
+    amplitude: float
+    wavelength: float
+    alike: bool
+    colour: tuple[float, float, float]
+    seed: int
+
+    def picture(self, size: int) -> Tensor:
+        """Colour and opacity: (4, size, size) in 0..1."""
+        generator = torch.Generator().manual_seed(self.seed)
+        axis = torch.arange(size) - (size - 1) / 2
+        down, right = torch.meshgrid(axis, axis, indexing="ij")
+        along = down * math.cos(self.angle) + right * math.sin(self.angle)
+        across = right * math.cos(self.angle) - down * math.sin(self.angle)
+        opacity = torch.zeros(size, size)
+        for offset in self.offsets:
+            phase = 0.0 if self.alike else float(torch.rand(1, generator=generator)) * 2 * math.pi
+            middle = offset + self.amplitude * torch.sin(2 * math.pi * along / self.wavelength + phase)
+            opacity = torch.maximum(opacity, (self.width_px / 2 + 0.5 - (across - middle).abs()).clamp(0, 1))
+        return torch.cat((torch.tensor(self.colour).view(3, 1, 1).expand(-1, size, size), opacity[None]))
+
+
+def draw_lines(size: int, rng: random.Random) -> Lines:
+    """A fence, cables, hair or a blind, for a picture of `size` by `size` pixels."""
+    kind = rng.choice(("fence", "fence", "cables", "hair", "blind"))
+    angle = rng.gauss(0, 0.1) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2)
+    amplitude, wavelength, alike = 0.0, float(size), True
+    reach = 0.75 * size
+    if kind in ("fence", "blind"):
+        spacing = rng.uniform(4, 30)
+        width = rng.uniform(0.8, 3.0) if kind == "fence" else spacing * rng.uniform(0.3, 0.7)
+        count = int(2 * reach / spacing)
+        offsets = [-reach + spacing * (number + rng.random() * 0.1) for number in range(count)]
+    elif kind == "cables":
+        angle += math.pi / 2
+        width, amplitude, wavelength = rng.uniform(0.8, 2.5), rng.uniform(0, 12), size * rng.uniform(1.5, 4)
+        offsets = [rng.uniform(-reach, reach) for _ in range(rng.randint(1, 6))]
+    else:
+        alike, width = False, rng.uniform(0.5, 1.2)
+        amplitude, wavelength = rng.uniform(1, 15), size * rng.uniform(0.4, 2)
+        offsets = [rng.uniform(-reach, reach) for _ in range(rng.randint(8, 50))]
+    grey = rng.random()
+    red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-0.15, 0.15))) for _ in range(3))
+    return Lines(tuple(offsets), angle, width, amplitude, wavelength, alike, (red, green, blue), rng.randrange(2**31))

@@ -1,0 +1,48 @@
+"""The pages that are generated from results say what the results say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent / "benchmarks"
+MACHINE = {"processor": "a small one"}
+
+
+def test_the_quality_page_shows_every_figure_and_marks_harm(tmp_path: Path) -> None:
+    score = {"nothing": {"psnr": 20.0, "ssim": 0.5}, "median": {"psnr": 22.0, "ssim": 0.6}}
+    still = {"nothing": {"psnr": None, "ssim": 1.0}}
+    sets = {"clips": {"items": 2, "mean": score}, "stills": {"items": 9, "mean": still}}
+    kinds = [
+        {"kind": "hair", "items": 1, "trained_on": False, "psnr": {"fast": {"mean": 41.0, "lowest": 41.0}}},
+        {"kind": "dashcam", "items": 3, "trained_on": True, "psnr": {"fast": {"mean": 43.5, "lowest": 42.25}}},
+    ]
+    clip = {"frames": 12, "dry_lab": 0.5, "dry_share": 0.4, "input_change": 1, "output_change": 1, "most_pumping": 0.25}
+    results = {
+        "quality": {"methods": ["nothing", "median"], "sets": sets},
+        "harm": {"aim_db": 42, "frames": 24, "models": ["fast"], "rows": kinds},
+        "real": {"models": ["fast"], "clips": {"terrace": {"fast": clip}}},
+    }
+    for name, result in results.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({**result, "machine": MACHINE}))
+    subprocess.run([sys.executable, SCRIPTS / "quality_page.py", "--folder", tmp_path], check=True)
+    lines = (tmp_path / "quality.md").read_text().splitlines()
+    for line in (
+        "| clips (2) | 20.00 dB / 0.500 | 22.00 dB / 0.600 |",
+        "| stills (9) | equal / 1.000 | - |",
+        "| hair (1) | **41.00 dB** |",
+        "| dashcam (3), trained on | 43.50 dB, lowest 42.25 dB |",
+        "| terrace (12 frames) | fast | 0.50 | 40% | 1.00 | 1.00 | 0.25 |",
+        "Machine: a small one.",
+    ):
+        assert line in lines
+
+
+def test_the_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> None:
+    for name in ("quality", "harm", "real"):
+        if (SCRIPTS / f"{name}.json").is_file():
+            (tmp_path / f"{name}.json").write_bytes((SCRIPTS / f"{name}.json").read_bytes())
+    subprocess.run([sys.executable, SCRIPTS / "quality_page.py", "--folder", tmp_path], check=True)
+    assert (tmp_path / "quality.md").read_text() == (SCRIPTS / "quality.md").read_text()
