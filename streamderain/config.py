@@ -30,7 +30,7 @@ def _setting(default: Any, help: str) -> Any:
 class DerainConfig:
     """How a video is derained and written."""
 
-    model: str = _setting("default", "weights: default, a name that `streamderain models` lists, or a file")
+    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
     blend: float = _setting(0.0, "temporal blending, 0 to 1: how far a frame leans on the one before it")
@@ -79,10 +79,12 @@ class TrainConfig:
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: tuple[int, ...] = _setting((96,), "side of a sample in pixels; several take turns, in equal parts")
+    float16: bool = _setting(False, "write the weights in float16, at half the size")
     bf16: bool = _setting(False, "compute in bfloat16, on a CPU the dense convolutions alone; pays on GPUs and AMX")
     rate: float = _setting(1e-3, "highest learning rate")
     seed: int = _setting(1, "of the first weights and the samples")
     workers: int = _setting(1, "processes that make samples")
+    plot: bool = _setting(False, "draw the log as log.png beside it; needs matplotlib")
     validate_every: int = _setting(500, "steps between two looks at the held-out samples, which are also saved")
 
     def __post_init__(self) -> None:

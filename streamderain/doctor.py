@@ -34,7 +34,8 @@ def examine() -> Iterator[tuple[str, str]]:
     hardware = ", ".join(name for name in encoders if name.endswith(_HARDWARE)) or "none"
     yield "hardware encoders", f"built in, if the machine has them: {hardware}"
     yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights.weights_folder()}"
-    yield "will use", f"{weights.DEFAULT} on {pick_device('auto')}"
+    device = pick_device("auto")
+    yield "will use", f"{weights.default_on(device.type)} on {device}"
 
 
 def _version(name: str) -> str:

@@ -62,9 +62,9 @@ class Method:
 
 
 def bundled() -> list[str]:
-    """The names of the weights that come with streamderain, the default's first."""
-    names = [name for name, path in weights.installed().items() if path.parent == weights.BUNDLED]
-    return sorted(names, key=lambda name: name != weights.DEFAULT)
+    """The names of the weights that come with streamderain, the quickest first."""
+    paths = {name: path for name, path in weights.installed().items() if path.parent == weights.BUNDLED}
+    return sorted(paths, key=lambda name: paths[name].stat().st_size)
 
 
 def baselines(device: torch.device) -> list[Method]:

@@ -51,7 +51,8 @@ class Restorer:
 
         Raises WeightsError and DeviceError.
         """
-        return cls(weights.load(model), pick_device(device))
+        picked = pick_device(device)
+        return cls(weights.load(model, picked.type), picked)
 
     @property
     def past(self) -> int:

@@ -22,6 +22,7 @@ from streamderain.model.drsformer import DRSformer, ResidualBlock
 from streamderain.model.restorer import pick_device
 from streamderain.model.variant import Variant
 from streamderain.training.clips import Material, RainySamples
+from streamderain.training.plot import draw_log
 
 VALIDATION_SEED = 10
 LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "dry", "seconds")
@@ -31,7 +32,7 @@ LAST_RATE = 1e-6
 SPECTRUM_WEIGHT = 0.1
 """Streaks are lines, so what is left of them shows in few Fourier coefficients."""
 
-FAINT = 0.01
+FAINT = 0.02
 """Mean difference, in units of 0..1, under which a sample's error counts less and less."""
 
 BEST_PSNR = 60.0
@@ -194,6 +195,8 @@ class Trainer:
                 losses.clear()
                 self._log(row)
                 self._save()
+                if self.config.plot:
+                    draw_log(self.folder / "log.csv", self.folder / "log.png")
                 report(row)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -248,6 +251,10 @@ class Trainer:
                 writer.writeheader()
             writer.writerow(row)
 
+    def _stored(self, value: Tensor) -> Tensor:
+        halved = value.half() if self.config.float16 and value.is_floating_point() else value
+        return halved.contiguous()
+
     def _save(self) -> None:
         state = {
             "network": self.network.state_dict(),
@@ -255,7 +262,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
         }
-        averaged = {name: value.contiguous() for name, value in self.average.state_dict().items()}
+        averaged = {name: self._stored(value) for name, value in self.average.state_dict().items()}
         # Beside first: a power cut while writing must not cost what the last save had.
         beside = self.folder / "new"
         torch.save(state, beside)

@@ -237,6 +237,17 @@ def test_bfloat16_reaches_the_dense_convolutions_alone(tmp_path: Path, material:
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
 
 
+def test_weights_in_float16_take_half_the_room_and_derain_alike(tmp_path: Path, material: Material) -> None:
+    sizes, answers = [], []
+    for name, half in (("whole", False), ("half", True)):
+        trained(tiny(tmp_path / name, steps=2, float16=half), material)
+        path = tmp_path / name / "weights.safetensors"
+        sizes.append(path.stat().st_size)
+        answers.append(Restorer.load(str(path), "cpu").restore(material.clips[0][:3].float() / 255))
+    assert sizes[1] < 0.7 * sizes[0]
+    torch.testing.assert_close(answers[1], answers[0], rtol=0, atol=2e-3)
+
+
 def test_the_spectral_loss_weighs_white_noise_like_charbonnier() -> None:
     noise = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 0.1
     weighed = spectral(noise, torch.zeros_like(noise))
