@@ -66,7 +66,7 @@ class TrainConfig:
     held_out_samples: int = _setting(32, "samples that are drawn of what only judges")
     held_out_clip: Path | None = _setting(None, "a clean video that only judges")
     folder: Path = _setting(Path("training"), "where checkpoint, log and weights go")
-    start: str | None = _setting(None, "weights to start from: a name or a file")
+    start: str | None = _setting(None, "weights to start from, a name or a file; half as wide ones are grown")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
     dim: int = _setting(16, "channels at the first level")
     blocks: tuple[int, ...] = _setting((1, 2, 2, 2), "transformer blocks at each of the four levels")

@@ -22,6 +22,7 @@ from streamderain.model.drsformer import DRSformer, ResidualBlock
 from streamderain.model.restorer import pick_device
 from streamderain.model.variant import Variant
 from streamderain.training.clips import Material, RainySamples
+from streamderain.training.growth import can_grow, grown
 from streamderain.training.plot import draw_log
 
 VALIDATION_SEED = 10
@@ -156,10 +157,14 @@ class Trainer:
             module.forward = half  # type: ignore[method-assign]
 
     def start_from(self, model: str) -> None:
-        """Begin with the weights called `model` instead of random ones. Raises TrainingError for another
-        network's, WeightsError where there are none.
+        """Begin with the weights called `model` instead of random ones, grown where this network is twice as wide.
+
+        Raises TrainingError for another network's, WeightsError where there are none.
         """
-        state = weights.load(model).state_dict()
+        given = weights.load(model)
+        state = given.state_dict()
+        if can_grow(given.variant, self.network.variant):
+            state = grown(state, self.network.variant, seed=self.config.seed)
         self._load(state, state, model)
 
     def resume(self) -> None:
@@ -180,7 +185,7 @@ class Trainer:
             self.network.load_state_dict(network)
             self.average.load_state_dict(average)
         except RuntimeError as error:
-            sizes = "dim, blocks, expansion, mefc, scale, past and future"
+            sizes = "dim, blocks, expansion, mefc, dense, scale, past and future"
             raise TrainingError(f"{source} is of another network; set {sizes} as it has them") from error
 
     def run(self, report: Callable[[dict[str, float]], None] = lambda row: None) -> None:

@@ -171,7 +171,7 @@ def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
 
 def test_weights_of_another_network_are_refused_in_words(tmp_path: Path, material: Material) -> None:
     trained(tiny(tmp_path / "small", steps=2), material)
-    other = Trainer(tiny(tmp_path / "other", dim=16), material, material)
+    other = Trainer(tiny(tmp_path / "other", dim=24), material, material)
     with pytest.raises(TrainingError, match="is of another network; set dim"):
         other.start_from(str(tmp_path / "small" / "weights.safetensors"))
 

@@ -1,0 +1,92 @@
+"""Growth: the wide network does what the narrow one did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from streamderain.config import TrainConfig
+from streamderain.errors import TrainingError
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.variant import Variant
+from streamderain.training.clips import Material
+from streamderain.training.growth import can_grow, grown
+from streamderain.training.trainer import Trainer
+
+NARROW = Variant(
+    dim=12, blocks=(1, 1, 1, 1), heads=(1, 2, 4, 8), expansion=1.5, mefc=False, scale=2, past=1, future=1, dense=(1, 1)
+)
+
+
+def trained_like(variant: Variant) -> DRSformer:
+    """A network with no weight at zero, in float64, so that rounding hides nothing."""
+    torch.manual_seed(5)
+    network = DRSformer(variant).double().eval().requires_grad_(False)
+    for name, parameter in network.named_parameters():
+        parameter.add_(0.1 * torch.randn_like(parameter) if "temperature" not in name else 0.5)
+    return network
+
+
+@pytest.mark.parametrize("dense", [(1, 1), (2, 3)])
+@torch.inference_mode()
+def test_the_wide_network_computes_what_the_narrow_one_does(dense: tuple[int, int]) -> None:
+    narrow = trained_like(NARROW)
+    wide = DRSformer(replace(NARROW, dim=24, dense=dense)).double()
+    wide.load_state_dict(grown(narrow.state_dict(), wide.variant, noise=0.0))
+    window = torch.rand(2, 9, 32, 48, dtype=torch.float64)
+    changed = (narrow(window) - window[:, 3:6]).abs().mean()
+    # Twelve keys keep 6, 8, 9 and 9 of themselves; twenty-four keep 12, 16, 18 and 19, so the last branch differs.
+    assert (wide(window) - narrow(window)).abs().mean() < 0.01 * changed
+
+
+@torch.inference_mode()
+def test_without_the_branch_that_rounds_elsewhere_it_is_the_same_function() -> None:
+    narrow = trained_like(NARROW)
+    for name, parameter in narrow.named_parameters():
+        if name.endswith("attn4"):
+            parameter.zero_()
+    wide = DRSformer(replace(NARROW, dim=24)).double()
+    wide.load_state_dict(grown(narrow.state_dict(), wide.variant, noise=0.0))
+    window = torch.rand(1, 9, 32, 32, dtype=torch.float64)
+    torch.testing.assert_close(wide(window), narrow(window), rtol=0, atol=1e-5)
+
+
+def test_noise_parts_the_twins_and_comes_from_the_seed() -> None:
+    state, wide = trained_like(NARROW).state_dict(), replace(NARROW, dim=24)
+    first, again, other = (grown(state, wide, seed=seed)["patch_embed.proj.weight"] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[:12], first[12:])
+
+
+@pytest.mark.parametrize(
+    ("change", "possible"),
+    [
+        ({"dim": 24}, True),
+        ({"dim": 24, "dense": (4, 14)}, True),
+        ({"dim": 24, "dense": (0, 1)}, False),
+        ({"dim": 36}, False),
+        ({"dim": 24, "past": 2}, False),
+        ({"dim": 24, "blocks": (1, 1, 1, 2)}, False),
+        ({"dim": 24, "dense": (0, 0), "mefc": True}, False),
+    ],
+)
+def test_only_twice_the_width_can_be_grown(change: dict[str, object], possible: bool) -> None:
+    assert can_grow(NARROW, replace(NARROW, **change)) is possible  # type: ignore[arg-type]
+
+
+def test_training_starts_from_a_narrower_network(tmp_path: Path, material: Material) -> None:
+    small = TrainConfig(
+        folder=tmp_path / "small", device="cpu", dim=8, blocks=(1, 1, 1, 1), expansion=1.0, dense=(1, 1), steps=1,
+        batch=1, patch=(32,), workers=0, held_out_samples=1,
+    )  # fmt: skip
+    Trainer(small, material, material).run()
+    given = str(tmp_path / "small" / "weights.safetensors")
+    wide = Trainer(replace(small, folder=tmp_path / "wide", dim=16), material, material)
+    wide.start_from(given)
+    assert wide.network.variant.dim == 16
+    with pytest.raises(TrainingError, match="is of another network"):
+        Trainer(replace(small, folder=tmp_path / "wider", dim=32), material, material).start_from(given)
