@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench quality readme train cuda-test cuda-bench samples clean
+.PHONY: help demo test test-all lint bench quality readme train cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,7 +46,7 @@ readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README
 samples: $(VENV)/.developer ## make the sample clips anew
 	$(RUN) samples/make_samples.py
 
-train: $(VENV)/.installed ## train the bundled network on ../shared/data (or CONFIG=file)
+train: $(VENV)/.installed ## train a bundled network on ../shared/data (CONFIG=train-best, or a file)
 	$(VENV)/bin/streamderain train --config $(or $(CONFIG),train-fast)
 
 # On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
@@ -55,6 +55,11 @@ cuda-test: ## run the tests marked cuda; a missing GPU fails
 
 cuda-bench: ## measure the network on a GPU, JSON under benchmarks/
 	PYTHONPATH=. python3 benchmarks/network.py --device cuda --json benchmarks/network-cuda.json
+
+cuda-train: ## go on training best on a GPU, on the data in DATA=folder (av comes as a wheel on PYTHONPATH)
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain train --config train-best --device cuda \
+		--photos $(DATA)/train/clean --pairs $(DATA)/train/pairs --held-out-clip $(DATA)/clips/clean/pedestrians.mp4 \
+		--clips $(DATA)/clips/clean/dashcam.mp4 --clips $(DATA)/clips/clean/road-from-above.mp4 $(TRAIN_OPTIONS)
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist out.mp4 out-compare.mp4 benchmarks/sheets

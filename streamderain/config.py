@@ -76,6 +76,7 @@ class TrainConfig:
     scale: int = _setting(2, "the network runs at one over this of the resolution")
     past: int = _setting(1, "frames before the current one that the network reads")
     future: int = _setting(1, "frames after the current one that the network reads")
+    aligned: bool = _setting(False, "follow motion: move the neighbours onto the current frame first")
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: tuple[int, ...] = _setting((96,), "side of a sample in pixels; several take turns, in equal parts")

@@ -4,11 +4,12 @@ Written from Chen et al., "Learning A Sparse Transformer Network for Effective I
 CVPR 2023 (arXiv 2303.11950); equation numbers below are that paper's. Parameter names are those of
 the published checkpoints, so that these load strictly.
 
-Three things go beyond the paper, and all vanish at the published sizes: a pixel-unshuffled stem
+Four things go beyond the paper, and all vanish at the published sizes: a pixel-unshuffled stem
 (`scale` > 1), which runs the whole network at a fraction of the resolution; a window of
-neighbouring frames (`past`, `future`) that enter as further input channels; and residual blocks of
-dense convolutions (`dense`) in the place of the experts, which processors run at ten times the rate
-of depthwise ones.
+neighbouring frames (`past`, `future`) that enter as further input channels; their alignment
+(`aligned`), with a vote of each pixel between the current frame and what the frames agree on; and
+residual blocks of dense convolutions (`dense`) in the place of the experts, which processors run at
+ten times the rate of depthwise ones.
 
 Knows nothing of files, devices or video.
 """
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from streamderain.model.alignment import aligned, candidate_count, candidates
 from streamderain.model.variant import Variant
 
 KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))
@@ -312,6 +314,14 @@ class DRSformer(nn.Module):
         self.decoder_level1 = level(0, dim * 2)
         self.refinement = compensator(dim * 2, variant.dense[1])
         self.output = nn.Conv2d(dim * 2, 3 * variant.scale**2, 3, padding=1, bias=False)
+        if variant.aligned:
+            choices = candidate_count(variant.past, variant.future)
+            self.vote = nn.Conv2d(dim * 2, choices * variant.scale**2, 3, padding=1)
+            nn.init.zeros_(self.vote.weight)
+            # At first the current frame has nearly all of the vote.
+            self.vote.bias = nn.Parameter(
+                torch.tensor([4.0, *[0.0] * (choices - 1)]).repeat_interleave(variant.scale**2)
+            )
 
     def forward(self, frames: Tensor) -> Tensor:
         """Rainy RGB in 0..1 -> derained RGB, which may leave 0..1 slightly.
@@ -319,9 +329,12 @@ class DRSformer(nn.Module):
         `frames`: (N, 3 * frames, H, W), floating point, the window in order of time, H and W
         multiples of `variant.size_multiple`. Returns (N, 3, H, W), same dtype: the current frame.
         """
-        first = 3 * self.variant.past
-        current = frames[:, first : first + 3]
-        stem = F.pixel_unshuffle(frames, self.variant.scale) if self.variant.scale > 1 else frames
+        past, (count, _, height, width) = self.variant.past, frames.shape
+        window = frames.view(count, -1, 3, height, width)
+        moved = aligned(window, past) if self.variant.aligned else window
+        stem = moved.flatten(1, 2)
+        if self.variant.scale > 1:
+            stem = F.pixel_unshuffle(stem, self.variant.scale)
         level1 = self.encoder_level1(self.encoder_level0(self.patch_embed(stem)))
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
@@ -329,7 +342,13 @@ class DRSformer(nn.Module):
         x = self.decoder_level3(self.reduce_chan_level3(torch.cat((x, level3), dim=1)))
         x = self.decoder_level2(self.reduce_chan_level2(torch.cat((self.up3_2(x), level2), dim=1)))
         x = self.decoder_level1(torch.cat((self.up2_1(x), level1), dim=1))
-        residual: Tensor = self.output(self.refinement(x))
-        if self.variant.scale > 1:
-            residual = F.pixel_shuffle(residual, self.variant.scale)
-        return current + residual
+        x = self.refinement(x)
+        residual = self._full_size(self.output(x))
+        if not self.variant.aligned:
+            return window[:, past] + residual
+        shares = self._full_size(self.vote(x)).softmax(dim=1)
+        chosen: Tensor = (shares[:, :, None] * candidates(window, moved, past)).sum(dim=1)
+        return chosen + residual
+
+    def _full_size(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(x, self.variant.scale) if self.variant.scale > 1 else x

@@ -17,6 +17,8 @@ class Variant:
     the encoder's. `expansion` is the feed-forward network's hidden width over its input width.
     `past` and `future` count the neighbouring frames that enter beside the current one. `dense` counts the
     residual blocks before and behind the U-net, where `mefc` has its experts; only one of the two can be.
+    `aligned` moves the neighbours onto the current frame before anything else, and lets each pixel choose between
+    the current frame and what several agree on.
     """
 
     dim: int = 48
@@ -28,6 +30,7 @@ class Variant:
     past: int = 0
     future: int = 0
     dense: tuple[int, int] = (0, 0)
+    aligned: bool = False
 
     @property
     def frames(self) -> int:
@@ -36,8 +39,10 @@ class Variant:
 
     @property
     def size_multiple(self) -> int:
-        """Height and width of the input must be divisible by this: three halvings below the stem."""
-        return 8 * self.scale
+        """Height and width of the input must be divisible by this: three halvings below the stem, and as many
+        below half the resolution where motion is looked for.
+        """
+        return max(8 * self.scale, 16 * self.aligned)
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Variant:
@@ -75,6 +80,7 @@ class Variant:
             scale=math.isqrt(state["output.weight"].shape[0] // 3),
             past=past,
             future=future,
+            aligned="vote.weight" in state,
         )
 
 

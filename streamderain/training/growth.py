@@ -22,10 +22,11 @@ _Map = Tensor
 
 
 def can_grow(narrow: Variant, wide: Variant) -> bool:
-    """Whether `wide` is `narrow` at twice the width, with as many residual blocks or more."""
+    """Whether `wide` is `narrow`, perhaps at twice the width, with more residual blocks, or aligned."""
     same = ("blocks", "heads", "expansion", "scale", "past", "future")
     return (
-        wide.dim == 2 * narrow.dim
+        wide.dim in (narrow.dim, 2 * narrow.dim)
+        and wide.aligned >= narrow.aligned
         and all(getattr(narrow, name) == getattr(wide, name) for name in same)
         and not (narrow.mefc or wide.mefc)
         and all(more >= less for less, more in zip(narrow.dense, wide.dense, strict=True))
@@ -39,49 +40,51 @@ def grown(state: Mapping[str, Tensor], wide: Variant, noise: float = NOISE, seed
     """
     torch.manual_seed(seed)
     new = DRSformer(wide).state_dict()
-    grower = _Grower(state, new, wide.dim // 2)
-    grower.grow(wide)
-    for value in new.values():
+    _Grower(state, new, wide).grow()
+    for value in new.values() if wide.dim > len(state["patch_embed.proj.weight"]) else ():
         if value.dim() == 4 and value.abs().max() > 0:
             value += noise * value.std() * torch.randn_like(value)
     return new
 
 
-def _twice(channels: int, first: int = 0) -> _Map:
-    return torch.arange(first, first + channels).repeat(2)
-
-
 class _Grower:
-    """Writes the weights of the narrow network, `old`, into those of the wide one, `new`."""
+    """Writes the weights of the narrow network, `old`, into those of the `wide` one, `new`."""
 
-    def __init__(self, old: Mapping[str, Tensor], new: dict[str, Tensor], dim: int) -> None:
-        self.old, self.new, self.dim = old, new, dim
+    def __init__(self, old: Mapping[str, Tensor], new: dict[str, Tensor], wide: Variant) -> None:
+        self.old, self.new, self.wide = old, new, wide
+        self.dim = old["patch_embed.proj.weight"].shape[0]
+        self.times = wide.dim // self.dim
 
-    def grow(self, wide: Variant) -> None:
-        dim, whole = self.dim, _twice
-        skipped = torch.cat((whole(dim), whole(dim, dim)))
-        self._convolution("patch_embed.proj", whole(dim), None)
-        self._residual_blocks("encoder_level0", whole(dim))
+    def grow(self) -> None:
+        dim, repeated = self.dim, self._repeated
+        skipped = torch.cat((repeated(dim), repeated(dim, dim)))
+        self._convolution("patch_embed.proj", repeated(dim), None)
+        self._residual_blocks("encoder_level0", repeated(dim))
         for depth, level in enumerate(("encoder_level1", "encoder_level2", "encoder_level3", "latent")):
-            self._transformer_blocks(level, wide, depth, whole(dim * 2**depth))
+            self._transformer_blocks(level, depth, repeated(dim * 2**depth))
         for depth, level in ((1, "decoder_level2"), (2, "decoder_level3")):
-            self._transformer_blocks(level, wide, depth, whole(dim * 2**depth))
-        self._transformer_blocks("decoder_level1", wide, 0, skipped)
+            self._transformer_blocks(level, depth, repeated(dim * 2**depth))
+        self._transformer_blocks("decoder_level1", 0, skipped)
         for depth, name in enumerate(("down1_2", "down2_3", "down3_4")):
-            self._convolution(f"{name}.body.0", whole(dim * 2**depth // 2), whole(dim * 2**depth))
+            self._convolution(f"{name}.body.0", repeated(dim * 2**depth // 2), repeated(dim * 2**depth))
         for depth, name in ((1, "up2_1"), (2, "up3_2"), (3, "up4_3")):
-            self._convolution(f"{name}.body.0", whole(dim * 2**depth * 2), whole(dim * 2**depth))
+            self._convolution(f"{name}.body.0", repeated(dim * 2**depth * 2), repeated(dim * 2**depth))
         for depth in (1, 2):
             width = dim * 2**depth
-            joined = torch.cat((whole(width), whole(width, width)))
-            self._convolution(f"reduce_chan_level{depth + 1}", whole(width), joined)
+            joined = torch.cat((repeated(width), repeated(width, width)))
+            self._convolution(f"reduce_chan_level{depth + 1}", repeated(width), joined)
         self._residual_blocks("refinement", skipped)
         self._convolution("output", None, skipped)
+        if "vote.weight" in self.old:
+            self._convolution("vote", None, skipped)
+
+    def _repeated(self, channels: int, first: int = 0) -> _Map:
+        return torch.arange(first, first + channels).repeat(self.times)
 
     def _convolution(self, name: str, outputs: _Map | None, inputs: _Map | None) -> None:
         weight = self.old[f"{name}.weight"]
         weight = weight if outputs is None else weight[outputs]
-        weight = weight if inputs is None else weight[:, inputs] / 2
+        weight = weight if inputs is None else weight[:, inputs] / self.times
         self.new[f"{name}.weight"].copy_(weight)
         if f"{name}.bias" in self.old:
             bias = self.old[f"{name}.bias"]
@@ -94,22 +97,22 @@ class _Grower:
                 self._convolution(f"{name}.{number}.{layer}", channels, channels)
             number += 1
 
-    def _transformer_blocks(self, level: str, wide: Variant, depth: int, channels: _Map) -> None:
-        for number in range(wide.blocks[depth]):
+    def _transformer_blocks(self, level: str, depth: int, channels: _Map) -> None:
+        for number in range(self.wide.blocks[depth]):
             name = f"{level}.{number}"
             for norm in ("norm1", "norm2"):
                 for part in ("weight", "bias"):
                     self._take(f"{name}.{norm}.body.{part}", channels)
-            self._attention(f"{name}.attn", wide.heads[depth], channels)
+            self._attention(f"{name}.attn", self.wide.heads[depth], channels)
             self._feed_forward(f"{name}.ffn", channels)
 
     def _take(self, name: str, channels: _Map) -> None:
         self.new[name].copy_(self.old[name][channels])
 
     def _attention(self, name: str, heads: int, channels: _Map) -> None:
-        width = len(channels) // 2
+        width = len(channels) // self.times
         # Twins stay in the head of their original.
-        in_heads = torch.cat([_twice(width // heads, head * (width // heads)) for head in range(heads)])
+        in_heads = torch.cat([self._repeated(width // heads, head * (width // heads)) for head in range(heads)])
         triple = torch.cat([in_heads + part * width for part in range(3)])
         self._convolution(f"{name}.qkv", triple, channels)
         self._take(f"{name}.qkv_dwconv.weight", triple)
@@ -120,8 +123,8 @@ class _Grower:
     def _feed_forward(self, name: str, channels: _Map) -> None:
         hidden = self.old[f"{name}.dwconv3x3_1.weight"].shape[0]
         # Both stages split their channels in halves, which twins must not leave.
-        halves = torch.cat((_twice(hidden), _twice(hidden, hidden)))
-        mixed = torch.cat((_twice(hidden // 2), _twice(hidden - hidden // 2, hidden // 2)))
+        halves = torch.cat((self._repeated(hidden), self._repeated(hidden, hidden)))
+        mixed = torch.cat((self._repeated(hidden // 2), self._repeated(hidden - hidden // 2, hidden // 2)))
         self._convolution(f"{name}.project_in", halves, channels)
         for kernel in ("3x3", "5x5"):
             self._take(f"{name}.dwconv{kernel}.weight", halves)

@@ -87,6 +87,7 @@ def variant_of(config: TrainConfig) -> Variant:
         past=config.past,
         future=config.future,
         dense=(config.dense[0], config.dense[1]),
+        aligned=config.aligned,
     )
 
 

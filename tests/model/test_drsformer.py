@@ -84,6 +84,7 @@ VARIANTS = [
     ),
     Variant(dim=16, blocks=(0, 1, 2, 2), expansion=2.0, mefc=False, scale=2, past=2, future=2, dense=(2, 1)),
     Variant(dim=32, blocks=(0, 0, 1, 1), mefc=False, dense=(0, 3)),
+    Variant(dim=8, blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=1, dense=(1, 0), aligned=True),
     Variant(dim=24, heads=(2, 4, 8, 16), blocks=(2, 1, 1, 1), expansion=2.25, scale=2, past=2, future=1),
 ]
 
@@ -145,6 +146,19 @@ def test_every_frame_of_the_window_has_a_say() -> None:
         other = window.clone()
         other[:, 3 * neighbour : 3 * neighbour + 3] = torch.rand(1, 3, 16, 16)
         assert not torch.allclose(derainer(other), answer)
+
+
+@torch.inference_mode()
+def test_an_aligned_network_begins_with_nearly_the_current_frame_and_can_choose_another() -> None:
+    variant = Variant(dim=8, blocks=(0, 0, 0, 1), mefc=False, scale=2, past=2, future=2, aligned=True)
+    derainer = network(variant)
+    derainer.output.weight.zero_()
+    window = torch.rand(1, 5, 3, 32, 32)
+    current, unmoved_median = window[:, 2], window.median(dim=1).values
+    assert (derainer(window.flatten(1, 2)) - current).abs().mean() < 0.05
+    # The last of five candidates; each has one logit for each of the four pixels of a stem's.
+    derainer.vote.bias[-4:] = 50
+    torch.testing.assert_close(derainer(window.flatten(1, 2)), unmoved_median)
 
 
 def sparse_by_hand(scores: Tensor, weights: list[float]) -> Tensor:

@@ -54,6 +54,17 @@ def test_without_the_branch_that_rounds_elsewhere_it_is_the_same_function() -> N
     torch.testing.assert_close(wide(window), narrow(window), rtol=0, atol=1e-5)
 
 
+@torch.inference_mode()
+def test_a_network_can_learn_to_follow_motion_later() -> None:
+    narrow = trained_like(NARROW)
+    variant = replace(NARROW, aligned=True)
+    state = grown(narrow.state_dict(), variant)
+    assert all(torch.equal(state[name], value.float()) for name, value in narrow.state_dict().items())
+    again = grown(state, replace(variant, dim=24), noise=0.0)
+    torch.testing.assert_close(again["vote.weight"], state["vote.weight"][:, :12].repeat(1, 4, 1, 1) * 0)
+    assert torch.equal(again["vote.bias"], state["vote.bias"])
+
+
 def test_noise_parts_the_twins_and_comes_from_the_seed() -> None:
     state, wide = trained_like(NARROW).state_dict(), replace(NARROW, dim=24)
     first, again, other = (grown(state, wide, seed=seed)["patch_embed.proj.weight"] for seed in (1, 1, 2))
@@ -68,6 +79,7 @@ def test_noise_parts_the_twins_and_comes_from_the_seed() -> None:
         ({"dim": 24}, True),
         ({"dim": 24, "dense": (4, 14)}, True),
         ({"dim": 24, "dense": (0, 1)}, False),
+        ({"aligned": True}, True),
         ({"dim": 36}, False),
         ({"dim": 24, "past": 2}, False),
         ({"dim": 24, "blocks": (1, 1, 1, 2)}, False),

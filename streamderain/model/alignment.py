@@ -1,0 +1,130 @@
+"""Neighbouring frames moved onto the current one, so that the same place of the scene lies at the same pixel.
+
+Motion is found from coarse to fine after Lucas and Kanade (IJCAI 1981): at each level of a pyramid every block
+takes the step that the slopes of its pixels ask for. No weights, no branches on data: it runs wherever a
+convolution does, and exports with the network.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEVELS = 4
+"""Of the pyramid, from half the resolution down; the coarsest is a sixteenth, where a step is 16 pixels."""
+
+ROUNDS = 2
+"""Steps at each level."""
+
+BLOCK = 9
+"""Side of the square, in pixels of its level, that moves as one."""
+
+OUTLIER = 0.1
+"""Luma difference, of 0..1, at which a pixel counts a quarter: streaks are outliers."""
+
+REST = 1e-4
+"""Keeps flat blocks, which tell nothing, where they are."""
+
+
+@torch.no_grad()
+def aligned(window: Tensor, current: int) -> Tensor:
+    """Frames (N, T, 3, H, W), 0..1, each moved onto frame `current` of its window; that one stays as it is.
+
+    H and W are multiples of 16. Returns the same shape; what moved out of the picture is filled from its edge.
+    """
+    count, frames, _, height, width = window.shape
+    others = [number for number in range(frames) if number != current]
+    there = window[:, others].flatten(0, 1)
+    here = window[:, current : current + 1].expand(-1, len(others), -1, -1, -1).flatten(0, 1)
+    flow = motion(_luma(here), _luma(there))
+    full = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * 2
+    moved = warped(there, full).view(count, len(others), 3, height, width)
+    return torch.cat((moved[:, :current], window[:, current : current + 1], moved[:, current:]), dim=1)
+
+
+def motion(here: Tensor, there: Tensor) -> Tensor:
+    """Where in `there` the pixels of `here` are: (N, 1, h, w) luma twice -> (N, 2, h, w), right and down in pixels.
+
+    h and w are multiples of 8.
+    """
+    pyramid = [(here, there)]
+    for _ in range(LEVELS - 1):
+        pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
+    flow = here.new_zeros(len(here), 2, *pyramid[-1][0].shape[-2:])
+    for level, (small_here, small_there) in enumerate(reversed(pyramid)):
+        if level:
+            flow = F.interpolate(flow, small_here.shape[-2:], mode="bilinear", align_corners=False) * 2
+        slope = _slope(small_here)
+        for _ in range(ROUNDS):
+            flow = _mean(flow + _step(slope, small_here - warped(small_there, flow)))
+    return flow
+
+
+def _slope(picture: Tensor) -> Tensor:
+    """Central differences to the right and down: (N, 1, h, w) -> (N, 2, h, w)."""
+    wide = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+    right = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) / 2
+    down = (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) / 2
+    return torch.cat((right, down), dim=1)
+
+
+def _step(slope: Tensor, difference: Tensor) -> Tensor:
+    """The step, of at most a pixel each way, that explains `difference` best over each block: (N, 2, h, w).
+
+    The least-squares step of Lucas and Kanade, with the robust weights of Geman and McClure (1987).
+    """
+    weight = OUTLIER**4 / (OUTLIER**2 + difference**2) ** 2
+    right, down = slope[:, :1], slope[:, 1:]
+    products = torch.cat((right * right, right * down, down * down, right * difference, down * difference), dim=1)
+    xx, xy, yy, xd, yd = _mean(products * weight).unbind(1)
+    xx, yy = xx + REST, yy + REST
+    steps = torch.stack((yy * xd - xy * yd, xx * yd - xy * xd), dim=1)
+    return (steps / (xx * yy - xy**2)[:, None]).clamp(-1, 1)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Of the block around each pixel; in two passes, which is quicker."""
+    across = F.avg_pool2d(values, (1, BLOCK), 1, (0, BLOCK // 2), count_include_pad=False)
+    return F.avg_pool2d(across, (BLOCK, 1), 1, (BLOCK // 2, 0), count_include_pad=False)
+
+
+def warped(pictures: Tensor, flow: Tensor) -> Tensor:
+    """`pictures`, (N, C, H, W), read at each pixel's place plus `flow`, (N, 2, H, W) in pixels; bilinear."""
+    height, width = pictures.shape[-2:]
+    across = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    down = torch.arange(height, dtype=flow.dtype, device=flow.device)
+    x = (flow[:, 0] + across) * (2 / width) + (1 / width - 1)
+    y = (flow[:, 1] + down[:, None]) * (2 / height) + (1 / height - 1)
+    grid = torch.stack((x, y), dim=-1)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
+@torch.no_grad()
+def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
+    """What the current frame may have looked like without rain, which is elsewhere in each frame.
+
+    The current frame itself; the medians of the three frames that end with it and of the three around it, of
+    `moved`, the aligned window; and the medians of all frames, aligned and not, as nothing beats the latter where
+    the camera stands still. Rows that the window is too short for are left out.
+
+    (N, T, 3, H, W) twice -> (N, K, 3, H, W).
+    """
+    frames = moved.unbind(1)
+    rows = [frames[first : first + 3] for first in (current - 2, current - 1) if 0 <= first <= len(frames) - 3]
+    medians = [_median_of_three(*row) for row in rows]
+    return torch.stack((frames[current], *medians, moved.median(dim=1).values, window.median(dim=1).values), dim=1)
+
+
+def candidate_count(past: int, future: int) -> int:
+    """How many `candidates` gives for such a window."""
+    return 3 + (past >= 2) + (past >= 1 and future >= 1)
+
+
+def _median_of_three(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    return torch.maximum(torch.minimum(first, second), torch.minimum(torch.maximum(first, second), third))
+
+
+def _luma(pictures: Tensor) -> Tensor:
+    """Mean of the colours at half the size: (N, 3, H, W) -> (N, 1, H / 2, W / 2)."""
+    return F.avg_pool2d(pictures.mean(dim=1, keepdim=True), 2)
