@@ -104,21 +104,21 @@ def warped(pictures: Tensor, flow: Tensor) -> Tensor:
 def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
     """What the current frame may have looked like without rain, which is elsewhere in each frame.
 
-    The current frame itself; the medians of the three frames that end with it and of the three around it, of
-    `moved`, the aligned window; and the medians of all frames, aligned and not, as nothing beats the latter where
-    the camera stands still. Rows that the window is too short for are left out.
+    The current frame itself; where there are two before it, their median with it, which a live stream has too;
+    the median of all aligned frames, `moved`; and that of the frames as they came, as nothing beats it where
+    the camera stands still.
 
     (N, T, 3, H, W) twice -> (N, K, 3, H, W).
     """
-    frames = moved.unbind(1)
-    rows = [frames[first : first + 3] for first in (current - 2, current - 1) if 0 <= first <= len(frames) - 3]
-    medians = [_median_of_three(*row) for row in rows]
-    return torch.stack((frames[current], *medians, moved.median(dim=1).values, window.median(dim=1).values), dim=1)
+    found = [moved[:, current]]
+    if current >= 2:
+        found.append(_median_of_three(*moved[:, current - 2 : current + 1].unbind(1)))
+    return torch.stack((*found, moved.median(dim=1).values, window.median(dim=1).values), dim=1)
 
 
-def candidate_count(past: int, future: int) -> int:
-    """How many `candidates` gives for such a window."""
-    return 3 + (past >= 2) + (past >= 1 and future >= 1)
+def candidate_count(past: int) -> int:
+    """How many `candidates` gives where that many frames come before the current one."""
+    return 4 if past >= 2 else 3
 
 
 def _median_of_three(first: Tensor, second: Tensor, third: Tensor) -> Tensor:

@@ -294,7 +294,7 @@ class DRSformer(nn.Module):
         if variant.frames > 1:
             # Past and future frames enter alike, so no shape tells how many there are of each.
             self.register_buffer("window", torch.tensor([variant.past, variant.future]))
-        self.patch_embed = PatchEmbedding(3 * variant.frames * variant.scale**2, dim)
+        self.patch_embed = PatchEmbedding((3 * variant.frames + 2 * variant.aligned) * variant.scale**2, dim)
         self.encoder_level0 = compensator(dim, variant.dense[0])
         self.encoder_level1 = level(0, dim)
         self.down1_2 = Downsample(dim)
@@ -315,7 +315,7 @@ class DRSformer(nn.Module):
         self.refinement = compensator(dim * 2, variant.dense[1])
         self.output = nn.Conv2d(dim * 2, 3 * variant.scale**2, 3, padding=1, bias=False)
         if variant.aligned:
-            choices = candidate_count(variant.past, variant.future)
+            choices = candidate_count(variant.past)
             self.vote = nn.Conv2d(dim * 2, choices * variant.scale**2, 3, padding=1)
             nn.init.zeros_(self.vote.weight)
             # At first the current frame has nearly all of the vote.
@@ -331,8 +331,13 @@ class DRSformer(nn.Module):
         """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        moved = aligned(window, past) if self.variant.aligned else window
-        stem = moved.flatten(1, 2)
+        stem = frames
+        if self.variant.aligned:
+            moved = aligned(window, past)
+            choices = candidates(window, moved, past)
+            # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
+            leave = (choices[:, -2:] - window[:, past : past + 1]).mean(dim=2)
+            stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
         if self.variant.scale > 1:
             stem = F.pixel_unshuffle(stem, self.variant.scale)
         level1 = self.encoder_level1(self.encoder_level0(self.patch_embed(stem)))
@@ -347,7 +352,7 @@ class DRSformer(nn.Module):
         if not self.variant.aligned:
             return window[:, past] + residual
         shares = self._full_size(self.vote(x)).softmax(dim=1)
-        chosen: Tensor = (shares[:, :, None] * candidates(window, moved, past)).sum(dim=1)
+        chosen: Tensor = (shares[:, :, None] * choices).sum(dim=1)
         return chosen + residual
 
     def _full_size(self, x: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class _Grower:
     def grow(self) -> None:
         dim, repeated = self.dim, self._repeated
         skipped = torch.cat((repeated(dim), repeated(dim, dim)))
-        self._convolution("patch_embed.proj", repeated(dim), None)
+        self._stem(repeated(dim))
         self._residual_blocks("encoder_level0", repeated(dim))
         for depth, level in enumerate(("encoder_level1", "encoder_level2", "encoder_level3", "latent")):
             self._transformer_blocks(level, depth, repeated(dim * 2**depth))
@@ -77,6 +77,12 @@ class _Grower:
         self._convolution("output", None, skipped)
         if "vote.weight" in self.old:
             self._convolution("vote", None, skipped)
+
+    def _stem(self, outputs: _Map) -> None:
+        # An aligned network reads more than frames, behind them.
+        weight = self.old["patch_embed.proj.weight"][outputs]
+        self.new["patch_embed.proj.weight"].zero_()
+        self.new["patch_embed.proj.weight"][:, : weight.shape[1]].copy_(weight)
 
     def _repeated(self, channels: int, first: int = 0) -> _Map:
         return torch.arange(first, first + channels).repeat(self.times)

@@ -156,7 +156,7 @@ def test_an_aligned_network_begins_with_nearly_the_current_frame_and_can_choose_
     window = torch.rand(1, 5, 3, 32, 32)
     current, unmoved_median = window[:, 2], window.median(dim=1).values
     assert (derainer(window.flatten(1, 2)) - current).abs().mean() < 0.05
-    # The last of five candidates; each has one logit for each of the four pixels of a stem's.
+    # The last of four candidates; each has one logit for each of the four pixels of a stem's.
     derainer.vote.bias[-4:] = 50
     torch.testing.assert_close(derainer(window.flatten(1, 2)), unmoved_median)
 
