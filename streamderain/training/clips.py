@@ -78,8 +78,8 @@ class Mix:
 
     A still is one picture in every frame of the window: the network must also derain photographs,
     and the first and last frame of a clip, whose missing neighbours are copies. In a share `unseen` of the
-    windows the future is a copy of the present, as it is in a live stream; in a share `parallax` of those that
-    move something passes in front. A share `lined` of the photos has a fence or the like before them, and nearly
+    windows the future or the past is a copy of the present; in a share `parallax` of those that move something
+    passes in front. A share `lined` of the photos has a fence or the like before them, and nearly
     half of these are dry. A share `filmed` goes through a camera's faults. Of the rain, `painted` and `borrowed`
     are shares; what is left over falls.
     """
@@ -131,7 +131,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         else:
             rainy, clean = self._drawn(draw - self.mix.pair, rng)
         if rng.random() < self.mix.unseen:
-            rainy = torch.cat((rainy[: self.past + 1], rainy[self.past].expand(self.future, -1, -1, -1)))
+            rainy = self._one_sided(rainy, rng)
         if rng.random() < 0.5:
             rainy, clean = rainy.flip(-1), clean.flip(-1)
         return rainy.flatten(0, 1).contiguous(), clean.contiguous()
@@ -151,6 +151,13 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
             window, dry = self._behind_lines(window, still, rng), max(mix.dry, DRY_BEHIND_LINES)
         rainy = window if rng.random() < dry else self._rained_on(window, still, rng)
         return self._filmed(rainy, window, still, rng)
+
+    def _one_sided(self, window: Tensor, rng: random.Random) -> Tensor:
+        """Copies of the present instead of the future, as in a live stream, or of the past, as where a clip begins."""
+        present = window[self.past]
+        if rng.random() < 0.75:
+            return torch.cat((window[: self.past + 1], present.expand(self.future, -1, -1, -1)))
+        return torch.cat((present.expand(self.past, -1, -1, -1), window[self.past :]))
 
     def _pair(self, rng: random.Random) -> tuple[Tensor, Tensor]:
         rainy, clean = rng.choice(self.material.pairs)
@@ -183,6 +190,9 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
     def _behind_lines(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
         size = 2 * self.patch
         lines = draw_lines(size, rng).picture(size)
+        if rng.random() < 0.4:
+            other = draw_lines(size, rng).picture(size)
+            lines = torch.where(other[3:] > lines[3:], other, lines)
         top, left = self._corner(lines, rng)
         cut = lines[None, :, top : top + self.patch, left : left + self.patch]
         front = cut if still else self._passing(lines, rng)

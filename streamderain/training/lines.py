@@ -63,7 +63,7 @@ def draw_lines(size: int, rng: random.Random) -> Lines:
     else:
         alike, width = False, rng.uniform(0.5, 1.2)
         amplitude, wavelength = rng.uniform(1, 15), size * rng.uniform(0.4, 2)
-        offsets = [rng.uniform(-reach, reach) for _ in range(rng.randint(8, 50))]
+        offsets = [rng.uniform(-reach, reach) for _ in range(int(10 ** rng.uniform(0.9, 2.1)))]
     grey = rng.random()
     red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-0.15, 0.15))) for _ in range(3))
     return Lines(tuple(offsets), angle, width, amplitude, wavelength, alike, (red, green, blue), rng.randrange(2**31))
