@@ -18,7 +18,8 @@ class Lines:
     """Curves side by side, in pixels, along a direction that leans by `angle` radians from the vertical.
 
     Each of `offsets` is a curve's distance from the middle of the picture; it waves by `amplitude` over
-    `wavelength`, out of step with the next unless `alike`.
+    `wavelength`. Unless the curves are `alike`, each is out of step with the next and of another shade, from black
+    to `colour`.
     """
 
     offsets: tuple[float, ...]
@@ -37,12 +38,14 @@ class Lines:
         down, right = torch.meshgrid(axis, axis, indexing="ij")
         along = down * math.cos(self.angle) + right * math.sin(self.angle)
         across = right * math.cos(self.angle) - down * math.sin(self.angle)
-        opacity = torch.zeros(size, size)
+        opacity, shade = torch.zeros(size, size), torch.ones(size, size)
         for offset in self.offsets:
-            phase = 0.0 if self.alike else float(torch.rand(1, generator=generator)) * 2 * math.pi
-            middle = offset + self.amplitude * torch.sin(2 * math.pi * along / self.wavelength + phase)
-            opacity = torch.maximum(opacity, (self.width_px / 2 + 0.5 - (across - middle).abs()).clamp(0, 1))
-        return torch.cat((torch.tensor(self.colour).view(3, 1, 1).expand(-1, size, size), opacity[None]))
+            phase, bright = (0.0, 1.0) if self.alike else torch.rand(2, generator=generator).tolist()
+            middle = offset + self.amplitude * torch.sin(2 * math.pi * (along / self.wavelength + phase))
+            curve = (self.width_px / 2 + 0.5 - (across - middle).abs()).clamp(0, 1)
+            shade = torch.where(curve > opacity, bright, shade)
+            opacity = torch.maximum(opacity, curve)
+        return torch.cat((torch.tensor(self.colour).view(3, 1, 1) * shade, opacity[None]))
 
 
 def draw_lines(size: int, rng: random.Random) -> Lines:

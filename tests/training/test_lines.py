@@ -34,6 +34,7 @@ def test_hair_waves_each_in_its_own_way_and_comes_from_the_seed() -> None:
     hair = replace(BARS, amplitude=4.0, alike=False)
     assert torch.equal(hair.picture(41), hair.picture(41))
     assert not torch.equal(hair.picture(41), replace(hair, seed=2).picture(41))
+    assert len(hair.picture(41)[0].unique()) >= 3
     alike = replace(hair, alike=True).picture(61)[3]
     torch.testing.assert_close(alike[:, 12:24], alike[:, 24:36], rtol=0, atol=1e-4)
 
