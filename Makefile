@@ -31,6 +31,7 @@ bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(RUN) benchmarks/overlap.py
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/network.py
+	$(RUN) benchmarks/backends.py
 	$(MAKE) quality
 
 quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain

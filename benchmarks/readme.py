@@ -9,6 +9,7 @@ from results import FOLDER, load
 
 README = FOLDER.parent / "README.md"
 BASELINES = ("nothing", "median")
+PEER = "S2VD"
 BEGIN, END = "<!-- BENCHMARKS -->", "<!-- /BENCHMARKS -->"
 
 
@@ -29,12 +30,16 @@ def _shown(score: dict[str, float]) -> str:
 
 
 def _speed() -> list[str]:
-    network, overlap, memory = load("network"), load("overlap"), load("memory")
+    network, backends, overlap, memory = (load(name) for name in ("network", "backends", "overlap", "memory"))
     times = ", ".join(f"{size} {seconds:.2f} s" for size, seconds in network["seconds_per_frame"].items())
     peaks = memory["peak_mib"]
     return [
         f"- `fast` costs {network['mac_per_pixel'] / 1000:.1f} kMAC per pixel with {network['parameters'] / 1e6:.2f} M "
         f"parameters. Per frame on {network['threads']} CPU threads: {times}.",
+        f"- At {backends['size']} on {backends['threads']} CPU threads, S2VD's derainer takes "
+        f"{backends['seconds_per_frame'][PEER]:.2f} s a frame in eager torch, and `fast` "
+        + ", ".join(f"{share:.2f} of that in {way}" for way, share in backends["over_s2vd"].items() if way != PEER)
+        + ".",
         f"- Overlap: with a network that sleeps, a run takes {overlap['together_over_slowest']:.2f} times as long "
         f"as its slowest station alone ({overlap['together_seconds']:.1f} s; one after another "
         f"{overlap['one_after_another_seconds']:.1f} s).",
