@@ -202,7 +202,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         """(C, H, W) -> (frames, C, patch, patch): a camera that pans, turns and zooms, from calm to shaken."""
         height, width = picture.shape[-2:]
         calm = rng.random() < 0.25
-        pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.0)
+        pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.25)
         direction = rng.uniform(0, 2 * math.pi)
         turn, zoom = (0.0, 0.0) if calm else (rng.gauss(0, 0.004), rng.gauss(0, 0.006))
         scale = rng.uniform(0.7, 1.15)
