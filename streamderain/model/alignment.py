@@ -11,10 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROUNDS = (2, 2, 2, 1)
-"""Steps at each level of the pyramid, from a sixteenth of the resolution, where a step is 16 pixels, to half of it,
+ROUNDS = (4, 4, 3, 2, 1)
+"""Steps at each level of the pyramid, from a 32nd of the resolution, where a step is 32 pixels, to half of it,
 where a second one costs a third of the time and moves next to nothing.
 """
+
+SMALLEST = 6
+"""Side in pixels under which a level says nothing of motion and is left out."""
 
 BLOCK = 9
 """Side of the square, in pixels of its level, that moves as one."""
@@ -46,13 +49,13 @@ def aligned(window: Tensor, current: int) -> Tensor:
 def motion(here: Tensor, there: Tensor) -> Tensor:
     """Where in `there` the pixels of `here` are: (N, 1, h, w) luma twice -> (N, 2, h, w), right and down in pixels.
 
-    h and w are multiples of 8.
+    The coarsest levels drop what halving leaves over at right and bottom.
     """
     pyramid = [(here, there)]
-    for _ in ROUNDS[1:]:
+    while len(pyramid) < len(ROUNDS) and min(pyramid[-1][0].shape[-2:]) >= 2 * SMALLEST:
         pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
     flow = torch.zeros_like(pyramid[-1][0]).expand(-1, 2, -1, -1)
-    for rounds, (small_here, small_there) in zip(ROUNDS, reversed(pyramid), strict=True):
+    for rounds, (small_here, small_there) in zip(ROUNDS[-len(pyramid) :], reversed(pyramid), strict=True):
         if small_here.shape[-2:] != flow.shape[-2:]:
             flow = F.interpolate(flow, small_here.shape[-2:], mode="bilinear", align_corners=False) * 2
         slope = _slope(small_here)

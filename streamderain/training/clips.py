@@ -79,9 +79,9 @@ class Mix:
     A still is one picture in every frame of the window: the network must also derain photographs,
     and the first and last frame of a clip, whose missing neighbours are copies. In a share `unseen` of the
     windows the future or the past is a copy of the present; in a share `parallax` of those that move something
-    passes in front. A share `lined` of the photos has a fence or the like before them, and nearly
-    half of these are dry. A share `filmed` goes through a camera's faults. Of the rain, `painted` and `borrowed`
-    are shares; what is left over falls.
+    passes in front, in a share `jolted` the camera jumps, and in a share `cut` another scene begins or ends.
+    A share `lined` of the photos has a fence or the like before them, and nearly half of these are dry. A share
+    `filmed` goes through a camera's faults. Of the rain, `painted` and `borrowed` are shares; what is left over falls.
     """
 
     still: float = 0.30
@@ -89,6 +89,8 @@ class Mix:
     clip: float = 0.10
     parallax: float = 0.4
     unseen: float = 0.15
+    jolted: float = 0.1
+    cut: float = 0.08
     dry: float = 0.08
     lined: float = 0.15
     filmed: float = 0.6
@@ -147,6 +149,8 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
             window = self._clip(rng)
         else:
             window = self._moving_photo(rng)
+        if not still and len(window) > 1 and rng.random() < mix.cut:
+            window = self._with_cut(window, rng)
         if lined:
             window, dry = self._behind_lines(window, still, rng), max(mix.dry, DRY_BEHIND_LINES)
         rainy = window if rng.random() < dry else self._rained_on(window, still, rng)
@@ -187,6 +191,13 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         front = self._passing(torch.cat((photo, _cut_out(photo, rng))), rng)
         return torch.lerp(behind, front[:, :3], front[:, 3:])
 
+    def _with_cut(self, window: Tensor, rng: random.Random) -> Tensor:
+        """Frames of another scene on the far side of a cut before or behind the current frame."""
+        other, first = self._moving_photo(rng), rng.randint(1, len(window) - 1)
+        if first <= self.past:
+            return torch.cat((other[:first], window[first:]))
+        return torch.cat((window[:first], other[first:]))
+
     def _behind_lines(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
         size = 2 * self.patch
         lines = draw_lines(size, rng).picture(size)
@@ -204,6 +215,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         calm = rng.random() < 0.25
         pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.25)
         direction = rng.uniform(0, 2 * math.pi)
+        jolt = rng.uniform(2, 20) if rng.random() < self.mix.jolted else 0.0
         turn, zoom = (0.0, 0.0) if calm else (rng.gauss(0, 0.004), rng.gauss(0, 0.006))
         scale = rng.uniform(0.7, 1.15)
         reach = self.patch * scale / 2
@@ -215,8 +227,8 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
             # Half-widths of the view in the unit square that affine_grid speaks of.
             across, down = self.patch * size / width, self.patch * size / height
             cos, sin = math.cos(angle), math.sin(angle)
-            centre_x = (x + pace * step * math.cos(direction)) / width * 2 - 1
-            centre_y = (y + pace * step * math.sin(direction)) / height * 2 - 1
+            centre_x = (x + pace * step * math.cos(direction) + rng.gauss(0, jolt)) / width * 2 - 1
+            centre_y = (y + pace * step * math.sin(direction) + rng.gauss(0, jolt)) / height * 2 - 1
             views.append([[across * cos, -across * sin, centre_x], [down * sin, down * cos, centre_y]])
         shape = [len(views), len(picture), self.patch, self.patch]
         grid = F.affine_grid(torch.tensor(views), shape, align_corners=False)

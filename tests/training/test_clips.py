@@ -15,9 +15,9 @@ from streamderain.training.clips import Material, Mix, RainySamples, borrow_rain
 
 PATCH = 32
 STILLS = Mix(still=1, pair=0, clip=0, dry=0, filmed=0, lined=0)
-CLIPS = Mix(still=0, pair=0, clip=1, dry=0, filmed=0, unseen=0, lined=0)
+CLIPS = Mix(still=0, pair=0, clip=1, dry=0, filmed=0, unseen=0, lined=0, cut=0)
 PAIRS = Mix(still=0, pair=1, clip=0, dry=0)
-PHOTOS = Mix(still=0, pair=0, clip=0, dry=0, filmed=0, unseen=0, lined=0)
+PHOTOS = Mix(still=0, pair=0, clip=0, dry=0, filmed=0, unseen=0, lined=0, cut=0)
 
 
 def samples(material: Material, mix: Mix | None = None, seed: int = 5, past: int = 1, future: int = 2) -> RainySamples:
@@ -116,9 +116,9 @@ def test_borrowed_rain_is_light_that_is_elsewhere_a_moment_later(material: Mater
 
 
 def test_what_is_unseen_is_a_copy_of_the_present(material: Material) -> None:
-    live = Mix(still=0, pair=0, clip=1, filmed=0, unseen=1, lined=0)
+    live = Mix(still=0, pair=0, clip=1, filmed=0, unseen=1, lined=0, cut=0)
     sides = set()
-    for number in range(12):
+    for number in range(40):
         frames = frames_of(samples(material, live, past=2, future=2)[number][0])
         copies = tuple(index for index in (0, 1, 3, 4) if torch.equal(frames[index], frames[2]))
         sides.add(copies)
@@ -129,3 +129,14 @@ def test_a_cut_out_passes_in_front_of_a_photo(material: Material) -> None:
     shares = [samples(material, Mix(still=0, pair=0, clip=0, dry=1, filmed=0, parallax=share)) for share in (0, 1)]
     alone, covered = (given[3][1] for given in shares)
     assert not torch.equal(alone, covered)
+
+
+def test_behind_a_cut_is_another_scene_and_the_current_frame_keeps_its_own(material: Material) -> None:
+    given = samples(material, Mix(still=0, pair=0, clip=1, dry=1, filmed=0, unseen=0, lined=0, cut=1), past=2, future=2)
+    for number in range(8):
+        rainy, clean = given[number]
+        frames = frames_of(rainy)
+        assert torch.equal(frames[2], clean)
+        steps = [(after - before).abs().mean().item() for before, after in itertools.pairwise(frames)]
+        # The clip pans slowly over blotches, so its own steps are much smaller than that into another picture.
+        assert max(steps) > 1.5 * sorted(steps)[1]
