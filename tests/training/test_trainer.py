@@ -237,15 +237,15 @@ def test_bfloat16_reaches_the_dense_convolutions_alone(tmp_path: Path, material:
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
 
 
-def test_weights_in_float16_take_half_the_room_and_derain_alike(tmp_path: Path, material: Material) -> None:
-    sizes, answers = [], []
-    for name, half in (("whole", False), ("half", True)):
-        trained(tiny(tmp_path / name, steps=2, float16=half), material)
-        path = tmp_path / name / "weights.safetensors"
-        sizes.append(path.stat().st_size)
-        answers.append(Restorer.load(str(path), "cpu").restore(material.clips[0][:3].float() / 255))
-    assert sizes[1] < 0.7 * sizes[0]
-    torch.testing.assert_close(answers[1], answers[0], rtol=0, atol=2e-3)
+def test_weights_in_float16_take_half_the_room(tmp_path: Path, material: Material) -> None:
+    paths = {}
+    for half in (False, True):
+        trained(tiny(tmp_path / str(half), steps=2, float16=half), material)
+        paths[half] = tmp_path / str(half) / "weights.safetensors"
+    assert paths[True].stat().st_size < 0.7 * paths[False].stat().st_size
+    whole, halved = (weights.load(str(paths[half])).state_dict() for half in (False, True))
+    for name, value in whole.items():
+        assert torch.equal(halved[name], value if name == "window" else value.half().float())
 
 
 def test_the_spectral_loss_weighs_white_noise_like_charbonnier() -> None:
