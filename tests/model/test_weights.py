@@ -272,6 +272,24 @@ def test_default_is_the_fast_one_on_a_cpu_and_the_best_one_elsewhere(bundled: Pa
         assert weights.find("default", device_type) == weights.find("best") == bundled / "best.safetensors"
 
 
+@pytest.mark.parametrize(("name", "most"), [("fast", 25_000), ("best", 400_000)])
+@torch.inference_mode()
+def test_bundled_networks_keep_to_their_budgets(name: str, most: int) -> None:
+    path = weights.find(name)
+    assert path.stat().st_size <= 12e6
+    assert path.with_suffix(".md").is_file()
+    network, side, counted = weights.load(name), 64, []
+
+    def count(layer: torch.nn.Conv2d, _: object, output: Tensor) -> None:
+        counted.append(layer.weight.numel() * output.shape[-2] * output.shape[-1])
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(count)
+    network(torch.zeros(1, 3 * network.variant.frames, side, side))
+    assert sum(counted) / side**2 <= most
+
+
 def test_bundled_weights_come_before_added_ones_of_the_same_name(bundled: Path) -> None:
     weights.weights_folder().mkdir(exist_ok=True)
     for folder in (weights.weights_folder(), bundled):
