@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from streamderain.model.alignment import median_over_frames
+
 
 class Nothing:
     """Gives every frame back as it came."""
@@ -32,6 +34,4 @@ class MedianOfThree:
 
     def restore(self, pictures: Tensor) -> Tensor:
         """(1 + N + 1, 3, H, W) -> (N, 3, H, W), each value one of the three that came."""
-        before, now, after = pictures[:-2], pictures[1:-1], pictures[2:]
-        low, high = torch.minimum(before, now), torch.maximum(before, now)
-        return torch.maximum(low, torch.minimum(high, after))
+        return median_over_frames(torch.stack((pictures[:-2], pictures[1:-1], pictures[2:]), dim=1))

@@ -38,8 +38,9 @@ def aligned(window: Tensor, current: int) -> Tensor:
     count, frames, _, height, width = window.shape
     others = [number for number in range(frames) if number != current]
     there = window[:, others].flatten(0, 1)
-    here = window[:, current : current + 1].expand(-1, len(others), -1, -1, -1).flatten(0, 1)
-    flow = motion(_luma(here), _luma(there))
+    luma = _luma(window.flatten(0, 1)).view(count, frames, 1, height // 2, width // 2)
+    here = luma[:, current : current + 1].expand(-1, len(others), -1, -1, -1).flatten(0, 1)
+    flow = motion(here, luma[:, others].flatten(0, 1))
     full = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * 2
     # Cubic interpolation keeps the grain of leaves and walls, 0.3 dB of what comes out.
     moved = warped(there, full, "bicubic").view(count, len(others), 3, height, width)
@@ -118,8 +119,8 @@ def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
     """
     found = [moved[:, current]]
     if current >= 2:
-        found.append(_median(moved[:, current - 2 : current + 1]))
-    return torch.stack((*found, _median(moved), _median(window)), dim=1)
+        found.append(median_over_frames(moved[:, current - 2 : current + 1]))
+    return torch.stack((*found, median_over_frames(moved), median_over_frames(window)), dim=1)
 
 
 def candidate_count(past: int) -> int:
@@ -127,8 +128,11 @@ def candidate_count(past: int) -> int:
     return 4 if past >= 2 else 3
 
 
-def _median(window: Tensor) -> Tensor:
-    """What torch.median gives over the frames, from minima and maxima, which are quicker and export: odd-even sort."""
+def median_over_frames(window: Tensor) -> Tensor:
+    """What torch.median gives over the frames: (N, T, ...) -> (N, ...).
+
+    An odd-even sort of minima and maxima, which are quicker, and export.
+    """
     frames = list(window.unbind(1))
     for turn in range(len(frames)):
         for first in range(turn % 2, len(frames) - 1, 2):

@@ -41,9 +41,10 @@ def grown(state: Mapping[str, Tensor], wide: Variant, noise: float = NOISE, seed
     torch.manual_seed(seed)
     new = DRSformer(wide).state_dict()
     _Grower(state, new, wide).grow()
-    for value in new.values() if wide.dim > len(state["patch_embed.proj.weight"]) else ():
-        if value.dim() == 4 and value.abs().max() > 0:
-            value += noise * value.std() * torch.randn_like(value)
+    if wide.dim > len(state["patch_embed.proj.weight"]):
+        for value in new.values():
+            if value.dim() == 4 and value.abs().max() > 0:
+                value += noise * value.std() * torch.randn_like(value)
     return new
 
 
