@@ -15,7 +15,9 @@ import torch
 from results import save
 from torch import Tensor
 
-from streamderain.run import derain, derained
+from streamderain.config import DerainConfig
+from streamderain.run import derain
+from streamderain.stations import derained
 from streamderain.stream.pipeline import Pipeline
 from streamderain.video.decoder import decode
 from streamderain.video.encoder import Encoding
@@ -38,11 +40,10 @@ class Sleeper:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def restore(self, pictures: Tensor) -> Tensor:
+    def restore(self, windows: Tensor) -> Tensor:
         """Sleep for each frame."""
-        count = len(pictures) - self.past - self.future
-        time.sleep(self.seconds * count)
-        return pictures[self.past : self.past + count]
+        time.sleep(self.seconds * len(windows))
+        return windows[:, self.past]
 
 
 def _decode_alone(clip: Path) -> float:
@@ -68,7 +69,7 @@ def _restore_alone(clip: Path) -> float:
     """The network's station with its colour conversion, fed from memory."""
     with open_source(clip) as source:
         frames = list(decode(source))
-        _, upload, restore, _ = derained(source, Sleeper(SECONDS_PER_FRAME), 1, 0.0)
+        _, upload, restore, *_ = derained(Sleeper(SECONDS_PER_FRAME), DerainConfig())
         batches = list(upload.run(frames))
     began = time.monotonic()
     with Pipeline(batches, restore) as restored:

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, get_type_hints
 
@@ -161,11 +162,17 @@ def _derain(
         done = derain(source, output, config, report)
     if as_json:
         stations = [dataclasses.asdict(station) for station in done.stations]
-        summary = {"output": output, "frames": done.frames, "seconds": done.seconds, "fps": done.frames_per_second}
+        summary = {
+            "output": output,
+            "frames": done.frames,
+            "seconds": done.seconds,
+            "fps": done.frames_per_second,
+            "delay_frames": done.delay_frames,
+        }
         print(json.dumps({**summary, "stations": stations}))
     elif not quiet:
         pace = f"{done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps"
-        print(f"{output}: {pace}, slowest station: {done.slowest.name}")
+        print(f"{output}: {pace}, slowest station: {done.slowest.name}, delay: {done.delay_frames} frames")
 
 
 @contextmanager
@@ -195,7 +202,7 @@ def _progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 @app.command("evaluate")
-@_configured(DerainConfig, "device", "batch", "blend", "strength")
+@_configured(DerainConfig, "device", "batch", "neighbours", "blend", "strength")
 def _evaluate(
     rainy: Annotated[Path, typer.Argument(help="a video, a folder of pictures or videos, or a folder of sets")],
     clean: Annotated[Path | None, typer.Argument(help="the same without rain, under the same names")] = None,
@@ -203,28 +210,33 @@ def _evaluate(
     model: Annotated[list[str] | None, typer.Option(help="weights by name or file; may be repeated")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="only look at the first frames of videos")] = None,
     save: Annotated[Path | None, typer.Option("--json", help="also write the scores to this file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="a folder for a temporal profile of each video and method")] = None,
+    still: Annotated[bool, typer.Option("--still", help="no CLEAN: a median over time stands in for it")] = False,
     config: DerainConfig,
 ) -> None:
     """Derain RAINY and score it against CLEAN: PSNR and SSIM on Y, of each model (all bundled ones where none
-    is named), of doing nothing, and for videos of a median of three frames.
+    is named), of doing nothing, and for videos of a median of three frames. Of videos also how they flicker.
 
     A folder alone is judged set by set: the folders in it that hold rainy/ and clean/, and videos NAME.mp4
-    beside NAME-clean.mp4.
+    beside NAME-clean.mp4. With --still, RAINY is a video, or a folder of them, of a camera that hardly moves; up to
+    100 frames of it are held in memory, and judged where nothing moves.
     """
     from rich.console import Console
 
     from streamderain.evaluation.evaluate import evaluate, write_json
     from streamderain.evaluation.methods import every_method
     from streamderain.evaluation.pairs import find_sets
+    from streamderain.evaluation.still import evaluate_still, find_videos
 
     console = Console()
-    sets, methods = find_sets(rainy, clean), every_method(model or (), config)
+    judged = partial(evaluate_still, find_videos(rainy, clean)) if still else partial(evaluate, find_sets(rainy, clean))
+    methods = every_method(model or (), config)
     with console.status("evaluating") as status:
 
         def report(score: Score) -> None:
             status.update(f"{score.set}, {score.name}, {score.method}: {score.psnr:.2f} dB")
 
-        scores = evaluate(sets, methods, report, frames)
+        scores = judged(methods, report, frames, plot)
     console.print(_score_table(scores, [method.name for method in methods]))
     if save:
         write_json(save, scores)
@@ -236,19 +248,19 @@ def _score_table(scores: list[Score], methods: list[str]) -> Table:
 
     from streamderain.evaluation.evaluate import MEAN, table
 
-    shown = Table("set", "name", *methods, caption="PSNR in dB / SSIM, on Y")
+    shown = Table("set", "name", *methods, caption="PSNR in dB / SSIM, on Y; flicker in codes, tOF in px")
     for set_name, items in table(scores).items():
         for name, row in items.items():
             if name != MEAN and len(items) > MOST_ROWS:
                 continue
             label = f"{MEAN} of {len(items) - 1}" if name == MEAN else name
-            cells = (f"{row[key].psnr:.2f} / {row[key].ssim:.4f}" if key in row else "-" for key in methods)
+            cells = (row[key].lines() if key in row else "-" for key in methods)
             shown.add_row(set_name, label, *cells, end_section=name == MEAN)
     return shown
 
 
 @app.command("profile")
-@_configured(DerainConfig, "model", "device", "batch", "blend")
+@_configured(DerainConfig, "model", "device", "batch", "neighbours", "blend")
 def _profile(
     *,
     resolution: Annotated[list[str] | None, typer.Option(help="WIDTHxHEIGHT; may be repeated")] = None,

@@ -19,6 +19,9 @@ from streamderain.errors import ConfigError, nearest
 C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig")
 
 
+NEIGHBOURS = ("both", "past", "none")
+
+
 def _setting(default: Any, help: str) -> Any:
     """A dataclass field whose help the command line shows."""
     if isinstance(default, dict):
@@ -33,7 +36,9 @@ class DerainConfig:
     model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
-    blend: float = _setting(0.0, "temporal blending, 0 to 1: how far a frame leans on the one before it")
+    neighbours: str = _setting("both", "frames that are looked at beside each: both sides; past, which adds no delay; "
+                               "none, each by itself")  # fmt: skip
+    blend: float = _setting(1.0, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree on")
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
@@ -48,6 +53,9 @@ class DerainConfig:
         _check(self)
         if not 0 <= self.blend <= 1:
             raise ConfigError(f"blend is {self.blend}; allowed: 0 to 1")
+        if self.neighbours not in NEIGHBOURS:
+            hint = nearest(self.neighbours, NEIGHBOURS)
+            raise ConfigError(f"neighbours is {self.neighbours}; allowed: {', '.join(NEIGHBOURS)}{hint}")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength is {self.strength}; allowed: 0 to 1")
         if not 0 <= self.batch <= 64:

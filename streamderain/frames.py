@@ -1,4 +1,4 @@
-"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, FrameBatch, Restored.
+"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, FrameBatch, Derained, Restored.
 
 They carry and check; they know no codec, no thread and no network.
 """
@@ -97,12 +97,17 @@ class VideoInfo:
 class Frame:
     """One picture: `data`, (layout.samples,) uint8, or int16 for more than 8 bits, and its exact time,
     `pts` units of `time_base` seconds.
+
+    Frames whose `scene` differs have nothing in common, as on the two sides of a cut. One that `repeats` shows
+    nothing that the frame before it did not show, the rain included.
     """
 
     data: Tensor
     layout: PixelLayout
     pts: int
     time_base: Fraction
+    scene: int = 0
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         if self.data.shape != (self.layout.samples,):
@@ -136,6 +141,19 @@ class FrameBatch:
     def layout(self) -> PixelLayout:
         """The layout that all frames share."""
         return self.frames[0].layout
+
+
+@dataclass(frozen=True, eq=False)
+class Derained:
+    """A batch that went through the network: `rainy` and `clean`, (N, 3, H, W) float RGB in 0..1, are valid after
+    `ready`, and stand beside the planes, `data`, (N, layout.samples), that `rainy` was made of.
+    """
+
+    frames: Sequence[Frame]
+    data: Tensor
+    rainy: Tensor
+    clean: Tensor
+    ready: Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamderain.config import DerainConfig
@@ -52,7 +52,7 @@ def profile(resolutions: tuple[str, ...], config: DerainConfig, frames: int = FR
         for text, (height, width) in zip(resolutions, sizes, strict=True):
             for count in (WARM_UP_FRAMES, frames):
                 write_test_video(clip, height, width, count)
-                done = derain(clip, output, overwrite=True, network=network, batch=config.batch, blend=config.blend)
+                done = derain(clip, output, replace(config, overwrite=True), network=network)
             seconds = {station.name: station.working / done.frames for station in done.stations}
             yield Throughput(text, done.frames_per_second, 1 / seconds["restore"], seconds, _peak_memory_mib())
 

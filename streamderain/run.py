@@ -9,22 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-from torch import Tensor
-
 from streamderain.config import DerainConfig, build
 from streamderain.errors import SinkError, Stopped, StreamderainError
-from streamderain.frames import Frame, FrameBatch, Restored
-from streamderain.model.colour import add_rgb, to_rgb
+from streamderain.frames import Frame, Restored
 from streamderain.model.restorer import Restorer
-from streamderain.stream.batcher import batch
+from streamderain.stations import Network, delay, derained
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
-from streamderain.stream.transfer import Lane, download, lane_on, upload
-from streamderain.stream.window import windows
-from streamderain.temporal.blend import TemporalBlender
 from streamderain.video.compare import beside, compared_layout
-from streamderain.video.decoder import decode
 from streamderain.video.encoder import Encoding, available
 from streamderain.video.ffmpeg import FfmpegSink
 from streamderain.video.pixels import layout_of
@@ -32,27 +24,6 @@ from streamderain.video.sink import FileSink, check_output
 from streamderain.video.source import Source, open_source, redacted
 
 logger = logging.getLogger(__name__)
-
-GPU_BATCH = 4
-FULL_WITHIN_SECONDS = 0.05
-"""A batch leaves this long after its first frame even when it is not full."""
-
-
-class Network(Protocol):
-    """What the pipeline asks of a network; Restorer is one."""
-
-    device: torch.device
-
-    @property
-    def past(self) -> int:
-        """Frames before the current one that it reads."""
-
-    @property
-    def future(self) -> int:
-        """Frames after the current one that it reads."""
-
-    def restore(self, pictures: Tensor) -> Tensor:
-        """(past + N + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
 
 
 class Sink(Protocol):
@@ -76,12 +47,15 @@ Output = tuple[Sink, Callable[[Restored], Frame]]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. `expected` frames are None where the source does not say."""
+    """How far a run is. `expected` frames are None where the source does not say; `delay_frames` is how many
+    frames must have come after one before it goes out, frames that repeat another not counted.
+    """
 
     frames: int
     expected: int | None
     seconds: float
     stations: list[StationStats]
+    delay_frames: int = 0
 
     @property
     def frames_per_second(self) -> float:
@@ -113,9 +87,8 @@ def derain(
     try:
         with open_source(source, config.hwaccel) as opened:
             network = network or Restorer.load(config.model, config.device)
-            count = batch_size(config.batch, network.device)
-            stations = derained(opened, network, count, config.blend, config.strength)
-            return carry(opened, stations, _open_sinks(opened, str(output), config), report)
+            stations = derained(network, config)
+            return carry(opened, stations, _open_sinks(opened, str(output), config), report, delay(network, config))
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -128,44 +101,6 @@ def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> Non
         raise SinkError(f"{output} is named twice; give --compare another file")
     for path in filter(None, [None if is_url else Path(output), config.compare]):
         check_output(path, Path(source), config.overwrite)
-
-
-def derained(source: Source, network: Network, count: int, blend: float, strength: float = 1.0) -> tuple[Station, ...]:
-    """The stations from decoding to pairs of rainy and derained frames; `source` feeds the first.
-
-    `count` frames go through the network at once; `blend` and `strength` are those of DerainConfig.
-    """
-    device = network.device
-
-    def work(batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
-        return _restore(batches, network, TemporalBlender(blend), strength, lane_on(device))
-
-    return (
-        Station("decode", lambda opened: decode(opened), ahead=2),
-        Station("upload", lambda frames: upload(batch(frames, count, FULL_WITHIN_SECONDS), lane_on(device))),
-        Station("restore", work),
-        Station("download", lambda batches: download(batches, lane_on(device)), ahead=2),
-    )
-
-
-def batch_size(config_batch: int, device: torch.device) -> int:
-    """The frames that go through the network at once."""
-    return config_batch or (GPU_BATCH if device.type == "cuda" else 1)
-
-
-def _restore(
-    batches: Iterable[FrameBatch], network: Network, blender: TemporalBlender, strength: float, lane: Lane
-) -> Iterator[FrameBatch]:
-    def picture(arrived: FrameBatch) -> Tensor:
-        return to_rgb(lane.after(arrived), arrived.layout).clamp(0, 1)
-
-    # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.
-    with torch.inference_mode(), lane.active():
-        for window in windows(batches, network.past, network.future, picture):
-            rainy = window.pictures[network.past : network.past + len(window.frames)]
-            clean = blender(network.restore(window.pictures))
-            change = strength * (clean - rainy)
-            yield FrameBatch(window.frames, add_rgb(window.data, change, window.layout), lane.mark())
 
 
 def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
@@ -188,11 +123,16 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
 
 
 def carry(
-    source: Source, stations: tuple[Station, ...], sinks: list[Output], report: Callable[[Progress], None]
+    source: Source,
+    stations: tuple[Station, ...],
+    sinks: list[Output],
+    report: Callable[[Progress], None],
+    delay_frames: int = 0,
 ) -> Progress:
     """Run `stations`, from decoding to pairs of frames, and write every pair to all `sinks`, which are then done.
 
-    Returns and raises what `derain` does; where frames were kept, they are those of the first sink.
+    `delay_frames` is that of the stations. Returns and raises what `derain` does; where frames were kept, they are
+    those of the first sink.
     """
 
     def write(pairs: Iterable[Restored]) -> Iterator[None]:
@@ -205,7 +145,7 @@ def carry(
     pipeline = Pipeline(source, *stations, Station("encode", write))
 
     def progress() -> Progress:
-        return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats)
+        return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats, delay_frames)
 
     try:
         with pipeline as written:

@@ -102,6 +102,25 @@ def test_evaluate_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> 
     assert json.loads(scores.read_text())["sets"]["clip.mp4"]["items"].keys() == {"clip.mp4"}
 
 
+def test_evaluate_shows_flicker_and_draws_profiles(clip: Path, tmp_path: Path) -> None:
+    done = run("evaluate", clip, clip, "--device", "cpu", "--model", "fast", "--frames", "3", "--plot", tmp_path / "p")
+    assert done.returncode == 0, done.stderr
+    for word in ("flicker 0.", "clean 0.", "tOF 0.000"):
+        assert word in done.stdout
+    assert (tmp_path / "p" / "clip.mp4-clip.mp4-fast.png").is_file()
+
+
+def test_evaluate_still_needs_no_clean_video_and_takes_none(clip: Path, tmp_path: Path) -> None:
+    refused = run("evaluate", "--still", clip, clip)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "is not needed with --still" in refused.stderr
+    scores = tmp_path / "scores.json"
+    done = run("evaluate", "--still", clip, "--device", "cpu", "--strength", "0", "--model", "fast", "--json", scores)
+    assert done.returncode == 0, done.stderr
+    assert "of 100%" in done.stdout
+    assert json.loads(scores.read_text())["sets"]["still"]["items"]["clip.mp4"]["fast"]["share"] > 0.5
+
+
 def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
     import torch
 

@@ -28,10 +28,10 @@ class Brighter:
         self.by, self.past, self.future = by, past, future
         self._at, self._calls = at or {}, 0
 
-    def restore(self, pictures: Tensor) -> Tensor:
+    def restore(self, windows: Tensor) -> Tensor:
         self._calls += 1
         self._at.get(self._calls, lambda: None)()
-        return pictures[self.past : len(pictures) - self.future] + self.by
+        return windows[:, self.past] + self.by
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -77,7 +77,7 @@ def test_the_bundled_network_runs_and_reports_progress(clip: Path, tmp_path: Pat
     done = derain(clip, tmp_path / "out.mp4", report=seen.append, device="cpu", blend=0.5)
     assert [progress.frames for progress in seen] == list(range(1, 13))
     assert done.expected == done.frames == 12
-    assert [station.name for station in done.stations] == ["decode", "upload", "restore", "download", "encode"]
+    assert [station.name for station in done.stations] == ["decode", "upload", "restore", "blend", "download", "encode"]
     assert done.slowest.name == "restore"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from streamderain.model.alignment import median_over_frames
+from streamderain.temporal.filters import median_over_frames
 
 
 class Nothing:
@@ -16,9 +16,9 @@ class Nothing:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def restore(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) -> the same."""
-        return pictures
+    def restore(self, windows: Tensor) -> Tensor:
+        """(N, 1, 3, H, W) -> (N, 3, H, W), the same."""
+        return windows[:, 0]
 
 
 class MedianOfThree:
@@ -32,6 +32,6 @@ class MedianOfThree:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def restore(self, pictures: Tensor) -> Tensor:
-        """(1 + N + 1, 3, H, W) -> (N, 3, H, W), each value one of the three that came."""
-        return median_over_frames(torch.stack((pictures[:-2], pictures[1:-1], pictures[2:]), dim=1))
+    def restore(self, windows: Tensor) -> Tensor:
+        """(N, 3, 3, H, W) -> (N, 3, H, W), each value one of the three that came."""
+        return median_over_frames(windows)

@@ -15,9 +15,10 @@ from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Restored
 from streamderain.model import weights
 from streamderain.model.restorer import Restorer, pick_device
-from streamderain.run import Network, batch_size, derained
+from streamderain.stations import Network, blend_reach, derained, network_reach
 from streamderain.stream.pipeline import Pipeline
-from streamderain.temporal.blend import TemporalBlender
+from streamderain.stream.window import Around, Neighbourhood
+from streamderain.temporal.blend import Moment, TemporalBlender
 from streamderain.video.source import open_source
 
 
@@ -39,15 +40,26 @@ class Method:
 
         A still picture is a clip of one frame.
         """
-        past, future = self.network.past, self.network.future
-        blender = TemporalBlender(self.config.blend)
-        before, after = rainy[:1].expand(past, -1, -1, -1), rainy[-1:].expand(future, -1, -1, -1)
-        padded = torch.cat((before, rainy, after))
-        for first in range(len(rainy)):
-            window = padded[first : first + past + 1 + future].to(self.network.device).float() / 255
-            clean = blender(self.network.restore(window))
-            mixed = torch.lerp(window[past : past + 1], clean, self.config.strength)
-            yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+        neighbourhood: Neighbourhood[Moment] = Neighbourhood(*blend_reach(self.config))
+        blender = TemporalBlender(self.config.blend, self.network.device)
+
+        def finished(arounds: list[Around[Moment]]) -> Iterator[Tensor]:
+            for around in arounds:
+                clean = blender(around.before, around.present, around.after)
+                mixed = torch.lerp(around.present.rainy, clean, self.config.strength)
+                yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+        for number in range(len(rainy)):
+            window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
+            present = window[self.network.past : self.network.past + 1]
+            yield from finished(neighbourhood.push(Moment.of(present, self.network.restore(window[None])), scene=0))
+        yield from finished(neighbourhood.end())
+
+    def _window(self, number: int, length: int) -> list[int]:
+        """The numbers of the frames that the network reads for frame `number`; the nearest stand for missing ones."""
+        past, future = network_reach(self.network, self.config)
+        offsets = (max(-past, min(offset, future)) for offset in range(-self.network.past, self.network.future + 1))
+        return [max(0, min(number + offset, length - 1)) for offset in offsets]
 
     @contextmanager
     def video(self, path: Path) -> Iterator[Iterator[Restored]]:
@@ -55,9 +67,7 @@ class Method:
         with ExitStack() as stack:
             source = stack.enter_context(open_source(path, self.config.hwaccel))
             source.drop_passengers()
-            count = batch_size(self.config.batch, self.network.device)
-            stations = derained(source, self.network, count, self.config.blend, self.config.strength)
-            frames: Iterator[Restored] = stack.enter_context(Pipeline(source, *stations))
+            frames: Iterator[Restored] = stack.enter_context(Pipeline(source, *derained(self.network, self.config)))
             yield frames
 
 
@@ -69,7 +79,7 @@ def bundled() -> list[str]:
 
 def baselines(device: torch.device) -> list[Method]:
     """Doing nothing, and the median of three frames; blending and strength are a network's affair."""
-    plain = DerainConfig()
+    plain = DerainConfig(blend=0.0)
     return [
         Method("nothing", Nothing(device), plain),
         Method("median", MedianOfThree(device), plain, for_stills=False),

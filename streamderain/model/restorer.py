@@ -65,16 +65,13 @@ class Restorer:
         return self.variant.future
 
     @torch.inference_mode()
-    def restore(self, pictures: Tensor) -> Tensor:
+    def restore(self, windows: Tensor) -> Tensor:
         """Derain N frames that stand between their neighbours.
 
-        `pictures`: (past + N + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
+        `windows`: (N, past + 1 + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
         and W. Returns (N, 3, H, W), the same range.
         """
-        frames = self.variant.frames
-        count = len(pictures) - frames + 1
-        stacked = torch.stack([pictures[first : first + frames] for first in range(count)]).flatten(1, 2)
-        return tiled(self._padded, stacked).clamp(0, 1)
+        return tiled(self._padded, windows.flatten(1, 2)).clamp(0, 1)
 
     def _padded(self, stacked: Tensor) -> Tensor:
         return padded(self._run, stacked, self.variant.size_multiple)
@@ -108,5 +105,5 @@ class Restorer:
 
     def _frame(self, window: Tensor) -> Tensor:
         """(past + 1 + future, 3, H, W) uint8 -> (1, 3, H, W) uint8, on the network's device."""
-        derained = self.restore(window.to(self.device).float() / 255)
+        derained = self.restore(window[None].to(self.device).float() / 255)
         return (derained * 255).round().to(torch.uint8)

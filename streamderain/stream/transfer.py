@@ -37,9 +37,8 @@ class Lane:
         """A context whose device work goes into this lane."""
         return nullcontext()
 
-    def after(self, batch: FrameBatch) -> Tensor:
-        """The batch's data, for work in this lane that begins once it is ready."""
-        return batch.data
+    def after(self, ready: Event, *data: Tensor) -> None:
+        """Let further work in this lane begin once `data`, which it uses, is `ready`."""
 
     def mark(self) -> Event:
         """An event behind everything that this lane was given so far."""
@@ -70,12 +69,12 @@ class CudaLane(Lane):
         context: AbstractContextManager[object] = torch.cuda.stream(self._stream)
         return context
 
-    def after(self, batch: FrameBatch) -> Tensor:
+    def after(self, ready: Event, *data: Tensor) -> None:
         """See Lane. Tells the allocator, too, that this stream uses the data."""
-        if isinstance(batch.ready, torch.cuda.Event):
-            self._stream.wait_event(batch.ready)
-        batch.data.record_stream(self._stream)
-        return batch.data
+        if isinstance(ready, torch.cuda.Event):
+            self._stream.wait_event(ready)
+        for each in data:
+            each.record_stream(self._stream)
 
     def mark(self) -> Event:
         """See Lane."""
@@ -143,7 +142,8 @@ def download(batches: Iterable[FrameBatch], lane: Lane) -> Iterator[Restored]:
     for batch in batches:
         buffer = pool.take(tuple(batch.data.shape), batch.data.dtype)
         with lane.active():
-            lane.to_host(lane.after(batch), buffer)
+            lane.after(batch.ready, batch.data)
+            lane.to_host(batch.data, buffer)
             copied = lane.mark()
         copied.synchronize()
         # Cloned, because the buffer goes round again while the encoder still holds the frames.

@@ -2,21 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from streamderain.errors import StreamderainError
 from streamderain.frames import Frame, FrameBatch, PixelLayout
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Around(Generic[T]):
+    """Something of a frame, `present`, between that of its neighbours, in order of time; fewer where a scene ends."""
+
+    before: tuple[T, ...]
+    present: T
+    after: tuple[T, ...]
+
+
+class Neighbourhood(Generic[T]):
+    """Holds what comes of each frame back until its neighbours are there, up to `past` before and `future` after it.
+
+    No neighbour is of another scene, and none repeats another or the frame itself: a camera that sends each picture
+    twice has its rain twice, too.
+    """
+
+    def __init__(self, past: int, future: int) -> None:
+        self.past, self.future = past, future
+        self._scene: Hashable = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._number = -1
+        # What was first of its kind, by number, and what waits for its future, with the number of its kind.
+        self._firsts: deque[tuple[int, T]] = deque()
+        self._waiting: deque[tuple[int, T]] = deque()
+
+    def push(self, item: T, scene: Hashable, repeats: bool = False) -> list[Around[T]]:
+        """Take what comes of the next frame, its scene, and whether it repeats the frame before; return what is
+        complete now, in order.
+        """
+        done = self.end() if scene != self._scene else []
+        self._scene = scene
+        if not (repeats and self._firsts):
+            self._number += 1
+            self._firsts.append((self._number, item))
+        self._waiting.append((self._number, item))
+        return done + self._complete(self._number - self.future)
+
+    def end(self) -> list[Around[T]]:
+        """Return what still waits: no further frame of this scene comes."""
+        done = self._complete(self._number)
+        self._begin()
+        return done
+
+    def _complete(self, newest: int) -> list[Around[T]]:
+        done = []
+        while self._waiting and self._waiting[0][0] <= newest:
+            number, item = self._waiting.popleft()
+            while self._firsts[0][0] < number - self.past:
+                self._firsts.popleft()
+            before = tuple(first for each, first in self._firsts if each < number)
+            after = tuple(first for each, first in self._firsts if number < each <= number + self.future)
+            done.append(Around(before, item, after))
+        return done
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
     """N frames whose neighbours are all at hand.
 
-    `data`: (N, layout.samples), as it came. `pictures`: (past + N + future, ...), what was made of each
-    frame; the window of frame i is pictures[i : i + past + 1 + future].
+    `data`: (N, layout.samples), as it came. `pictures`: (N, past + 1 + future, ...), what was made of each frame and
+    its neighbours.
     """
 
     frames: tuple[Frame, ...]
@@ -29,55 +92,53 @@ class Windows:
         return self.frames[0].layout
 
 
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    frame: Frame
+    data: Tensor
+    picture: Tensor
+
+
 def windows(
-    batches: Iterable[FrameBatch], past: int, future: int, picture: Callable[[FrameBatch], Tensor]
+    batches: Iterable[FrameBatch],
+    past: int,
+    future: int,
+    picture: Callable[[FrameBatch], Tensor],
+    reach: tuple[int, int] | None = None,
 ) -> Iterator[Windows]:
-    """Batches -> windows, `future` frames behind, each frame once and in order.
+    """Batches -> windows of `past` + 1 + `future` pictures, each frame once and in order.
 
-    `picture` makes (N, ...) of a batch, once for each. Before the first frame and after the last, and at
-    a change of layout, the missing neighbours are copies of the nearest frame.
+    `picture` makes (N, ...) of a batch, once for each. `reach` says how many neighbours before and after a frame are
+    really waited for, by default all. Missing ones, there and where a scene begins or ends, are copies of the nearest.
     """
-    waiting: _Waiting | None = None
-    for batch in batches:
-        if waiting and waiting.layout != batch.layout:
-            yield from waiting.last()
-            waiting = None
-        pictures = picture(batch)
-        if waiting is None:
-            waiting = _Waiting(past, future, batch.layout, pictures[:1])
-        yield from waiting.add(batch, pictures)
-    if waiting:
-        yield from waiting.last()
+    neighbourhood: Neighbourhood[_Picture] = Neighbourhood(*(reach or (past, future)))
+    try:
+        for batch in batches:
+            done = []
+            for frame, data, made in zip(batch.frames, batch.data, picture(batch), strict=True):
+                done += neighbourhood.push(_Picture(frame, data, made), (frame.scene, frame.layout), frame.repeats)
+            yield from _stacked(done, past, future)
+    except StreamderainError:
+        # What came before a source broke is not lost with it.
+        yield from _stacked(neighbourhood.end(), past, future)
+        raise
+    yield from _stacked(neighbourhood.end(), past, future)
 
 
-class _Waiting:
-    """The frames whose future is still to come, and the pictures that their windows reach back to."""
-
-    def __init__(self, past: int, future: int, layout: PixelLayout, first: Tensor) -> None:
-        self.past, self.future, self.layout = past, future, layout
-        self._frames: tuple[Frame, ...] = ()
-        self._data: list[Tensor] = []
-        self._pictures = _repeat(first, past)
-
-    def add(self, batch: FrameBatch, pictures: Tensor) -> Iterator[Windows]:
-        self._frames += tuple(batch.frames)
-        self._data += batch.data.unbind(0)
-        self._pictures = torch.cat((self._pictures, pictures))
-        yield from self._complete()
-
-    def last(self) -> Iterator[Windows]:
-        self._pictures = torch.cat((self._pictures, _repeat(self._pictures[-1:], self.future)))
-        yield from self._complete()
-
-    def _complete(self) -> Iterator[Windows]:
-        count = len(self._pictures) - self.past - self.future
-        if count < 1:
-            return
-        done = Windows(self._frames[:count], torch.stack(self._data[:count]), self._pictures)
-        self._frames, self._data = self._frames[count:], self._data[count:]
-        self._pictures = self._pictures[count:]
-        yield done
+def _stacked(done: list[Around[_Picture]], past: int, future: int) -> Iterator[Windows]:
+    """What is complete, as one Windows for each layout in a row."""
+    for _, group in groupby(done, key=lambda around: around.present.frame.layout):
+        arounds = list(group)
+        yield Windows(
+            tuple(around.present.frame for around in arounds),
+            torch.stack([around.present.data for around in arounds]),
+            torch.stack([torch.stack(_filled(around, past, future)) for around in arounds]),
+        )
 
 
-def _repeat(picture: Tensor, times: int) -> Tensor:
-    return picture.expand(times, *picture.shape[1:])
+def _filled(around: Around[_Picture], past: int, future: int) -> list[Tensor]:
+    """The pictures of a window, with copies of the nearest frame for those that there are not."""
+    before, after = list(around.before), list(around.after)
+    row = [*before, around.present, *after]
+    row = [row[0]] * (past - len(before)) + row + [row[-1]] * (future - len(after))
+    return [each.picture for each in row]

@@ -18,13 +18,12 @@ CPU = torch.device("cpu")
 
 def test_nothing_does_nothing() -> None:
     pictures = torch.rand(4, 3, 5, 7)
-    assert torch.equal(Nothing(CPU).restore(pictures), pictures)
+    assert torch.equal(Nothing(CPU).restore(pictures[:, None]), pictures)
 
 
 def test_the_median_is_that_of_each_frame_and_its_neighbours() -> None:
-    pictures = torch.rand(6, 3, 5, 7)
-    expected = torch.stack([pictures[first : first + 3].median(dim=0).values for first in range(4)])
-    assert torch.equal(MedianOfThree(CPU).restore(pictures), expected)
+    windows = torch.rand(4, 3, 3, 5, 7)
+    assert torch.equal(MedianOfThree(CPU).restore(windows), windows.median(dim=1).values)
 
 
 def test_both_run_in_the_pipeline_like_a_network(clip: Path, tmp_path: Path) -> None:

@@ -5,27 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from streamderain.model.alignment import aligned, candidate_count, candidates, motion, warped
-
-SIZE = 96
-
-
-def scene(x: float, y: float, size: int = SIZE) -> Tensor:
-    """A view of a smooth, busy pattern from a place in pixels: (3, size, size) in 0..1."""
-    generator = torch.Generator().manual_seed(3)
-    down, right = torch.meshgrid(torch.arange(size) + y, torch.arange(size) + x, indexing="ij")
-    picture = torch.zeros(3, size, size)
-    for _ in range(24):
-        across, along, phase, *colour = torch.rand(6, generator=generator)
-        wave = torch.sin((across - 0.5) * 0.6 * right + (along - 0.5) * 0.6 * down + 6.3 * phase)
-        picture += torch.tensor(colour).view(3, 1, 1) * wave
-    return 0.5 + picture / 14
-
-
-def inner(picture: Tensor, margin: int = 24) -> Tensor:
-    return picture[..., margin:-margin, margin:-margin]
+from streamderain.model.alignment import aligned, candidate_count, candidates
+from tests.scenery import SIZE, inner, scene
 
 
 def test_a_still_window_stays_as_it_is() -> None:
@@ -44,13 +26,6 @@ def test_frames_of_a_moving_camera_fall_onto_the_current_one(pace: tuple[float, 
         assert after < 0.05 * before
 
 
-def test_motion_is_where_a_pixel_went() -> None:
-    here, there = (F.avg_pool2d(scene(x, y).mean(0)[None, None], 2) for x, y in ((0, 0), (6, -4)))
-    flow = inner(motion(here, there), 12)
-    # The camera went right and up, so the scene goes left and down, by half as many of the halved picture's pixels.
-    torch.testing.assert_close(flow.mean(dim=(0, 2, 3)), torch.tensor([-3.0, 2.0]), rtol=0, atol=0.1)
-
-
 def test_streaks_do_not_drag_the_scene_along() -> None:
     rainy = scene(0, 0).expand(1, 3, -1, -1, -1).clone()
     generator = torch.Generator().manual_seed(1)
@@ -60,14 +35,6 @@ def test_streaks_do_not_drag_the_scene_along() -> None:
     restored = candidates(rainy, aligned(rainy, 1), 1)[0, 1]
     rain, left = (F.mse_loss(each, scene(0, 0)) for each in (rainy[0, 1], restored))
     assert left < 0.2 * rain
-
-
-def test_warping_by_whole_pixels_is_a_shift_and_repeats_the_edge() -> None:
-    picture = torch.rand(1, 2, 8, 10)
-    flow = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 8, 10)
-    moved = warped(picture, flow)
-    torch.testing.assert_close(moved[..., 2:, :7], picture[..., :6, 3:], rtol=0, atol=1e-5)
-    torch.testing.assert_close(moved[..., 2:, 7:], picture[..., :6, 9:].expand(-1, -1, -1, 3), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("past", "future"), [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 3)])

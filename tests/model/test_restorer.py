@@ -66,12 +66,13 @@ def test_a_single_consecutive_frame_is_a_picture() -> None:
 def test_restore_answers_for_the_frames_between_their_neighbours() -> None:
     restorer = Restorer(network(WINDOWED))
     pictures = clip(7).float() / 255
-    together = restorer.restore(pictures)
+    windows = torch.stack([pictures[place : place + 4] for place in range(4)])
+    together = restorer.restore(windows)
     assert together.shape == (4, 3, 16, 32)
     assert together.min() >= 0
     assert together.max() <= 1
     for place in range(4):
-        alone = restorer.restore(pictures[place : place + 4])
+        alone = restorer.restore(windows[place : place + 1])
         torch.testing.assert_close(together[place : place + 1], alone, rtol=0, atol=1e-4)
 
 

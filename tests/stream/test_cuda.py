@@ -81,10 +81,10 @@ def inverted(batches: Iterable[FrameBatch], lane: Lane) -> Iterator[FrameBatch]:
     """Takes its time over an exact function of the data."""
     with lane.active():
         for batch in batches:
-            data = lane.after(batch)
+            lane.after(batch.ready, batch.data)
             torch.cuda._sleep(WHILE)
             top = 2**batch.layout.bits - 1
-            yield FrameBatch(batch.frames, top - data, lane.mark())
+            yield FrameBatch(batch.frames, top - batch.data, lane.mark())
 
 
 @pytest.mark.parametrize("layout", [LAYOUT, TEN_BIT])
@@ -126,12 +126,12 @@ def derained_on(device: torch.device, clip: list[Frame]) -> list[Tensor]:
 
     def work(batches: Iterable[FrameBatch], lane: Lane) -> Iterator[FrameBatch]:
         def picture(batch: FrameBatch) -> Tensor:
-            return to_rgb(lane.after(batch), batch.layout).clamp(0, 1)
+            lane.after(batch.ready, batch.data)
+            return to_rgb(batch.data, batch.layout).clamp(0, 1)
 
         with torch.inference_mode(), lane.active():
             for window in windows(batches, restorer.past, restorer.future, picture):
-                rainy = window.pictures[restorer.past : restorer.past + len(window.frames)]
-                change = restorer.restore(window.pictures) - rainy
+                change = restorer.restore(window.pictures) - window.pictures[:, restorer.past]
                 yield FrameBatch(window.frames, add_rgb(window.data, change, window.layout), lane.mark())
 
     return through(clip, lambda: lane_on(device), work)

@@ -1,0 +1,131 @@
+"""The stations of a run in their order, from decoded frames to pairs of rainy and derained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from streamderain.config import DerainConfig
+from streamderain.errors import StreamderainError
+from streamderain.frames import Derained, Frame, FrameBatch
+from streamderain.model.colour import add_rgb, to_rgb
+from streamderain.stream.batcher import batch
+from streamderain.stream.pipeline import Station
+from streamderain.stream.transfer import Lane, download, lane_on, upload
+from streamderain.stream.window import Around, Neighbourhood, windows
+from streamderain.temporal.blend import REACH, Moment, TemporalBlender
+from streamderain.temporal.scenes import mark_scenes
+from streamderain.video.decoder import decode
+
+GPU_BATCH = 4
+FULL_WITHIN_SECONDS = 0.05
+"""A batch leaves this long after its first frame even when it is not full."""
+
+
+class Network(Protocol):
+    """What the pipeline asks of a network; Restorer is one."""
+
+    device: torch.device
+
+    @property
+    def past(self) -> int:
+        """Frames before the current one that it reads."""
+
+    @property
+    def future(self) -> int:
+        """Frames after the current one that it reads."""
+
+    def restore(self, windows: Tensor) -> Tensor:
+        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
+
+
+def derained(network: Network, config: DerainConfig) -> tuple[Station, ...]:
+    """The stations from decoding to pairs of rainy and derained frames; an open source feeds the first."""
+    device = network.device
+    count = batch_size(config.batch, device)
+
+    def work(batches: Iterable[FrameBatch]) -> Iterator[Derained]:
+        return _restore(batches, network, network_reach(network, config), lane_on(device))
+
+    return (
+        Station("decode", lambda opened: mark_scenes(decode(opened)), ahead=2),
+        Station("upload", lambda frames: upload(batch(frames, count, FULL_WITHIN_SECONDS), lane_on(device))),
+        Station("restore", work),
+        Station("blend", lambda batches: _blend(batches, config, lane_on(device))),
+        Station("download", lambda batches: download(batches, lane_on(device)), ahead=2),
+    )
+
+
+def batch_size(config_batch: int, device: torch.device) -> int:
+    """The frames that go through the network at once."""
+    return config_batch or (GPU_BATCH if device.type == "cuda" else 1)
+
+
+def network_reach(network: Network, config: DerainConfig) -> tuple[int, int]:
+    """How many frames before and after each the network looks at; copies stand for the others that it reads."""
+    if config.neighbours == "none":
+        return 0, 0
+    return network.past, network.future if config.neighbours == "both" else 0
+
+
+def blend_reach(config: DerainConfig) -> tuple[int, int]:
+    """How many frames before and after each it is blended with."""
+    if config.blend == 0:
+        return 0, 0
+    return REACH, 0 if config.neighbours == "past" else REACH
+
+
+def delay(network: Network, config: DerainConfig) -> int:
+    """How many frames, repeated ones not counted, must have come after a frame before it goes out."""
+    return network_reach(network, config)[1] + blend_reach(config)[1]
+
+
+def _restore(batches: Iterable[FrameBatch], network: Network, reach: tuple[int, int], lane: Lane) -> Iterator[Derained]:
+    def picture(arrived: FrameBatch) -> Tensor:
+        lane.after(arrived.ready, arrived.data)
+        return to_rgb(arrived.data, arrived.layout).clamp(0, 1)
+
+    # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.
+    with torch.inference_mode(), lane.active():
+        for window in windows(batches, network.past, network.future, picture, reach):
+            clean = network.restore(window.pictures)
+            yield Derained(window.frames, window.data, window.pictures[:, network.past], clean, lane.mark())
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """A frame that waits for the neighbours that it is blended with, and its planes."""
+
+    frame: Frame
+    data: Tensor
+    moment: Moment
+
+
+def _blend(batches: Iterable[Derained], config: DerainConfig, lane: Lane) -> Iterator[FrameBatch]:
+    blender = TemporalBlender(config.blend, lane.device)
+    neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*blend_reach(config))
+
+    def finished(arounds: list[Around[_Waiting]]) -> Iterator[FrameBatch]:
+        for around in arounds:
+            here = around.present
+            before, after = ([each.moment for each in side] for side in (around.before, around.after))
+            change = config.strength * (blender(before, here.moment, after) - here.moment.rainy)
+            yield FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), lane.mark())
+
+    with torch.inference_mode(), lane.active():
+        try:
+            for batch in batches:
+                lane.after(batch.ready, batch.data, batch.rainy, batch.clean)
+                parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
+                for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
+                    waiting = _Waiting(frame, data, Moment.of(rainy, clean))
+                    yield from finished(neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats))
+        except StreamderainError:
+            # What is through the network is not lost with what comes after it.
+            yield from finished(neighbourhood.end())
+            raise
+        yield from finished(neighbourhood.end())
