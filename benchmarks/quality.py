@@ -10,31 +10,17 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
+from rainy_clips import RAINS, rained_on
 from results import DATA, FOLDER, ROOT, save
-from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.evaluation.evaluate import Score, as_json, evaluate, evaluate_clip
 from streamderain.evaluation.methods import Method, every_method
 from streamderain.evaluation.pairs import find_sets
-from streamderain.training.rain import Rain, Rainfall
 from streamderain.video.images import read_clip
 
 HELD_OUT = "clips/clean/pedestrians.mp4"
 HELD_OUT_FRAME_RATE = 10
-RAINS = {
-    "light": Rain(3, wind_m_per_s=0.5, exposure_seconds=1 / 120, strength=30, seed=101),
-    "medium": Rain(12, wind_m_per_s=-1.5, exposure_seconds=1 / 90, strength=22, whiteness=0.5, seed=102),
-    "heavy": Rain(50, wind_m_per_s=2.5, exposure_seconds=1 / 60, strength=22, whiteness=0.5, seed=103),
-}
-
-
-def rained_on(clean: Tensor, rain: Rain, frame_rate: float) -> Tensor:
-    """A clip, uint8 RGB (T, 3, H, W), as it would look in the rain."""
-    rainfall = Rainfall(rain, *clean.shape[-2:])
-    rainy = [rainfall.on(frame.float() / 255, number / frame_rate) for number, frame in enumerate(clean)]
-    return (torch.stack(rainy) * 255).round().to(torch.uint8)
 
 
 def drawn(clip: Path, frames: int, methods: Sequence[Method]) -> Iterator[Score]:

@@ -64,12 +64,32 @@ def test_means_and_json_are_of_each_set_and_method(pairs: Path, methods: list[Me
     assert written["sets"]["set"]["items"]["0.png"]["nothing"]["psnr"] == scores[0].psnr
 
 
+def test_a_mean_is_of_what_was_measured() -> None:
+    """A set can hold pictures, which do not flicker, beside videos, and videos of one frame."""
+    scores = [Score("set", "a.png", "fast", 30.0, 0.8), Score("set", "b.mp4", "fast", 40.0, None, 3.0, share=0.5)]
+    assert means(scores) == [Score("set", MEAN, "fast", 35.0, 0.8, 3.0, None, None, 0.5)]
+
+
+def test_a_score_shows_what_it_knows() -> None:
+    assert Score("set", "a.png", "fast", 30.0, 0.8).lines() == "30.00 / 0.8000"
+    assert Score("set", "a", "fast", 30.0, 0.8, 3.0, 2.0, 0.25).lines() == (
+        "30.00 / 0.8000\nflicker 3.00\nclean 2.00\ntOF 0.250"
+    )
+    assert Score("still", "a", "fast", 30.0, flicker=3.0, share=0.5).lines() == "30.00\nflicker 3.00\nof 50%"
+
+
 def test_videos_are_scored_over_their_frames_and_equal_ones_are_null_in_json(clip: Path, methods: list[Method]) -> None:
     scores = evaluate(find_sets(clip, clip), methods)
     assert [score.method for score in scores] == ["nothing", "median", "fast"]
     assert scores[0].psnr == float("inf")
     assert 20 < scores[2].psnr < 99
-    assert as_json(scores)["clip.mp4"]["mean"]["nothing"] == {"psnr": None, "ssim": pytest.approx(1.0)}
+    assert as_json(scores)["clip.mp4"]["mean"]["nothing"] == {
+        "psnr": None,
+        "ssim": pytest.approx(1.0),
+        "flicker": scores[0].clean_flicker,
+        "clean_flicker": scores[0].clean_flicker,
+        "tof": 0.0,
+    }
 
 
 def test_the_first_frames_of_a_video_can_be_looked_at_alone(clip: Path, tmp_path: Path) -> None:
@@ -88,6 +108,18 @@ def test_a_clip_in_memory_scores_like_its_file(clip: Path, tmp_path: Path) -> No
     (filed,) = evaluate(find_sets(clip, tmp_path / "clean.mp4"), methods)
     (held,) = evaluate_clip("set", "clip", read_clip(clip, 99), read_clip(tmp_path / "clean.mp4", 99), methods)
     assert held.psnr == pytest.approx(filed.psnr, abs=0.3)
+    assert held.flicker == pytest.approx(filed.flicker, rel=0.1)
+    assert held.clean_flicker == pytest.approx(filed.clean_flicker, rel=0.1)
+    (single,) = evaluate_clip("set", "clip", read_clip(clip, 1), read_clip(tmp_path / "clean.mp4", 1), methods)
+    assert (single.flicker, single.clean_flicker, single.tof) == (None, None, None)
+
+
+def test_a_profile_is_drawn_of_each_video_and_method(clip: Path, pairs: Path, tmp_path: Path) -> None:
+    methods = every_method(["fast"], CPU)[:2]
+    evaluate([*find_sets(clip, clip), *find_sets(pairs)], methods, plot=tmp_path / "plots")
+    drawn = sorted((tmp_path / "plots").iterdir())
+    assert [path.name for path in drawn] == ["clip.mp4-clip.mp4-median.png", "clip.mp4-clip.mp4-nothing.png"]
+    assert read_image(drawn[0]).shape[-1] == 48
 
 
 def test_pairs_of_other_sizes_are_refused(pairs: Path, methods: list[Method]) -> None:
