@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamderain.temporal.filters import mean_around, median_over_frames
+from streamderain.temporal.filters import mean_around, median_of
 from streamderain.temporal.motion import Flow, Gauge, luma
 
 REACH = 2
@@ -28,8 +28,10 @@ LAST_WORD = 0.05
 OBJECT = 0.05
 """Mean difference over a `WIDE` square at which two thirds of the blending are given up: it is no streak."""
 
-NARROW, WIDE = 5, 9
-"""Sides in pixels of the squares over which differences are averaged, so that noise alone does not decide."""
+NARROW, WIDE = 3, 5
+"""Sides, in pixels of half the size, of the squares over which differences are averaged, so that noise alone does not
+decide.
+"""
 
 RAIN = 0.002
 """Mean change by the network, in units of 0..1, from which on a surrounding counts as rained on."""
@@ -114,20 +116,30 @@ def agreement(present: Tensor, neighbours: Sequence[Tensor], seen: Sequence[Tens
 
     A mean, weighted by how near each comes to their median, or without `vote` to the present itself.
     """
-    trusted = [present + mask * (picture - present) for picture, mask in zip(neighbours, seen, strict=True)]
+    trusted = [torch.lerp(present, picture, mask) for picture, mask in zip(neighbours, seen, strict=True)]
     middle = _median([present, *trusted]) if vote else present
     total, weights = torch.zeros_like(present), torch.zeros_like(present[:, :1])
     for picture, mask in zip(trusted, seen, strict=True):
-        difference = mean_around((picture - middle).abs().mean(dim=1, keepdim=True), NARROW)
-        weight = mask * _falling(difference, AGREEMENT)
-        total, weights = total + weight * picture, weights + weight
+        weight = mask * _nearness(picture - middle, NARROW, AGREEMENT)
+        total.addcmul_(weight, picture)
+        weights += weight
     if not vote:
         return (total + present) / (weights + 1)
-    off = (present - middle).abs()
-    own = _falling(off.amax(dim=1, keepdim=True), AGREEMENT) + LAST_WORD
-    blended = (total + own * present) / (weights + own)
-    is_streak = _falling(mean_around(off.mean(dim=1, keepdim=True), WIDE), OBJECT)
-    return present + is_streak * (blended - present)
+    off = present - middle
+    own = _falling(off.abs().amax(dim=1, keepdim=True), AGREEMENT) + LAST_WORD
+    blended = total.addcmul_(own, present) / (weights + own)
+    is_streak = _nearness(off, WIDE, OBJECT)
+    return torch.lerp(present, blended, is_streak)
+
+
+def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
+    """How near `difference`, (1, 3, H, W), is to none, on the mean of squares of twice `side` pixels: (1, 1, H, W).
+
+    Worked out at half the size, as it is smooth.
+    """
+    small = F.avg_pool2d(difference.abs().mean(dim=1, keepdim=True), 2, ceil_mode=True, count_include_pad=False)
+    nearness = _falling(mean_around(small, side), scale)
+    return F.interpolate(nearness, difference.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _rained_on(moment: Moment) -> Tensor:
@@ -145,5 +157,4 @@ def _falling(difference: Tensor, scale: float) -> Tensor:
 
 def _median(pictures: list[Tensor]) -> Tensor:
     """The middle value of an odd number of pictures; of an even one the first, the present, counts twice."""
-    odd = pictures if len(pictures) % 2 else [*pictures, pictures[0]]
-    return median_over_frames(torch.stack(odd, dim=1))
+    return median_of(pictures if len(pictures) % 2 else [*pictures, pictures[0]])

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def median_over_frames(window: Tensor) -> Tensor:
-    """What torch.median gives over the frames: (N, T, ...) -> (N, ...).
+    """What torch.median gives over the frames: (N, T, ...) -> (N, ...)."""
+    return median_of(window.unbind(1))
 
-    An odd-even sort of minima and maxima, which are quicker, and export.
+
+def median_of(pictures: Sequence[Tensor]) -> Tensor:
+    """The middle value of each pixel, of an even number the lower one: T times the same shape -> that shape.
+
+    An odd-even sort of minima and maxima, which are quicker than torch.median, and export.
     """
-    frames = list(window.unbind(1))
+    frames = list(pictures)
     for turn in range(len(frames)):
         for first in range(turn % 2, len(frames) - 1, 2):
             low, high = frames[first], frames[first + 1]

@@ -11,8 +11,10 @@ from torch import Tensor
 from streamderain.temporal.lucas_kanade import lucas_kanade
 from streamderain.temporal.warping import enlarged, inside, warped
 
-LARGEST_SIDE = 800
-"""Longer pictures are halved until they are no longer, before motion is looked for."""
+LARGEST_SIDE = 480
+"""Longer pictures are halved until they are no longer, before motion is looked for: with DIS's finer preset that is
+both quicker and truer than its fast one at full size.
+"""
 
 SMALLEST_FOR_DIS = 16
 """Side in pixels under which DIS refuses a picture."""
@@ -56,7 +58,7 @@ class Gauge:
         if device.type == "cpu":
             import cv2
 
-            self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+            self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def both_ways(self, first: Tensor, second: Tensor) -> tuple[Flow, Flow]:
         """The flow from `first` to `second` and back; both are `luma`, (1, 1, h, w)."""

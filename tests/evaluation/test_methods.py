@@ -51,10 +51,11 @@ def test_pictures_and_video_agree(clip: Path, config: DerainConfig) -> None:
     assert len(made) == len(seen) == 12
     for (rainy, clean), picture in zip(seen, made, strict=True):
         assert float((clean.float() - rainy.float()).mean()) > 2
-        # Planes are rounded once more than pictures, and so is what motion is looked for in.
+        # Planes are rounded once more than pictures, and frames of this clip differ so little that, as a video, they
+        # count as repeated, so that others stand beside them.
         difference = (clean.int() - picture.int()).abs()
         assert int(difference.max()) <= (6 if config.blend else 3)
-        assert float(difference.float().mean()) < 1.5
+        assert float(difference.float().mean()) < 2
 
 
 def test_strength_zero_returns_the_pictures() -> None:

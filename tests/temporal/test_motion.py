@@ -73,7 +73,8 @@ def test_a_frame_is_brought_to_where_it_is_looked_at_from(gauge: Gauge) -> None:
 
 
 def test_motion_is_looked_for_at_a_bounded_size() -> None:
-    assert luma(torch.rand(1, 3, 480, 640)).shape == (1, 1, 480, 640)
+    assert luma(torch.rand(1, 3, 320, 480)).shape == (1, 1, 320, 480)
+    assert luma(torch.rand(1, 3, 480, 640)).shape == (1, 1, 240, 320)
     large = luma(torch.rand(1, 3, 1083, 1921))
     assert max(large.shape[-2:]) <= LARGEST_SIDE
     flow, _ = Gauge(CPU).both_ways(large, large)

@@ -1,0 +1,134 @@
+"""The stations as a chain: what the network and the blender get to see of a stream, and what comes out when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from streamderain.config import DerainConfig
+from streamderain.errors import SourceError
+from streamderain.frames import Frame, PixelLayout, Restored
+from streamderain.stations import delay, derained
+from streamderain.stream.pipeline import Pipeline
+
+LAYOUT = PixelLayout(32, 48, chroma="gray", full_range=True)
+
+
+class Watcher:
+    """Takes a fixed light away from the middle frame, and remembers the brightness of all frames of each window."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, past: int = 2, future: int = 2) -> None:
+        self.past, self.future = past, future
+        self.seen: list[list[float]] = []
+
+    def restore(self, windows: Tensor) -> Tensor:
+        self.seen += [[round(float(each.mean()), 2) for each in window] for window in windows]
+        return windows[:, self.past] - 0.02
+
+
+def stripes(level: float, upright: bool) -> Tensor:
+    """A picture of one of two scenes, whose brightness tells which frame it is."""
+    along = torch.arange(48.0)[None, :] if upright else torch.arange(32.0)[:, None]
+    return (level + 0.3 * torch.sign(torch.sin(along / 3))).expand(32, 48)
+
+
+def film(pictures: Sequence[Tensor], fails: bool = False) -> Iterator[Frame]:
+    for number, picture in enumerate(pictures):
+        data = (picture * 255).round().clamp(0, 255).to(torch.uint8).flatten()
+        yield Frame(data, LAYOUT, number, Fraction(1, 25))
+    if fails:
+        raise SourceError("the cable is cut")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, network: Watcher, pictures: Sequence[Tensor], fails: bool = False, **settings: Any
+) -> Iterator[Restored]:
+    """What comes out of the stations when the decoder gives these pictures."""
+    monkeypatch.setattr("streamderain.stations.decode", lambda source: film(pictures, fails))
+    with Pipeline(None, *derained(network, DerainConfig(**settings))) as pairs:
+        yield from pairs
+
+
+LEVELS = [0.40, 0.43, 0.46, 0.49, 0.52, 0.55]
+
+
+def test_windows_end_at_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Watcher(1, 1)
+    pictures = [stripes(level, upright=number < 3) for number, level in enumerate(LEVELS)]
+    brightness = [round(float(picture.mean()), 2) for picture in pictures]
+    pairs = list(run(monkeypatch, network, pictures))
+    assert [pair.rainy.pts for pair in pairs] == list(range(6))
+    assert [pair.rainy.scene for pair in pairs] == [0, 0, 0, 1, 1, 1]
+    expected = [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 4], [3, 4, 5], [4, 5, 5]]
+    assert network.seen == [[pytest.approx(brightness[at], abs=0.011) for at in row] for row in expected]
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "window"), [("both", [0, 1, 2, 3, 4]), ("past", [0, 1, 2, 2, 2]), ("none", [2] * 5)]
+)
+def test_neighbours_are_those_that_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, neighbours: str, window: list[int]
+) -> None:
+    network = Watcher()
+    pictures = [stripes(level, upright=True) for level in LEVELS[:5]]
+    list(run(monkeypatch, network, pictures, neighbours=neighbours, blend=0.0))
+    brightness = [float(picture.mean()) for picture in pictures]
+    assert network.seen[2] == [pytest.approx(brightness[at], abs=0.011) for at in window]
+
+
+@pytest.mark.parametrize(
+    ("settings", "frames"),
+    [
+        ({"neighbours": "both", "blend": 1.0}, 4),
+        ({"neighbours": "both", "blend": 0.0}, 2),
+        ({"neighbours": "none", "blend": 0.5}, 2),
+        ({"neighbours": "past", "blend": 1.0}, 0),
+        ({"neighbours": "none", "blend": 0.0}, 0),
+    ],
+)
+def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], frames: int) -> None:
+    network, given = Watcher(), []
+
+    def counted() -> Iterator[Frame]:
+        for frame in film([stripes(0.3 + 0.02 * number, upright=True) for number in range(20)]):
+            given.append(frame.pts)
+            yield frame
+
+    config = DerainConfig(**settings)
+    assert delay(network, config) == frames
+    monkeypatch.setattr("streamderain.stations.decode", lambda source: counted())
+    feed: Any = None
+    # Without threads, a station takes no more than it needs.
+    for station in derained(network, config):
+        feed = station.run(feed)
+    assert next(iter(feed)).rainy.pts == 0
+    assert len(given) == frames + 1
+
+
+@pytest.mark.parametrize("neighbours", ["both", "past", "none"])
+def test_nothing_that_was_decoded_is_lost_when_the_source_breaks(
+    monkeypatch: pytest.MonkeyPatch, neighbours: str
+) -> None:
+    out: list[int] = []
+    pictures = [stripes(level, upright=True) for level in LEVELS]
+    with pytest.raises(SourceError, match="the cable is cut"):
+        out.extend(pair.rainy.pts for pair in run(monkeypatch, Watcher(), pictures, fails=True, neighbours=neighbours))
+    assert out == list(range(6))
+
+
+def test_blending_can_be_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pictures = [stripes(0.45, True) + 0.01 * torch.randn(32, 48, generator=generator) for _ in range(6)]
+    apart = []
+    for blend in (0.0, 1.0):
+        pairs = list(run(monkeypatch, Watcher(), pictures, blend=blend))
+        steady = stripes(0.43, True) * 255
+        apart.append(sum(float((pair.clean.data.view(32, 48) - steady).abs().mean()) for pair in pairs))
+    assert apart[1] < 0.9 * apart[0]
