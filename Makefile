@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench quality readme train cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench quality temporal readme train cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,7 @@ bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/network.py
 	$(RUN) benchmarks/backends.py
+	$(MAKE) temporal
 	$(MAKE) quality
 
 quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
@@ -40,6 +41,11 @@ quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, 
 	$(RUN) benchmarks/contact_sheets.py
 	$(RUN) benchmarks/quality_page.py
 	$(MAKE) readme
+
+temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and write benchmarks/temporal.md
+	$(RUN) benchmarks/temporal.py
+	$(RUN) benchmarks/blending.py
+	$(RUN) benchmarks/temporal_page.py
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py
