@@ -122,7 +122,7 @@ def _blend(batches: Iterable[Derained], config: DerainConfig, lane: Lane) -> Ite
                 lane.after(batch.ready, batch.data, batch.rainy, batch.clean)
                 parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
                 for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
-                    waiting = _Waiting(frame, data, Moment.of(rainy, clean))
+                    waiting = _Waiting(frame, data, Moment(rainy, clean))
                     yield from finished(neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats))
         except StreamderainError:
             # What is through the network is not lost with what comes after it.

@@ -52,7 +52,7 @@ class Method:
         for number in range(len(rainy)):
             window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
             present = window[self.network.past : self.network.past + 1]
-            yield from finished(neighbourhood.push(Moment.of(present, self.network.restore(window[None])), scene=0))
+            yield from finished(neighbourhood.push(Moment(present, self.network.restore(window[None])), scene=0))
         yield from finished(neighbourhood.end())
 
     def _window(self, number: int, length: int) -> list[int]:
