@@ -82,12 +82,13 @@ def main() -> None:
     parser.add_argument("--at", type=int, nargs="+", default=[10, 30, 50], help="which frames to show")
     parser.add_argument("--frames", type=int, default=MOST_FRAMES, help="only look at the first frames")
     parser.add_argument("--json", type=Path, default=FOLDER, help="folder for real.json")
+    parser.add_argument("--model", nargs="*", default=(), help="networks to look at; by default all bundled ones")
     arguments = parser.parse_args()
     clips = sorted(arguments.clips.glob("*.mp4"))
     if not clips:
         parser.exit(message=f"no clips are in {arguments.clips}; nothing was measured\n")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    methods = networks((), DerainConfig())
+    methods = networks(arguments.model, DerainConfig())
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for clip in clips:
         for method in methods:

@@ -84,8 +84,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--frames", type=int, default=24, help="only look at the first frames of clips")
     parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--model", nargs="*", default=(), help="networks to look at; by default all bundled ones")
     arguments = parser.parse_args()
-    methods = networks((), DerainConfig())
+    methods = networks(arguments.model, DerainConfig())
     rows = [
         row(kind.name, scores_of(kind, methods, arguments.frames), kind.trained_on) for kind in kinds(arguments.data)
     ]

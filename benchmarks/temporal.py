@@ -118,7 +118,7 @@ def measure(clips: list[Clip], seeds: int, model: str) -> Iterator[tuple[str, st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--model", default="fast")
     parser.add_argument("--out", type=Path, default=FOLDER)

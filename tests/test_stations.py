@@ -104,12 +104,16 @@ def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: di
     config = DerainConfig(**settings)
     assert delay(network, config) == frames
     monkeypatch.setattr("streamderain.stations.decode", lambda source: counted())
-    feed: Any = None
+    feeds: list[Any] = [None]
     # Without threads, a station takes no more than it needs.
     for station in derained(network, config):
-        feed = station.run(feed)
-    assert next(iter(feed)).rainy.pts == 0
+        feeds.append(station.run(feeds[-1]))
+    assert next(feeds[-1]).rainy.pts == 0
     assert len(given) == frames + 1
+    # The first to run is the last to have switched gradients off, which holds in this thread until it ends.
+    for feed in feeds[1:]:
+        feed.close()
+    assert not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.parametrize("neighbours", ["both", "past", "none"])

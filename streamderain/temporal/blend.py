@@ -20,13 +20,13 @@ from streamderain.temporal.motion import Flow, Gauge, luma
 REACH = 2
 """Neighbours on each side. The second brings 0.2 dB."""
 
-AGREEMENT = 0.03
+AGREEMENT = 0.02
 """Difference from what is agreed on, in units of 0..1, at which a picture's weight falls to a third."""
 
 LAST_WORD = 0.05
 """Least weight of the frame itself, so that something is left where all neighbours take no part."""
 
-OBJECT = 0.05
+OBJECT = 0.03
 """Mean difference over a `WIDE` square at which two thirds of the blending are given up: it is no streak."""
 
 NARROW, WIDE = 3, 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,12 +55,7 @@ class Gauge:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._dis = None
-        # Without OpenCV, as on a machine that was lent, motion is found all the same.
-        if device.type == "cpu" and find_spec("cv2"):
-            import cv2
-
-            self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis = _dis() if device.type == "cpu" else None
 
     def both_ways(self, first: Tensor, second: Tensor) -> tuple[Flow, Flow]:
         """The flow from `first` to `second` and back; both are `luma`, (1, 1, h, w)."""
@@ -71,8 +66,17 @@ class Gauge:
         if self._dis is None or min(here.shape[-2:]) < SMALLEST_FOR_DIS:
             return lucas_kanade(here, there)
         codes = [(luma[0, 0] * 255).round().clamp(0, 255).to(torch.uint8).numpy() for luma in (here, there)]
-        vectors = torch.from_numpy(self._dis.calc(codes[0], codes[1], None))  # type: ignore[call-overload]
+        vectors = torch.from_numpy(self._dis.calc(codes[0], codes[1], None))
         return vectors.permute(2, 0, 1)[None].contiguous()
+
+
+def _dis() -> Any:
+    """OpenCV's, or None: without OpenCV, as on a machine that was lent, Lucas and Kanade find motion on the CPU too."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 def luma(picture: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def noisy(count: int, pace: float = 0.0, sigma: float = 0.01) -> list[Tensor]:
 
 def with_streak(picture: Tensor, x: int = 48) -> Tensor:
     streaked = picture.clone()
-    streaked[:, 40:60, x : x + 2] += 0.1
+    streaked[:, 40:60, x : x + 2] += 0.06
     return streaked
 
 
