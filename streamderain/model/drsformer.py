@@ -329,9 +329,16 @@ class DRSformer(nn.Module):
         `frames`: (N, 3 * frames, H, W), floating point, the window in order of time, H and W
         multiples of `variant.size_multiple`. Returns (N, 3, H, W), same dtype: the current frame.
         """
+        stem, choices = self.stem(frames)
+        return self.joined(choices, self.trunk(stem))
+
+    def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` takes -> the trunk's input, (N, channels, H / scale, W / scale), and the pictures that each
+        pixel can choose from, (N, K, 3, H, W), the current frame first. Has no weights.
+        """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        stem = frames
+        stem, choices = frames, window[:, past : past + 1]
         if self.variant.aligned:
             moved = aligned(window, past)
             choices = candidates(window, moved, past)
@@ -340,6 +347,10 @@ class DRSformer(nn.Module):
             stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
         if self.variant.scale > 1:
             stem = F.pixel_unshuffle(stem, self.variant.scale)
+        return stem, choices
+
+    def trunk(self, stem: Tensor) -> Tensor:
+        """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""
         level1 = self.encoder_level1(self.encoder_level0(self.patch_embed(stem)))
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
@@ -348,12 +359,18 @@ class DRSformer(nn.Module):
         x = self.decoder_level2(self.reduce_chan_level2(torch.cat((self.up3_2(x), level2), dim=1)))
         x = self.decoder_level1(torch.cat((self.up2_1(x), level1), dim=1))
         x = self.refinement(x)
-        residual = self._full_size(self.output(x))
+        residual: Tensor = self.output(x)
+        return torch.cat((residual, self.vote(x)), dim=1) if self.variant.aligned else residual
+
+    def joined(self, choices: Tensor, answer: Tensor) -> Tensor:
+        """The choice of each pixel and what is added to it: pictures (N, K, 3, H, W) and the trunk's answer ->
+        (N, 3, H, W).
+        """
+        if self.variant.scale > 1:
+            answer = F.pixel_shuffle(answer, self.variant.scale)
+        residual = answer[:, :3]
         if not self.variant.aligned:
-            return window[:, past] + residual
-        shares = self._full_size(self.vote(x)).softmax(dim=1)
+            return choices[:, 0] + residual
+        shares = answer[:, 3:].softmax(dim=1)
         chosen: Tensor = (shares[:, :, None] * choices).sum(dim=1)
         return chosen + residual
-
-    def _full_size(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(x, self.variant.scale) if self.variant.scale > 1 else x
