@@ -35,6 +35,12 @@ class DerainConfig:
 
     model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
+    backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, onnx "
+                            "or tensorrt")  # fmt: skip
+    precision: str = _setting("auto", "auto takes bfloat16 where the hardware computes in it, else float32; or "
+                              "float32, bfloat16, float16")  # fmt: skip
+    memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
+                             "is free")  # fmt: skip
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
     neighbours: str = _setting("both", "frames that are looked at beside each: both sides; past, which adds no delay; "
                                "none, each by itself")  # fmt: skip
@@ -58,6 +64,8 @@ class DerainConfig:
             raise ConfigError(f"neighbours is {self.neighbours}; allowed: {', '.join(NEIGHBOURS)}{hint}")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength is {self.strength}; allowed: 0 to 1")
+        if not 0 <= self.memory < 10**6:
+            raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
 

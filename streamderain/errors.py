@@ -6,6 +6,7 @@ StreamderainError
 │   └── TruncatedError     an input that ends before its header says
 ├── SinkError          an output that cannot be opened or written
 ├── WeightsError       a weights file that is missing, damaged or of another network
+├── ExportError        a network that cannot be written for other programs
 ├── DeviceError        a device that this machine lacks
 ├── EvaluationError    pairs that do not match
 ├── TrainingError      training material or checkpoints that cannot be used
@@ -53,6 +54,10 @@ class SinkError(StreamderainError, OSError):
 
 class WeightsError(StreamderainError, ValueError):
     """A weights file that is missing, damaged or of another network."""
+
+
+class ExportError(StreamderainError, RuntimeError):
+    """A network that cannot be written for other programs."""
 
 
 class DeviceError(StreamderainError, RuntimeError):

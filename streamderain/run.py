@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
 from streamderain.errors import SinkError, Stopped, StreamderainError
-from streamderain.frames import Frame, Restored
-from streamderain.model.restorer import Restorer
-from streamderain.stations import Network, delay, derained
+from streamderain.frames import Frame, Restored, VideoInfo
+from streamderain.stations import Network, batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 from streamderain.video.compare import beside, compared_layout
@@ -86,11 +85,18 @@ def derain(
     _check_outputs(source, str(output), config)
     try:
         with open_source(source, config.hwaccel) as opened:
-            network = network or Restorer.load(config.model, config.device)
+            network = network or _ready(opened.info, config)
             stations = derained(network, config)
             return carry(opened, stations, _open_sinks(opened, str(output), config), report, delay(network, config))
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
+
+
+def _ready(video: VideoInfo, config: DerainConfig) -> Network:
+    """The network, once it is known that such a video fits into memory."""
+    network = load_network(config)
+    network.plan(batch_size(config.batch, network.device), video.height, video.width)
+    return network
 
 
 def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:

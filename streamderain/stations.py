@@ -13,6 +13,7 @@ from streamderain.config import DerainConfig
 from streamderain.errors import StreamderainError
 from streamderain.frames import Derained, Frame, FrameBatch
 from streamderain.model.colour import add_rgb, to_rgb
+from streamderain.model.restorer import Restorer
 from streamderain.stream.batcher import batch
 from streamderain.stream.pipeline import Station
 from streamderain.stream.transfer import Lane, download, lane_on, upload
@@ -58,6 +59,11 @@ def derained(network: Network, config: DerainConfig) -> tuple[Station, ...]:
         Station("blend", lambda batches: _blend(batches, config, lane_on(device))),
         Station("download", lambda batches: download(batches, lane_on(device)), ahead=2),
     )
+
+
+def load_network(config: DerainConfig) -> Restorer:
+    """The network that `config` names, as it says. Raises WeightsError and DeviceError."""
+    return Restorer.load(config.model, config.device, config.backend, config.precision, config.memory)
 
 
 def batch_size(config_batch: int, device: torch.device) -> int:

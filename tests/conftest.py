@@ -23,6 +23,15 @@ def own_weights_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 
 
 @pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks run in plain torch unless a test asks for more, as its small ones would take longer to compile than to
+    run; what backends keep is shared by all tests of a session.
+    """
+    monkeypatch.setenv("STREAMDERAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr("streamderain.model.backends.choice.backend_on", lambda device: "torch")
+
+
+@pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Every test ends without threads of ours still running."""
     yield

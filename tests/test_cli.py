@@ -31,7 +31,7 @@ def test_help_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False False"
-    for command in ("profile", "models", "train", "rain", "evaluate", "doctor"):
+    for command in ("profile", "models", "export", "train", "rain", "evaluate", "doctor"):
         assert f"\n  {command} " in done.stdout
 
 
@@ -157,6 +157,24 @@ def test_models_lists_what_is_known_and_what_is_present(tmp_path: Path) -> None:
     refused = run("models", "add", tmp_path / "no.pth")
     assert refused.returncode == 1
     assert "is no weights file" in refused.stderr
+
+
+def test_export_writes_what_its_flag_or_the_ending_says(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from tests.model.conftest import network
+
+    save_file(network().state_dict(), tmp_path / "tiny.safetensors")
+    for arguments, written in ((["--onnx"], "tiny.onnx"), (["net.pt"], "net.pt")):
+        done = run("export", *arguments, "--model", "tiny.safetensors", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{written} is written, and answers as tiny.safetensors does\n"
+        assert (tmp_path / written).stat().st_size > 1_000_000
+    refused = run("export", "--torchscript", "net.pt", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr == "streamderain: net.pt exists; --overwrite replaces it, or name another output\n"
+    refused = run("export", "--torchscript", "--onnx", "net.pt", "--overwrite")
+    assert refused.stderr == "streamderain: onnx and torchscript are both set; a file can be one of them\n"
 
 
 def test_doctor_says_what_will_be_used() -> None:

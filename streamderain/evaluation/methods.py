@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,8 +14,8 @@ from streamderain.config import DerainConfig
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Restored
 from streamderain.model import weights
-from streamderain.model.restorer import Restorer, pick_device
-from streamderain.stations import Network, blend_reach, derained, network_reach
+from streamderain.model.restorer import pick_device
+from streamderain.stations import Network, blend_reach, derained, load_network, network_reach
 from streamderain.stream.pipeline import Pipeline
 from streamderain.stream.window import Around, Neighbourhood
 from streamderain.temporal.blend import Moment, TemporalBlender
@@ -93,7 +93,7 @@ def networks(models: Sequence[str], config: DerainConfig) -> list[Method]:
     Raises WeightsError and DeviceError.
     """
     chosen = models or (bundled() if config.model == "default" else [config.model])
-    return [Method(model, Restorer.load(model, config.device), config) for model in dict.fromkeys(chosen)]
+    return [Method(model, load_network(replace(config, model=model)), config) for model in dict.fromkeys(chosen)]
 
 
 def every_method(models: Sequence[str], config: DerainConfig) -> list[Method]:

@@ -21,14 +21,14 @@ def aligned(window: Tensor, current: int) -> Tensor:
     H and W are multiples of 16. Returns the same shape; what moved out of the picture is filled from its edge.
     """
     count, frames, _, height, width = window.shape
-    others = [number for number in range(frames) if number != current]
-    there = window[:, others].flatten(0, 1)
+    others = frames - 1
+    there = _without(window, current).flatten(0, 1)
     luma = _luma(window.flatten(0, 1)).view(count, frames, 1, height // 2, width // 2)
-    here = luma[:, current : current + 1].expand(-1, len(others), -1, -1, -1).flatten(0, 1)
-    flow = lucas_kanade(here, luma[:, others].flatten(0, 1))
+    here = luma[:, current : current + 1].expand(-1, others, -1, -1, -1).flatten(0, 1)
+    flow = lucas_kanade(here, _without(luma, current).flatten(0, 1))
     full = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False) * 2
     # Cubic interpolation keeps the grain of leaves and walls, 0.3 dB of what comes out.
-    moved = warped(there, full, "bicubic").view(count, len(others), 3, height, width)
+    moved = warped(there, full, "bicubic").view(count, others, 3, height, width)
     return torch.cat((moved[:, :current], window[:, current : current + 1], moved[:, current:]), dim=1)
 
 
@@ -51,6 +51,11 @@ def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
 def candidate_count(past: int) -> int:
     """How many `candidates` gives where that many frames come before the current one."""
     return 4 if past >= 2 else 3
+
+
+def _without(window: Tensor, current: int) -> Tensor:
+    """All frames but one, (N, T, ...) -> (N, T - 1, ...); slices, as a list of places would be copied to a GPU."""
+    return torch.cat((window[:, :current], window[:, current + 1 :]), dim=1)
 
 
 def _luma(pictures: Tensor) -> Tensor:

@@ -91,24 +91,23 @@ class FusedAttention(nn.Module):
         self.dim = dim = attention.project_out.weight.shape[0]
         self.heads = attention.temperature.shape[0]
         self.width = dim // self.heads
-        parts = zip(attention.qkv.weight.split(dim), attention.qkv_dwconv.weight.split(dim), strict=True)
+        parts = zip(*(torch.split(each.weight, dim) for each in (attention.qkv, attention.qkv_dwconv)), strict=True)
         self.query, self.key, self.value = (
             nn.Sequential(_after_norm(norm, pointwise), _depthwise(depthwise)) for pointwise, depthwise in parts
         )
-        first = torch.arange(dim) // self.width * self.width
         # Of the products of all queries with all keys, those within a head.
-        self.register_buffer("own_head", first[:, None] + torch.arange(self.width))
+        own = torch.arange(dim, device=attention.temperature.device).view(self.heads, 1, self.width)
+        self.register_buffer("own_head", own.expand(-1, self.width, -1).reshape(dim, self.width))
         self.register_buffer("temperature", attention.temperature)
         # (heads, width, dim): each head's part of the projection, transposed.
         projection = attention.project_out.weight.view(dim, self.heads, self.width).permute(1, 2, 0)
         self.register_buffer("projection", projection.contiguous())
         weights = torch.cat([attention.get_parameter(f"attn{branch}") for branch in range(1, len(KEPT_FRACTIONS) + 1)])
         self.register_buffer("branch_weights", weights)
-        kept = torch.tensor(
-            [max(1, self.width * numerator // denominator) for numerator, denominator in KEPT_FRACTIONS]
-        )
+        kept = [max(1, self.width * numerator // denominator) for numerator, denominator in KEPT_FRACTIONS]
         # (ranks, branches): one where the branch keeps the score of that rank.
-        self.register_buffer("keeps", (torch.arange(int(kept.max()))[:, None] < kept).to(weights))
+        keeps = [[float(rank < count) for count in kept] for rank in range(max(kept))]
+        self.register_buffer("keeps", weights.new_tensor(keeps))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
@@ -182,12 +181,14 @@ class _Half(nn.Module):
         hidden = len(second)
         own = slice(begin, begin + hidden)
         small, large = ffn.dwconv3x3.weight[own], ffn.dwconv5x5.weight[own]
-        row = torch.arange(2 * hidden).view(hidden, 2)
-        narrow, broad = row[: hidden // 2], row[hidden // 2 :]
+        pairs = [(first, first + 1) for first in range(0, 2 * hidden, 2)]
+        narrow, broad = pairs[: hidden // 2], pairs[hidden // 2 :]
         self.narrow = _Pairs(small, narrow, second[: len(narrow)], projection[:, : len(narrow)])
         kernels = torch.cat((F.pad(small, (1, 1, 1, 1)), large))
         self.broad = _Pairs(kernels, broad, second[len(narrow) :], projection[:, len(narrow) :])
-        orders = [order.tolist() for branch in (narrow, broad) for order in (branch % hidden).unbind(1)]
+        orders = [
+            [place % hidden for place in places] for branch in (narrow, broad) for places in zip(*branch, strict=True)
+        ]
         # Both branches read the same where `hidden` is even.
         distinct = [order for number, order in enumerate(orders) if order not in orders[:number]]
         self.reads = [distinct.index(order) for order in orders]
@@ -201,13 +202,13 @@ class _Half(nn.Module):
 
 
 class _Pairs(nn.Module):
-    """The first convolutions of pairs of channels, (pairs, 2) places in `kernels`; the second ones, and their part of
-    the projection.
+    """The first convolutions of pairs of channels, given by their places in `kernels`; the second ones, and their part
+    of the projection.
     """
 
-    def __init__(self, kernels: Tensor, places: Tensor, second: Tensor, projection: Tensor) -> None:
+    def __init__(self, kernels: Tensor, pairs: list[tuple[int, int]], second: Tensor, projection: Tensor) -> None:
         super().__init__()
-        self.firsts = nn.ModuleList(_depthwise(kernels[place]) for place in places.unbind(1))
+        self.firsts = nn.ModuleList(_depthwise(kernels[list(places)]) for places in zip(*pairs, strict=True))
         self.seconds = nn.ModuleList(_depthwise(each) for each in torch.split(second, 1, dim=1))
         self.project = _pointwise(projection)
 
@@ -248,7 +249,9 @@ class FusedExpertLayer(nn.Module):
         super().__init__()
         join = layer._out[0].get_parameter("weight")
         dim = join.shape[0]
-        experts = [_expert(expert, part) for expert, part in zip(layer._ops, join.split(dim, dim=1), strict=True)]
+        experts = [
+            _expert(expert, part) for expert, part in zip(layer._ops, torch.split(join, dim, dim=1), strict=True)
+        ]
         self.bodies = nn.ModuleList(body for body, _ in experts)
         # (8, C, C), from the experts' channels to those of the join.
         self.register_buffer("tails", torch.stack([tail[:, :, 0, 0].t() for _, tail in experts]))
@@ -261,7 +264,7 @@ class FusedExpertLayer(nn.Module):
 
 
 def _expert(expert: nn.Module, join: Tensor) -> tuple[nn.Module, Tensor]:
-    """What of an expert must run by itself, and the 1x1 weights, (C, C, 1, 1), of the rest with its part of the join."""
+    """What of an expert stays a module, and the 1x1 weights, (C, C, 1, 1), of the rest with its part of the join."""
     if isinstance(expert, nn.AvgPool2d):
         return copy.deepcopy(expert), join
     layers = copy.deepcopy(expert.get_submodule("op"))

@@ -7,8 +7,13 @@ from torch import Tensor
 
 from streamderain.errors import DeviceError
 from streamderain.model import weights
+from streamderain.model.backends.choice import open_backend
 from streamderain.model.drsformer import DRSformer
+from streamderain.model.memory import Plan, budget, planned
 from streamderain.model.tiling import padded, tiled
+
+FRAME_BYTES = 60
+"""Of a frame that waits for its neighbours, for each pixel."""
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -39,20 +44,36 @@ def pick_device(wanted: str) -> torch.device:
 class Restorer:
     """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame."""
 
-    def __init__(self, network: DRSformer, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        network: DRSformer,
+        device: torch.device | str = "cpu",
+        backend: str = "auto",
+        precision: str = "auto",
+        memory: float = 0.0,
+    ) -> None:
         self.device = torch.device(device)
         self.variant = network.variant
-        # Depthwise convolutions, most of the network's time, are quicker with channels innermost.
-        self._network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backend = open_backend(network, self.device, backend, precision)
+        self._memory = memory
+        self._plans: dict[tuple[int, int, int], Plan] = {}
 
     @classmethod
-    def load(cls, model: str = "default", device: str = "auto") -> Restorer:
-        """The weights called `model`, or in the file of that path, on `device`.
+    def load(
+        cls,
+        model: str = "default",
+        device: str = "auto",
+        backend: str = "auto",
+        precision: str = "auto",
+        memory: float = 0.0,
+    ) -> Restorer:
+        """The weights called `model`, or in the file of that path, on `device`, in at most `memory` GiB, 0 for most of
+        what is free; see `open_backend` for the rest.
 
         Raises WeightsError and DeviceError.
         """
         picked = pick_device(device)
-        return cls(weights.load(model, picked.type), picked)
+        return cls(weights.load(model, picked.type), picked, backend, precision, memory)
 
     @property
     def past(self) -> int:
@@ -71,14 +92,25 @@ class Restorer:
         `windows`: (N, past + 1 + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
         and W. Returns (N, 3, H, W), the same range.
         """
-        return tiled(self._padded, windows.flatten(1, 2)).clamp(0, 1)
+        plan = self.plan(len(windows), *windows.shape[-2:])
+        groups = torch.split(windows.flatten(1, 2), plan.batch)
+        return torch.cat([tiled(self._padded, group, plan.tile) for group in groups]).clamp_(0, 1)
+
+    def plan(self, batch: int, height: int, width: int) -> Plan:
+        """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.
+
+        Raises DeviceError where they cannot.
+        """
+        size = (batch, height, width)
+        if size not in self._plans:
+            limit = budget(self.device, self._memory)
+            self._plans[size] = planned(
+                batch, height * width, self.backend.bytes_per_pixel(), self.variant.frames * FRAME_BYTES, limit
+            )
+        return self._plans[size]
 
     def _padded(self, stacked: Tensor) -> Tensor:
-        return padded(self._run, stacked, self.variant.size_multiple)
-
-    def _run(self, stacked: Tensor) -> Tensor:
-        derained: Tensor = self._network(stacked.contiguous(memory_format=torch.channels_last))
-        return derained
+        return padded(self.backend, stacked, self.variant.size_multiple)
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, consecutive: bool = False) -> Tensor:

@@ -17,9 +17,6 @@ from torch import Tensor
 OVERLAP = 32
 """Pixels over which a tile fades into its neighbour."""
 
-LARGEST_TILE = 1280 * 768
-"""Pixels that go through a network at once; larger pictures are cut."""
-
 
 def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> Tensor:
     """`run` on pictures padded at right and bottom to a multiple of `multiple`, cropped again.
@@ -32,9 +29,7 @@ def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> 
     return run(F.pad(pictures, (0, right, 0, below), mode=mode))[..., :height, :width]
 
 
-def tiled(
-    run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int = LARGEST_TILE, overlap: int = OVERLAP
-) -> Tensor:
+def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overlap: int = OVERLAP) -> Tensor:
     """`run` on overlapping tiles of at most about `largest` pixels, faded into each other.
 
     `pictures`: (N, C, H, W). Returns (N, channels of `run`, H, W). A picture that fits goes through

@@ -171,3 +171,24 @@ def test_a_second_gpu_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(DeviceError, match="sees 2 CUDA devices"):
         pick_device("cuda:2")
+
+
+def test_less_memory_means_smaller_tiles_and_nearly_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamderain.model.memory.SMALLEST_TILE", 64 * 64)
+    derainer = network(TINY)
+    windows = torch.rand(2, 1, 3, 192, 256)
+    whole, cut = Restorer(derainer), Restorer(derainer)
+    monkeypatch.setattr("streamderain.model.restorer.budget", lambda device, gibibytes: 10**12)
+    assert (whole.plan(2, 192, 256).batch, whole.plan(2, 192, 256).tile) == (2, 192 * 256)
+    # Room for a frame that waits and a quarter of a picture.
+    room = 192 * 256 * (60 + cut.backend.bytes_per_pixel() / 4)
+    monkeypatch.setattr("streamderain.model.restorer.budget", lambda device, gibibytes: int(room))
+    assert (cut.plan(2, 192, 256).batch, cut.plan(2, 192, 256).tile) == (1, 192 * 256 // 4)
+    # A tile is normalised over its own pixels alone.
+    assert (whole.restore(windows) - cut.restore(windows)).abs().mean() < 0.02
+
+
+def test_what_cannot_fit_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamderain.model.restorer.budget", lambda device, gibibytes: 10**6)
+    with pytest.raises(DeviceError, match="megapixels need"):
+        Restorer(network(TINY)).plan(1, 2160, 3840)

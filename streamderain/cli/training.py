@@ -1,0 +1,47 @@
+"""`streamderain rain`, `streamderain train`: how weights come to be."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamderain.cli.options import configured
+from streamderain.cli.progress import progress_bar
+from streamderain.config import RainConfig, TrainConfig
+
+
+@configured(RainConfig)
+def rain(
+    clean: Annotated[Path, typer.Argument(help="a video, a picture or a folder of pictures")],
+    rainy: Annotated[Path, typer.Argument(help="what to write, of the same kind")],
+    *,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    config: RainConfig,
+) -> None:
+    """Let it rain on CLEAN, into RAINY: the same rain for the same settings.
+
+    The camera adds noise and compresses RAINY. For a pair that differs by the rain alone, write both halves, the
+    clean one with --rate 0; or write RAINY with --crf 0 --noise 0.
+    """
+    from streamderain.training.rainmaker import make_rainy
+
+    with progress_bar(shown=sys.stderr.isatty() and not quiet) as report:
+        done = make_rainy(clean, rainy, config, report)
+    if not quiet:
+        print(f"{rainy}: {done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps")
+
+
+@configured(TrainConfig)
+def train(*, config: TrainConfig) -> None:
+    """Train a network; a run that was stopped goes on from its last checkpoint."""
+    from streamderain.training.trainer import train as train_network
+
+    logging.getLogger("streamderain").setLevel(logging.INFO)
+    path = train_network(
+        config, lambda row: print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+    )
+    print(f"weights are in {path}")

@@ -1,0 +1,1 @@
+"""What runs a network: plain torch, CUDA graphs, OpenVINO, ONNX Runtime and, through it, TensorRT."""
