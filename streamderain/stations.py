@@ -50,7 +50,7 @@ def derained(network: Network, config: DerainConfig) -> tuple[Station, ...]:
     count = batch_size(config.batch, device)
 
     def work(batches: Iterable[FrameBatch]) -> Iterator[Derained]:
-        return _restore(batches, network, network_reach(network, config), lane_on(device))
+        return _restore(batches, network, network_reach(network, config), count, lane_on(device))
 
     return (
         Station("decode", lambda opened: mark_scenes(decode(opened)), ahead=2),
@@ -90,16 +90,21 @@ def delay(network: Network, config: DerainConfig) -> int:
     return network_reach(network, config)[1] + blend_reach(config)[1]
 
 
-def _restore(batches: Iterable[FrameBatch], network: Network, reach: tuple[int, int], lane: Lane) -> Iterator[Derained]:
+def _restore(
+    batches: Iterable[FrameBatch], network: Network, reach: tuple[int, int], most: int, lane: Lane
+) -> Iterator[Derained]:
     def picture(arrived: FrameBatch) -> Tensor:
         lane.after(arrived.ready, arrived.data)
         return to_rgb(arrived.data, arrived.layout).clamp(0, 1)
 
     # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.
     with torch.inference_mode(), lane.active():
-        for window in windows(batches, network.past, network.future, picture, reach):
+        # What waits at the end of a scene would come together, and take the memory of a larger batch.
+        for window in windows(batches, network.past, network.future, picture, reach, most):
             clean = network.restore(window.pictures)
-            yield Derained(window.frames, window.data, window.pictures[:, network.past], clean, lane.mark())
+            # A copy, as a view would hold all neighbours for as long as the blend station holds the frame.
+            rainy = window.pictures[:, network.past].clone()
+            yield Derained(window.frames, window.data, rainy, clean, lane.mark())
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,11 +88,12 @@ class _Mean:
 
 def _warping_error(flow: Flow, before: Tensor, now: Tensor) -> float | None:
     """Mean square in codes of Y over what `flow` sees in both frames; None where it sees nothing."""
-    brought, seen = flow.bring(luma(before).float())
-    visible = seen > 0.5
+    before, now = luma(before).float(), luma(now).float()
+    flow = flow.enlarged(*now.shape[-2:])
+    visible = flow.seen > 0.5
     if not visible.any():
         return None
-    return float((brought - luma(now).float())[visible].square().mean())
+    return float((flow.bring(before) - now)[visible].square().mean())
 
 
 def _distance(first: Flow, second: Flow, size: torch.Size) -> float:

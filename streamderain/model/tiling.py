@@ -6,7 +6,6 @@ feathered borders keep the difference from showing as a seam.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -30,13 +29,13 @@ def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> 
 
 
 def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overlap: int = OVERLAP) -> Tensor:
-    """`run` on overlapping tiles of at most about `largest` pixels, faded into each other.
+    """`run` on overlapping tiles of one size, of at most `largest` pixels, faded into each other.
 
     `pictures`: (N, C, H, W). Returns (N, channels of `run`, H, W). A picture that fits goes through
     whole.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = _grid(height, width, largest)
+    rows, columns = _grid(height, width, largest, overlap)
     if rows * columns == 1:
         return run(pictures)
     total: Tensor | None = None
@@ -53,21 +52,29 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
     return total / weights
 
 
-def _grid(height: int, width: int, largest: int) -> tuple[int, int]:
+def _grid(height: int, width: int, largest: int, overlap: int) -> tuple[int, int]:
     """Rows and columns of the fewest, squarest tiles that are small enough."""
     rows = columns = 1
-    while math.ceil(height / rows) * math.ceil(width / columns) > largest:
-        if height / rows > width / columns:
+    while (tile := (_side(height, rows, overlap), _side(width, columns, overlap))) and math.prod(tile) > largest:
+        if tile[0] <= 2 * overlap and tile[1] <= 2 * overlap:
+            break
+        if tile[0] > tile[1]:
             rows += 1
         else:
             columns += 1
     return rows, columns
 
 
+def _side(length: int, count: int, overlap: int) -> int:
+    """Pixels of each of `count` stretches that cover `length` and overlap by at least `overlap`."""
+    return math.ceil((length + overlap * (count - 1)) / count)
+
+
 def _spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
-    """Begin and end of `count` stretches that cover `length` and overlap by about `overlap`."""
-    edges = [round(length * number / count) for number in range(count + 1)]
-    return [(max(0, begin - overlap // 2), min(length, end + overlap // 2)) for begin, end in itertools.pairwise(edges)]
+    """Begin and end of these stretches, all equally long, as a network is prepared for each size that comes."""
+    side = _side(length, count, overlap)
+    begins = [round(number * (length - side) / max(1, count - 1)) for number in range(count)]
+    return [(begin, begin + side) for begin in begins]
 
 
 def _fade(length: int, overlap: int) -> Tensor:

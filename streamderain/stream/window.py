@@ -105,8 +105,9 @@ def windows(
     future: int,
     picture: Callable[[FrameBatch], Tensor],
     reach: tuple[int, int] | None = None,
+    most: int | None = None,
 ) -> Iterator[Windows]:
-    """Batches -> windows of `past` + 1 + `future` pictures, each frame once and in order.
+    """Batches -> windows of `past` + 1 + `future` pictures, each frame once and in order, at most `most` together.
 
     `picture` makes (N, ...) of a batch, once for each. `reach` says how many neighbours before and after a frame are
     really waited for, by default all. Missing ones, there and where a scene begins or ends, are copies of the nearest.
@@ -117,23 +118,30 @@ def windows(
             done = []
             for frame, data, made in zip(batch.frames, batch.data, picture(batch), strict=True):
                 done += neighbourhood.push(_Picture(frame, data, made), (frame.scene, frame.layout), frame.repeats)
-            yield from _stacked(done, past, future)
+            yield from _stacked(done, past, future, most)
     except StreamderainError:
         # What came before a source broke is not lost with it.
-        yield from _stacked(neighbourhood.end(), past, future)
+        yield from _stacked(neighbourhood.end(), past, future, most)
         raise
-    yield from _stacked(neighbourhood.end(), past, future)
+    yield from _stacked(neighbourhood.end(), past, future, most)
 
 
-def _stacked(done: list[Around[_Picture]], past: int, future: int) -> Iterator[Windows]:
-    """What is complete, as one Windows for each layout in a row."""
+def _stacked(done: list[Around[_Picture]], past: int, future: int, most: int | None) -> Iterator[Windows]:
+    """What is complete, as few Windows of one layout each as hold it, with at most `most` frames."""
     for _, group in groupby(done, key=lambda around: around.present.frame.layout):
-        arounds = list(group)
-        yield Windows(
-            tuple(around.present.frame for around in arounds),
-            torch.stack([around.present.data for around in arounds]),
-            torch.stack([torch.stack(_filled(around, past, future)) for around in arounds]),
-        )
+        together = list(group)
+        step = most or len(together)
+        for first in range(0, len(together), step):
+            yield _joined(together[first : first + step], past, future)
+
+
+def _joined(arounds: list[Around[_Picture]], past: int, future: int) -> Windows:
+    pictures = torch.stack([picture for around in arounds for picture in _filled(around, past, future)])
+    return Windows(
+        tuple(around.present.frame for around in arounds),
+        torch.stack([around.present.data for around in arounds]),
+        pictures.view(len(arounds), past + 1 + future, *pictures.shape[1:]),
+    )
 
 
 def _filled(around: Around[_Picture], past: int, future: int) -> list[Tensor]:

@@ -5,7 +5,7 @@ Rain that the network left in one frame is outvoted by the others; what moved ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -36,6 +36,12 @@ decide.
 
 RAIN = 0.002
 """Mean change by the network, in units of 0..1, from which on a surrounding counts as rained on."""
+
+BAND = 2**20
+"""Pixels that are blended at once: many copies of them are held meanwhile."""
+
+BORDER = 16
+"""Rows around a band that have a say in it; more than the squares and their enlargement reach."""
 
 SURROUNDING = 64
 """Side in pixels of the squares in which the change is averaged; the next squares count too."""
@@ -83,21 +89,27 @@ class TemporalBlender:
             return present.clean
         row = [*before, present, *after]
         self._forget_all_but(row)
-        brought = [self._chain(row[len(before) :: -1]), self._chain(row[len(before) :])]
-        pictures = [picture for side in brought for picture, _ in side]
-        seen = [each for side in brought for _, each in side]
-        agreed = agreement(present.clean, pictures, seen, vote=bool(before and after))
-        return present.clean + self.strength * rained_on * (agreed - present.clean)
+        neighbours = [*self._chain(row[len(before) :: -1]), *self._chain(row[len(before) :])]
+        blended = torch.empty_like(present.clean)
+        for band, wide in _bands(*blended.shape[-2:]):
+            own = present.clean[..., wide, :]
+            pictures = [flow.bring(there.clean, "bicubic", wide) for flow, there in neighbours]
+            seen = [flow.seen[..., wide, :] for flow, _ in neighbours]
+            change = agreement(own, pictures, seen, vote=bool(before and after)).sub_(own)
+            change.mul_(rained_on[..., wide, :]).mul_(self.strength).add_(own)
+            blended[..., band, :] = change[..., band.start - wide.start : band.stop - wide.start, :]
+        return blended
 
-    def _chain(self, row: Sequence[Moment]) -> list[tuple[Tensor, Tensor]]:
-        """Every moment of `row` but the first, moved onto the first, and where it can be believed."""
-        brought: list[tuple[Tensor, Tensor]] = []
+    def _chain(self, row: Sequence[Moment]) -> list[tuple[Flow, Moment]]:
+        """Every moment of `row` but the first, behind the flow to it from the first."""
+        height, width = row[0].clean.shape[-2:]
+        chain: list[tuple[Flow, Moment]] = []
         flow: Flow | None = None
         for here, there in pairwise(row):
             step = self._flow(here, there)
             flow = flow.then(step) if flow else step
-            brought.append(flow.bring(there.clean, "bicubic"))
-        return brought
+            chain.append((flow.enlarged(height, width), there))
+        return chain
 
     def _flow(self, here: Moment, there: Moment) -> Flow:
         key = (id(here), id(there))
@@ -134,6 +146,14 @@ def agreement(present: Tensor, neighbours: Sequence[Tensor], seen: Sequence[Tens
     return torch.lerp(present, blended, is_streak)
 
 
+def _bands(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Bands of rows that cover a picture, and each with its border. They begin at even rows, as half the size is used."""
+    rows = max(2 * BORDER, BAND // width // 2 * 2)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        yield slice(top, bottom), slice(max(0, top - BORDER), min(height, bottom + BORDER))
+
+
 def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
     """How near `difference`, (1, 3, H, W), is to none, on the mean of squares of twice `side` pixels: (1, 1, H, W).
 
@@ -146,7 +166,7 @@ def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
 
 def _rained_on(moment: Moment) -> Tensor:
     """How surely it rains around each pixel, by what the network took away: (1, 1, H, W) in 0..1."""
-    change = (moment.rainy - moment.clean).abs().mean(dim=1, keepdim=True)
+    change = (moment.rainy - moment.clean).abs_().mean(dim=1, keepdim=True)
     side = (min(SURROUNDING, change.shape[-2]), min(SURROUNDING, change.shape[-1]))
     squares = F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False)
     near = F.max_pool2d(squares, 3, 1, 1)

@@ -39,13 +39,16 @@ class Flow:
             self.seen * warped(next_flow.seen, self.vectors),
         )
 
-    def bring(self, there: Tensor, interpolation: str = "bilinear") -> tuple[Tensor, Tensor]:
-        """The frame `there`, (1, C, H, W), as it would look from here, and where that can be believed: (1, 1, H, W)."""
-        height, width = there.shape[-2:]
-        seen = self.seen
-        if seen.shape[-2:] != (height, width):
-            seen = F.interpolate(seen, (height, width), mode="bilinear", align_corners=False)
-        return warped(there, enlarged(self.vectors, (height, width)), interpolation), seen
+    def enlarged(self, height: int, width: int) -> Flow:
+        """The same motion for pictures of that size."""
+        if self.seen.shape[-2:] == (height, width):
+            return self
+        seen = F.interpolate(self.seen, (height, width), mode="bilinear", align_corners=False)
+        return Flow(enlarged(self.vectors, (height, width)), seen)
+
+    def bring(self, there: Tensor, interpolation: str = "bilinear", rows: slice = slice(None)) -> Tensor:
+        """The frame `there`, (1, C, h, w), as it would look from here, or only some rows of it."""
+        return warped(there, self.vectors[..., rows, :], interpolation, rows.start or 0)
 
 
 class Gauge:

@@ -110,7 +110,7 @@ class _Watch:
 def _difference(here: Tensor, there: Tensor, gauge: Gauge) -> float:
     """Mean difference of `here` and `there`, (1, 1, h, w) in 0..1, moved onto it and made lighter or darker."""
     flow, _ = gauge.both_ways(here, there)
-    moved, _ = flow.bring(there)
+    moved = flow.bring(there)
     here, moved = here - here.mean(), moved - moved.mean()
     gain = (here * moved).mean() / moved.square().mean().clamp(min=1e-6)
     return float((here - gain.clamp(0, LARGEST_GAIN) * moved).abs().mean())

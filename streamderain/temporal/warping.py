@@ -7,15 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def warped(pictures: Tensor, flow: Tensor, interpolation: str = "bilinear") -> Tensor:
+def warped(pictures: Tensor, flow: Tensor, interpolation: str = "bilinear", top: int = 0) -> Tensor:
     """`pictures`, (N, C, H, W), read at each pixel's place plus `flow`, (N, 2, H, W) in pixels, right and down.
 
-    Beyond the border the nearest pixel of the border is read. `interpolation` is "bilinear", or "bicubic", which may
-    leave the pictures' range slightly. Runs wherever a convolution does, and exports with a network.
+    The flow may be that of some rows, from `top` on; then these are returned. Beyond the border the nearest pixel of
+    the border is read. `interpolation` is "bilinear", or "bicubic", which may leave the pictures' range slightly. Runs
+    wherever a convolution does, and exports with a network.
     """
     height, width = pictures.shape[-2:]
     across = torch.arange(width, dtype=flow.dtype, device=flow.device)
-    down = torch.arange(height, dtype=flow.dtype, device=flow.device)
+    down = torch.arange(flow.shape[-2], dtype=flow.dtype, device=flow.device) + top
     x = (flow[:, 0] + across) * (2 / width) + (1 / width - 1)
     y = (flow[:, 1] + down[:, None]) * (2 / height) + (1 / height - 1)
     grid = torch.stack((x, y), dim=-1)

@@ -117,3 +117,12 @@ def test_any_size_is_taken(size: tuple[int, int]) -> None:
 def test_a_strength_outside_its_range_is_refused(strength: float) -> None:
     with pytest.raises(ValueError, match="allowed from 0 to 1"):
         TemporalBlender(strength, CPU)
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_bands_leave_no_seams(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = noisy(5, pace=2.0)
+    pictures[2] = with_streak(pictures[2])
+    whole = blended(pictures, 2, after=after)
+    monkeypatch.setattr("streamderain.temporal.blend.BAND", 32 * SIZE)
+    torch.testing.assert_close(blended(pictures, 2, after=after), whole, rtol=0, atol=1e-6)

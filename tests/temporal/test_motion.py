@@ -66,10 +66,12 @@ def test_two_flows_in_a_row_are_one(gauge: Gauge) -> None:
 
 def test_a_frame_is_brought_to_where_it_is_looked_at_from(gauge: Gauge) -> None:
     here, there = scene(0, 0)[None], scene(5, 2)[None]
-    moved, seen = gauge.both_ways(luma(here), luma(there))[0].bring(there, "bicubic")
-    assert seen.shape == (1, 1, SIZE, SIZE)
-    error = (inner(moved - here).abs() * inner(seen)).mean()
+    flow = gauge.both_ways(luma(here), luma(there))[0].enlarged(SIZE, SIZE)
+    moved = flow.bring(there, "bicubic")
+    error = (inner(moved - here).abs() * inner(flow.seen)).mean()
     assert error < 0.1 * inner(there - here).abs().mean()
+    # Some of the rows are the same rows.
+    assert torch.equal(flow.bring(there, "bicubic", slice(10, 30)), moved[..., 10:30, :])
 
 
 def test_motion_is_looked_for_at_a_bounded_size() -> None:
@@ -78,9 +80,9 @@ def test_motion_is_looked_for_at_a_bounded_size() -> None:
     large = luma(torch.rand(1, 3, 1083, 1921))
     assert max(large.shape[-2:]) <= LARGEST_SIDE
     flow, _ = Gauge(CPU).both_ways(large, large)
-    moved, seen = flow.bring(torch.rand(1, 3, 1083, 1921))
-    assert moved.shape == (1, 3, 1083, 1921)
-    assert seen.shape == (1, 1, 1083, 1921)
+    flow = flow.enlarged(1083, 1921)
+    assert flow.bring(torch.rand(1, 3, 1083, 1921)).shape == (1, 3, 1083, 1921)
+    assert flow.seen.shape == (1, 1, 1083, 1921)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 17), (8, 8), (15, 40), (40, 15)])

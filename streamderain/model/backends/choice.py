@@ -13,11 +13,11 @@ from torch import Tensor
 from streamderain.errors import DeviceError, nearest
 from streamderain.model.drsformer import DRSformer
 
-BACKENDS = ("torch", "graphs", "compiled", "openvino", "onnx", "tensorrt")
+BACKENDS = ("torch", "graphs", "compiled", "triton", "openvino", "onnx", "tensorrt")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-_NEEDS = {"openvino": "openvino", "onnx": "onnxruntime", "tensorrt": "onnxruntime"}
-_EXTRAS = {"openvino": "openvino", "onnx": "streamderain[onnx]", "tensorrt": "streamderain[tensorrt]"}
+_NEEDS = {"triton": "triton", "openvino": "openvino", "onnx": "onnxruntime", "tensorrt": "onnxruntime"}
+_EXTRAS = {"onnx": "streamderain[onnx]", "tensorrt": "streamderain[tensorrt]"}
 
 
 class Backend(Protocol):
@@ -71,6 +71,10 @@ def open_backend(network: DRSformer, device: torch.device, backend: str = "auto"
         return EagerBackend(network, device, precision)
     from streamderain.model.backends.graphs import GraphsBackend
 
+    if name == "triton":
+        from streamderain.model.triton.blocks import with_kernels
+
+        return GraphsBackend(network, device, precision, fold=with_kernels, name=name)
     return GraphsBackend(network, device, precision, compiled=name == "compiled")
 
 
@@ -81,12 +85,12 @@ def _check(backend: str, device: torch.device, precision: str) -> None:
     if precision not in ("auto", *PRECISIONS):
         hint = nearest(precision, PRECISIONS)
         raise DeviceError(f"no precision is called {precision}; allowed: auto, {', '.join(PRECISIONS)}{hint}")
-    if backend in ("graphs", "compiled", "tensorrt") and device.type != "cuda":
+    if backend in ("graphs", "compiled", "triton", "tensorrt") and device.type != "cuda":
         raise DeviceError(f"the backend {backend} needs an NVIDIA GPU, not {device}; try --backend auto")
     if backend == "openvino" and device.type != "cpu":
         raise DeviceError(f"the backend openvino runs on a CPU here, not on {device}; try --device cpu")
     if (module := _NEEDS.get(backend)) and not _installed(module):
-        raise DeviceError(f"the backend {backend} is not installed; try: pip install '{_EXTRAS[backend]}'")
+        raise DeviceError(f"the backend {backend} is not installed; try: pip install '{_EXTRAS.get(backend, module)}'")
 
 
 def _installed(module: str) -> bool:

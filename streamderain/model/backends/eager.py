@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -29,16 +31,20 @@ SCRATCH = 1.4
 """What torch takes over what its tensors take: 1.2 to 1.4, tried on a CPU with every kind of network."""
 
 
+Fold = Callable[[DRSformer], DRSformer]
+"""Makes of a published network one of the same function that `lowered` takes, and leaves the published one alone."""
+
+
 class EagerBackend:
-    """A fused network, layer by layer; only the trunk is in less than float32, as motion needs the digits."""
+    """A folded network, layer by layer; only the trunk is in less than float32, as motion needs the digits."""
 
     name = "torch"
 
-    def __init__(self, network: DRSformer, device: torch.device, precision: str = "auto") -> None:
+    def __init__(self, network: DRSformer, device: torch.device, precision: str = "auto", fold: Fold = fused) -> None:
         self.dtype = torch_precision(device, precision)
         self.precision = str(self.dtype).removeprefix("torch.")
         # Depthwise convolutions, much of the network's time, are quicker with channels innermost.
-        quick = fused(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quick = fold(network).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: DRSformer = lowered(quick, self.dtype)
 
     def __call__(self, stacked: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from streamderain.model.backends.choice import cache_folder
-from streamderain.model.backends.eager import EagerBackend
+from streamderain.model.backends.eager import EagerBackend, Fold
 from streamderain.model.drsformer import DRSformer
+from streamderain.model.fused import fused
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ Recorder = Callable[[Callable[[Tensor], Tensor], Tensor], Callable[[Tensor], Ten
 
 
 class GraphsBackend:
-    """A fused network on a GPU whose passes are recorded once for each shape and then replayed.
+    """A folded network on a GPU whose passes are recorded once for each shape and then replayed.
 
     Where a recording fails, the network runs layer by layer from then on, and a warning says so.
     """
@@ -42,10 +43,12 @@ class GraphsBackend:
         precision: str = "auto",
         compiled: bool = False,
         record: Recorder | None = None,
+        fold: Fold = fused,
+        name: str = "graphs",
     ) -> None:
-        self._eager = EagerBackend(network, device, precision)
+        self._eager = EagerBackend(network, device, precision, fold)
         self.precision = self._eager.precision
-        self.name = "compiled" if compiled else "graphs"
+        self.name = "compiled" if compiled else name
         self._record = record or recorded
         self._recordings: OrderedDict[tuple[int, ...], Callable[[Tensor], Tensor]] = OrderedDict()
         if device.type == "cuda":

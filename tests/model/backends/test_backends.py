@@ -78,6 +78,7 @@ def test_auto_is_openvino_on_a_cpu_and_graphs_on_a_gpu(monkeypatch: pytest.Monke
         ("auto", "bfloat", "did you mean bfloat16?"),
         ("graphs", "auto", "needs an NVIDIA GPU, not cpu"),
         ("compiled", "auto", "needs an NVIDIA GPU"),
+        ("triton", "auto", "needs an NVIDIA GPU, not cpu"),
         ("tensorrt", "auto", "needs an NVIDIA GPU"),
         ("torch", "bfloat16", "float32 on cpu"),
         ("openvino", "float16", "float32 or bfloat16"),
@@ -90,11 +91,13 @@ def test_what_cannot_be_is_said_in_one_line(backend: str, precision: str, messag
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnx"])
-def test_a_backend_that_is_not_installed_says_how_to_get_it(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("backend", "device"), [("openvino", "cpu"), ("onnx", "cpu"), ("triton", "cuda")])
+def test_a_backend_that_is_not_installed_says_how_to_get_it(
+    backend: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(choice, "_installed", lambda module: False)
     with pytest.raises(DeviceError, match="pip install"):
-        open_backend(NETWORKS["published"], CPU, backend)
+        open_backend(NETWORKS["published"], torch.device(device), backend)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:

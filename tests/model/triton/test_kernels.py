@@ -1,15 +1,8 @@
-"""The Triton kernels, against plain torch.
-
-Without a GPU Triton interprets them. It must be told before it is first imported, which torch does on its own account:
-so this file starts itself once more, in a process where the CPU is the device.
-"""
+"""The Triton kernels, against plain torch; see conftest for how they run without a GPU."""
 
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,14 +14,17 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA, or: pip install triton")
 
-from streamderain.model import kernels, programs
-from streamderain.model.kernels import attention_statistics, depthwise_pair, depthwise_sum, normed_pointwise, tap_major
-
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-
-on_device = pytest.mark.parametrize(
-    "device", ["cpu"] if INTERPRETED else [pytest.param("cuda", marks=pytest.mark.cuda)]
+from streamderain.model.triton import kernels, programs
+from streamderain.model.triton.kernels import (
+    attention_statistics,
+    depthwise_pair,
+    depthwise_sum,
+    normed_pointwise,
+    tap_major,
 )
+
+from .conftest import INTERPRETED, on_device, run_interpreted, uninterpreted
+
 in_each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2 if INTERPRETED else 1e-2, torch.float16: 1.5e-3}
 """Of sums that are float32 inside, rounded once on the way in at most, and once on the way out. The interpreter cuts
@@ -77,35 +73,9 @@ def plain_attention_statistics(query: Tensor, key: Tensor, heads: int) -> tuple[
     return q @ k.transpose(2, 3), query.double().square().sum(dim=(2, 3)), key.double().square().sum(dim=(2, 3))
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def interpreted_products_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton's interpreter multiplies matrices of bfloat16 as if their bits were whole numbers: widen them first."""
-    if not INTERPRETED:
-        return
-    from triton.language import bfloat16, float32
-    from triton.runtime.interpreter import InterpreterBuilder
-
-    multiply = InterpreterBuilder.create_dot
-
-    def widened(self: Any, a: Any, b: Any, *rest: Any) -> Any:
-        return multiply(self, *(self.create_fp_ext(x, float32) if x.dtype == bfloat16 else x for x in (a, b)), *rest)
-
-    monkeypatch.setattr(InterpreterBuilder, "create_dot", widened)
-
-
-@pytest.mark.skipif(INTERPRETED, reason="this is that process")
+@uninterpreted
 def test_interpreted_they_do_what_torch_does() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment.pop("FAIL_WITHOUT_CUDA", None)
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_interpreted(__file__)
 
 
 @on_device
@@ -325,7 +295,7 @@ class Compiler:
         assert compiled.metadata.shared <= 99 * 1024
 
 
-@pytest.mark.skipif(INTERPRETED, reason="what is interpreted cannot be compiled")
+@uninterpreted
 def test_they_compile_for_a_gpu_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter takes more than the compiler does."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
