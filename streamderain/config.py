@@ -1,12 +1,13 @@
 """Every setting, once: the command line, the presets and the Python functions all read these classes.
 
-A preset is a YAML file of the same keys. Defaults are overlaid by the preset, that by --set key=value, that
-by options; a key that does not exist is an error.
+A preset is a YAML file of the same keys. Defaults are overlaid by the user's own settings, where a command reads
+them, those by the preset, that by --set key=value, that by options; a key that does not exist is an error.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,8 @@ class DerainConfig:
 
     model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
-    backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, onnx "
-                            "or tensorrt")  # fmt: skip
+    backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, "
+                            "triton, onnx or tensorrt")  # fmt: skip
     precision: str = _setting("auto", "auto takes bfloat16 where the hardware computes in it, else float32; or "
                               "float32, bfloat16, float16")  # fmt: skip
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
@@ -160,10 +161,35 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def build(kind: type[C], overlay: str | None = None, sets: tuple[str, ...] = (), /, **given: Any) -> C:
-    """A config from its defaults, an `overlay` (a preset's name or a YAML file), `key=value` texts, and settings.
+def settings_file() -> Path:
+    """The user's own settings for `streamderain derain`: $STREAMDERAIN_SETTINGS, else in the user's config folder."""
+    if named := os.environ.get("STREAMDERAIN_SETTINGS"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "streamderain" / "settings.yaml"
 
-    Settings that are None count as not given. Raises ConfigError for anything that does not exist or fit.
+
+def saved_settings(path: Path) -> dict[str, Any]:
+    """What `path`, a YAML file of DerainConfig's keys, says; nothing where it is not there.
+
+    Raises ConfigError, which names the file, for what does not exist or fit.
+    """
+    if not path.exists():
+        return {}
+    try:
+        build(DerainConfig, str(path))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; correct or delete {path}, which holds settings of your own") from error
+    return dict(_read(str(path)))
+
+
+def build(
+    kind: type[C], overlay: str | None = None, sets: tuple[str, ...] = (), saved: Path | None = None, /, **given: Any
+) -> C:
+    """A config from its defaults, `saved` settings, an `overlay` (a preset's name or a YAML file), `key=value` texts,
+    and settings.
+
+    Settings that are None count as not given. Saved ones that name a device count nothing where another is asked for:
+    what is quickest on one may not run on another. Raises ConfigError for anything that does not exist or fit.
     """
     values: dict[str, Any] = dict(_read(overlay)) if overlay else {}
     for text in sets:
@@ -172,6 +198,9 @@ def build(kind: type[C], overlay: str | None = None, sets: tuple[str, ...] = (),
             raise ConfigError(f"--set {text} has no value; expected key=value")
         values[key.strip()] = yaml.safe_load(value)
     values |= {key: value for key, value in given.items() if value is not None}
+    own = saved_settings(saved) if saved else {}
+    if values.get("device", own.get("device")) == own.get("device") or "device" not in own:
+        values = own | values
     known = [each.name for each in dataclasses.fields(kind)]
     for key in values:
         if key not in known:

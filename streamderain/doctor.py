@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections.abc import Iterator
-from importlib import metadata
 
-import torch
-
+from streamderain.config import saved_settings, settings_file
+from streamderain.errors import ConfigError
+from streamderain.machine import machine
 from streamderain.model import weights
 from streamderain.model.restorer import pick_device
 from streamderain.video.encoder import video_encoders
 from streamderain.video.ffmpeg import ffmpeg_version
 
-_LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "ffmpeg-python")
 _HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox", "vaapi", "v4l2m2m")
 
 
 def examine() -> Iterator[tuple[str, str]]:
     """What was looked at and what was found, line by line."""
     yield "system", f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    yield "processor", f"{_processor()}, {os.cpu_count()} threads, torch uses {torch.get_num_threads()}"
-    yield "memory", _memory()
-    yield "cuda", _cuda()
-    yield "libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    yield from machine().items()
     version = ffmpeg_version()
     path = f"{shutil.which('ffmpeg')}, version {version[0]}.{version[1]}" if version else "not on PATH"
     yield "ffmpeg program", f"{path} (for --via-ffmpeg)"
@@ -36,34 +31,14 @@ def examine() -> Iterator[tuple[str, str]]:
     yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights.weights_folder()}"
     device = pick_device("auto")
     yield "will use", f"{weights.default_on(device.type)} on {device}"
+    yield "settings", _settings()
 
 
-def _version(name: str) -> str:
+def _settings() -> str:
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "missing"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return "unknown"
-    return f"{total / 2**30:.1f} GiB"
-
-
-def _cuda() -> str:
-    if not torch.cuda.is_available():
-        built = f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-        return f"no device; {built}"
-    devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    return ", ".join(f"{each.name} with {each.total_memory / 2**30:.0f} GiB" for each in devices)
+        saved = saved_settings(settings_file())
+    except ConfigError as error:
+        return str(error)
+    if not saved:
+        return f"none of your own; `streamderain profile --save` writes {settings_file()}"
+    return ", ".join(f"{key} {value}" for key, value in saved.items()) + f"; from {settings_file()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import torch
@@ -17,7 +18,7 @@ from streamderain.model.restorer import Restorer
 from streamderain.stream.batcher import batch
 from streamderain.stream.pipeline import Station
 from streamderain.stream.transfer import Lane, download, lane_on, upload
-from streamderain.stream.window import Around, Neighbourhood, windows
+from streamderain.stream.window import Around, Neighbourhood, Windows, windows
 from streamderain.temporal.blend import REACH, Moment, TemporalBlender
 from streamderain.temporal.scenes import mark_scenes
 from streamderain.video.decoder import decode
@@ -97,19 +98,24 @@ def _restore(
         lane.after(arrived.ready, arrived.data)
         return to_rgb(arrived.data, arrived.layout).clamp(0, 1)
 
+    def restored(window: Windows) -> Derained:
+        clean = network.restore(window.pictures)
+        # A copy, as a view would hold all neighbours for as long as somebody holds the frame.
+        rainy = window.pictures[:, network.past].clone()
+        return Derained(window.frames, window.data, rainy, clean, lane.mark())
+
     # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.
     with torch.inference_mode(), lane.active():
-        # What waits at the end of a scene would come together, and take the memory of a larger batch.
-        for window in windows(batches, network.past, network.future, picture, reach, most):
-            clean = network.restore(window.pictures)
-            # A copy, as a view would hold all neighbours for as long as the blend station holds the frame.
-            rainy = window.pictures[:, network.past].clone()
-            yield Derained(window.frames, window.data, rainy, clean, lane.mark())
+        # What waits at the end of a scene would come together, and take the memory of a larger batch, hence `most`.
+        # A loop's name would hold each window while the next is joined; `map` lets go of it.
+        yield from map(restored, windows(batches, network.past, network.future, picture, reach, most))
 
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A frame that waits for the neighbours that it is blended with, and its planes."""
+    """A frame that waits for the neighbours that it is blended with, and its planes, from which what it looked like
+    before is made again: it would take eight times their memory.
+    """
 
     frame: Frame
     data: Tensor
@@ -124,17 +130,20 @@ def _blend(batches: Iterable[Derained], config: DerainConfig, lane: Lane) -> Ite
         for around in arounds:
             here = around.present
             before, after = ([each.moment for each in side] for side in (around.before, around.after))
-            change = config.strength * (blender(before, here.moment, after) - here.moment.rainy)
+            change = blender(before, here.moment, after) - to_rgb(here.data, here.frame.layout).clamp(0, 1)
+            change *= config.strength
             yield FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), lane.mark())
+
+    def arrived(batch: Derained) -> Iterator[FrameBatch]:
+        lane.after(batch.ready, batch.data, batch.rainy, batch.clean)
+        parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
+        for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
+            waiting = _Waiting(frame, data, Moment.of(rainy, clean))
+            yield from finished(neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats))
 
     with torch.inference_mode(), lane.active():
         try:
-            for batch in batches:
-                lane.after(batch.ready, batch.data, batch.rainy, batch.clean)
-                parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
-                for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
-                    waiting = _Waiting(frame, data, Moment(rainy, clean))
-                    yield from finished(neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats))
+            yield from chain.from_iterable(map(arrived, batches))
         except StreamderainError:
             # What is through the network is not lost with what comes after it.
             yield from finished(neighbourhood.end())

@@ -23,6 +23,12 @@ def own_weights_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 
 
 @pytest.fixture(autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or changes the settings that the user has saved."""
+    monkeypatch.setenv("STREAMDERAIN_SETTINGS", str(tmp_path_factory.mktemp("settings") / "settings.yaml"))
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks run in plain torch unless a test asks for more, as its small ones would take longer to compile than to
     run; what backends keep is shared by all tests of a session.

@@ -138,14 +138,66 @@ def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
     assert "is no folder of sets" in run("evaluate", tmp_path / "none").stderr
 
 
-def test_profile_measures_and_gives_its_verdict(tmp_path: Path) -> None:
-    done = run("profile", "--resolution", "64x48", "--frames", "3", "--device", "cpu", "--json", tmp_path / "p.json")
-    assert done.returncode == 0, done.stderr
-    (row,) = json.loads((tmp_path / "p.json").read_text())
-    assert row["resolution"] == "64x48"
-    assert row["fps"] > 0
-    assert row["verdict"] in done.stdout
+def test_profile_measures_gives_its_verdict_and_saves_what_is_best(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from tests.model.conftest import network
+
+    save_file(network().state_dict(), tmp_path / "tiny.safetensors")
+    sizes = ("--resolution", "64x48")
+    ways = ("--model", "tiny.safetensors", "--backend", "torch", "--batch", "1", "--batch", "2")
+    outputs = ("--json", "p.json", "--plot", "p.png", "--save")
+    done = run("profile", "--quick", *sizes, *ways, "--device", "cpu", *outputs, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert [(row["resolution"], row["batch"]) for row in found["rows"]] == [("64x48", 1), ("64x48", 2)]
+    for row in found["rows"]:
+        assert row["fps"] > 0
+        assert row["psnr_db"] == "equal"
+        assert row["verdicts"]["25"] in done.stdout
+    assert found["summary"] in done.stdout
+    assert found["machine"]["processor"] in done.stdout
+    assert (tmp_path / "p.png").stat().st_size > 10_000
+    assert f"batch: {found['best']['batch']}" in Path(os.environ["STREAMDERAIN_SETTINGS"]).read_text()
+
+
+def test_derain_starts_from_saved_settings_and_doctor_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from streamderain.cli.app import app
+    from streamderain.config import DerainConfig
+    from streamderain.doctor import examine
+    from streamderain.errors import ConfigError
+
+    seen: list[DerainConfig] = []
+
+    def derain(source: str, output: str, config: DerainConfig, report: object) -> None:
+        seen.append(config)
+        raise ConfigError("that is enough")
+
+    monkeypatch.setattr("streamderain.run.derain", derain)
+    settings = Path(os.environ["STREAMDERAIN_SETTINGS"])
+    for text, arguments in (
+        ("", []),
+        ("batch: 3\nblend: 0.5\n", ["--blend", "0.25"]),
+        ("batch: 3\ndevice: cuda\n", ["--device", "cpu"]),
+    ):
+        settings.write_text(text)
+        assert str(CliRunner().invoke(app, ["in.mp4", "out.mp4", *arguments]).exception) == "that is enough"
+    assert [(config.batch, config.blend) for config in seen] == [(0, 1.0), (3, 0.25), (0, 1.0)]
+    assert dict(examine())["settings"] == f"batch 3, device cuda; from {settings}"
+    settings.write_text("bach: 1\n")
+    said = "no setting is called bach; did you mean batch?; correct or delete"
+    assert said in str(CliRunner().invoke(app, ["in.mp4", "out.mp4"]).exception)
+    assert len(seen) == 3
+    assert said in dict(examine())["settings"]
+    settings.unlink()
+    assert "profile --save" in dict(examine())["settings"]
+
+
+def test_profile_refuses_before_it_measures() -> None:
     assert run("profile", "--resolution", "big").stderr.startswith("streamderain: big is no resolution")
+    assert run("profile", "--plot", "p.jpeg").stderr.startswith("streamderain: p.jpeg has an ending")
 
 
 def test_models_lists_what_is_known_and_what_is_present(tmp_path: Path) -> None:

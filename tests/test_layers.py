@@ -20,7 +20,7 @@ ROWS = (
     ("profiling", "doctor", "distributed", "serve"),
     ("run",),
     ("stations",),
-    ("config",),
+    ("config", "machine"),
     ("video", "stream", "model", "preview"),
     ("temporal",),
     ("frames",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import sys
@@ -15,7 +14,7 @@ from streamderain.cli.progress import progress_bar
 from streamderain.config import DerainConfig
 
 
-@configured(DerainConfig)
+@configured(DerainConfig, with_saved=True)
 def derain(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="a video file")],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="the file to write; its ending says the format")],
@@ -32,7 +31,7 @@ def derain(
     with progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
         done = derain_video(source, output, config, report)
     if as_json:
-        stations = [dataclasses.asdict(station) for station in done.stations]
+        stations = [station.totals() for station in done.stations]
         summary = {
             "output": output,
             "frames": done.frames,

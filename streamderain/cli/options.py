@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from streamderain.config import DerainConfig, RainConfig, TrainConfig, build
+from streamderain.config import DerainConfig, RainConfig, TrainConfig, build, settings_file
 from streamderain.errors import ConfigError
 
 C = TypeVar("C", DerainConfig, TrainConfig, RainConfig)
@@ -36,8 +36,13 @@ def _options(
     return options
 
 
-def configured(kind: type[C], *names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that takes `config` the options that make one: those of `kind`, --config and --set."""
+def configured(
+    kind: type[C], *names: str, with_saved: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that takes `config` the options that make one: those of `kind`, --config and --set.
+
+    The settings that the user has saved lie below all of them `with_saved`.
+    """
     preset = Annotated[str | None, typer.Option("--config", help="a preset by name, or a YAML file")]
     sets = Annotated[list[str] | None, typer.Option("--set", help="any setting as key=value; may be repeated")]
 
@@ -55,7 +60,8 @@ def configured(kind: type[C], *names: str) -> Callable[[Callable[..., None]], Ca
 
         def run(preset_name: str | None, sets: list[str] | None, **given: Any) -> None:
             settings = {option.name: _parsed(kind, option.name, given.pop(option.name)) for option in options}
-            command(config=build(kind, preset_name, tuple(sets or ()), **settings), **given)
+            saved = settings_file() if with_saved else None
+            command(config=build(kind, preset_name, tuple(sets or ()), saved, **settings), **given)
 
         parameters = [*own, *options, *more]
         run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -40,19 +40,21 @@ class Method:
 
         A still picture is a clip of one frame.
         """
-        neighbourhood: Neighbourhood[Moment] = Neighbourhood(*blend_reach(self.config))
+        neighbourhood: Neighbourhood[tuple[Tensor, Moment]] = Neighbourhood(*blend_reach(self.config))
         blender = TemporalBlender(self.config.blend, self.network.device)
 
-        def finished(arounds: list[Around[Moment]]) -> Iterator[Tensor]:
+        def finished(arounds: list[Around[tuple[Tensor, Moment]]]) -> Iterator[Tensor]:
             for around in arounds:
-                clean = blender(around.before, around.present, around.after)
-                mixed = torch.lerp(around.present.rainy, clean, self.config.strength)
+                rainy, moment = around.present
+                before, after = ([each for _, each in side] for side in (around.before, around.after))
+                mixed = torch.lerp(rainy, blender(before, moment, after), self.config.strength)
                 yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
         for number in range(len(rainy)):
             window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
             present = window[self.network.past : self.network.past + 1]
-            yield from finished(neighbourhood.push(Moment(present, self.network.restore(window[None])), scene=0))
+            moment = Moment.of(present, self.network.restore(window[None]))
+            yield from finished(neighbourhood.push((present, moment), scene=0))
         yield from finished(neighbourhood.end())
 
     def _window(self, number: int, length: int) -> list[int]:

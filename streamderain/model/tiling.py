@@ -35,13 +35,13 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
     whole.
     """
     height, width = pictures.shape[-2:]
-    rows, columns = _grid(height, width, largest, overlap)
+    rows, columns = grid(height, width, largest, overlap)
     if rows * columns == 1:
         return run(pictures)
     total: Tensor | None = None
     weights = torch.zeros(height, width, dtype=pictures.dtype, device=pictures.device)
-    for top, bottom in _spans(height, rows, overlap):
-        for left, right in _spans(width, columns, overlap):
+    for top, bottom in spans(height, rows, overlap):
+        for left, right in spans(width, columns, overlap):
             answer = run(pictures[..., top:bottom, left:right])
             if total is None:
                 total = answer.new_zeros(*answer.shape[:2], height, width)
@@ -52,7 +52,7 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
     return total / weights
 
 
-def _grid(height: int, width: int, largest: int, overlap: int) -> tuple[int, int]:
+def grid(height: int, width: int, largest: int, overlap: int) -> tuple[int, int]:
     """Rows and columns of the fewest, squarest tiles that are small enough."""
     rows = columns = 1
     while (tile := (_side(height, rows, overlap), _side(width, columns, overlap))) and math.prod(tile) > largest:
@@ -70,7 +70,7 @@ def _side(length: int, count: int, overlap: int) -> int:
     return math.ceil((length + overlap * (count - 1)) / count)
 
 
-def _spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
+def spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
     """Begin and end of these stretches, all equally long, as a network is prepared for each size that comes."""
     side = _side(length, count, overlap)
     begins = [round(number * (length - side) / max(1, count - 1)) for number in range(count)]

@@ -77,10 +77,12 @@ class Background(Generic[T]):
         began, waited_before = time.perf_counter(), self._upstream_waited()
         item = next(iterator, _END)
         made, starved = time.perf_counter(), self._upstream_waited() - waited_before
-        self.stats.working += made - began - starved
+        worked = made - began - starved
+        self.stats.working += worked
         self.stats.starved += starved
         if item is _END:
             return False
+        self.stats.durations.append(worked)
         self._channel.put(item)  # type: ignore[arg-type]
         self.stats.blocked += time.perf_counter() - made
         self.stats.items += 1

@@ -49,10 +49,19 @@ SURROUNDING = 64
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A frame before and after the network: `rainy` and `clean`, (1, 3, H, W) float RGB in 0..1."""
+    """A frame behind the network: `clean`, (1, 3, H, W) float RGB in 0..1, and the `rain` that the network took away,
+    (1, 1, h, w), its mean over large squares.
+    """
 
-    rainy: Tensor
     clean: Tensor
+    rain: Tensor
+
+    @classmethod
+    def of(cls, rainy: Tensor, clean: Tensor) -> Moment:
+        """That of a frame before and after the network, (1, 3, H, W) float RGB in 0..1; holds on to `clean` alone."""
+        change = (rainy - clean).abs_().mean(dim=1, keepdim=True)
+        side = (min(SURROUNDING, change.shape[-2]), min(SURROUNDING, change.shape[-1]))
+        return cls(clean, F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False))
 
     @cached_property
     def luma(self) -> Tensor:
@@ -147,7 +156,7 @@ def agreement(present: Tensor, neighbours: Sequence[Tensor], seen: Sequence[Tens
 
 
 def _bands(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Bands of rows that cover a picture, and each with its border. They begin at even rows, as half the size is used."""
+    """Bands of rows that cover a picture, each with its border; they begin at even rows, as half the size is used."""
     rows = max(2 * BORDER, BAND // width // 2 * 2)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -166,11 +175,8 @@ def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
 
 def _rained_on(moment: Moment) -> Tensor:
     """How surely it rains around each pixel, by what the network took away: (1, 1, H, W) in 0..1."""
-    change = (moment.rainy - moment.clean).abs_().mean(dim=1, keepdim=True)
-    side = (min(SURROUNDING, change.shape[-2]), min(SURROUNDING, change.shape[-1]))
-    squares = F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False)
-    near = F.max_pool2d(squares, 3, 1, 1)
-    return F.interpolate((near / RAIN).clamp(max=1), change.shape[-2:], mode="bilinear", align_corners=False)
+    near = F.max_pool2d(moment.rain, 3, 1, 1)
+    return F.interpolate((near / RAIN).clamp(max=1), moment.clean.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _falling(difference: Tensor, scale: float) -> Tensor:

@@ -45,12 +45,13 @@ def _texture(generator: np.random.Generator, height: int, width: int, contrast: 
     frequency[0, 0] = np.inf  # no mean
     noise = np.fft.irfft2(spectrum / frequency, (height, width))
     grey = (DARKEST + BRIGHTEST) / 2 if contrast > 10 else 128
-    return (grey + contrast * noise / max(noise.std(), 1e-6)).clip(DARKEST, BRIGHTEST).astype(np.uint8)
+    grained: Plane = (grey + contrast * noise / max(noise.std(), 1e-6)).clip(DARKEST, BRIGHTEST).astype(np.uint8)
+    return grained
 
 
 def _streaks(generator: np.random.Generator, height: int, width: int) -> Plane:
     """Slanting lines, a twentieth of the height long, on black."""
-    lines = np.where(generator.random((height, width), dtype=np.float32) < 60 / (height * width) ** 0.75, STREAK, 0)
+    lines = np.where(generator.random((height, width), dtype=np.float32) < 15 / (height * width) ** 0.75, STREAK, 0)
     lines = lines.astype(np.uint8)
     reach = 1
     while reach < height // 20:

@@ -20,7 +20,7 @@ from streamderain.video.images import read_clip, read_image
 from streamderain.video.synthetic import write_test_video
 from tests.pictures import write_image
 
-CPU = DerainConfig(device="cpu")
+CPU = DerainConfig(device="cpu", backend="torch")
 SAMPLE = Path(__file__).parents[2] / "samples" / "rainy-temple.mp4"
 
 

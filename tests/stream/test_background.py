@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from streamderain.errors import SourceError, StationError
 from streamderain.stream.background import Background
+from streamderain.stream.stats import REMEMBERED
 
 from .conftest import PATIENCE
 
@@ -157,13 +159,24 @@ def test_the_account_adds_up() -> None:
     assert second.join(PATIENCE)
     took = time.perf_counter() - began
     for stats in (first.stats, second.stats):
-        assert stats.items == 3
+        assert stats.items == len(stats.durations) == 3
+        assert min(stats.durations) >= pause * 0.9
+        assert sum(stats.durations) <= stats.working
         assert stats.working >= 3 * pause * 0.9
         assert min(stats.starved, stats.blocked) >= 0
         assert stats.working + stats.starved + stats.blocked <= took
     assert first.stats.starved == 0
     # It asked before the first pause began.
     assert second.stats.starved >= pause * 0.9
+
+
+def test_durations_are_kept_of_the_latest_items_alone() -> None:
+    thread = Background("decode", lambda: iter(range(REMEMBERED + 10)), ahead=100)
+    assert sum(1 for _ in thread) == REMEMBERED + 10
+    assert thread.join(PATIENCE)
+    assert thread.stats.items == REMEMBERED + 10
+    assert len(thread.stats.durations) == REMEMBERED
+    assert json.loads(json.dumps(thread.stats.totals())).keys() == {"name", "items", "working", "starved", "blocked"}
 
 
 def test_waiting_for_a_slow_reader_is_booked_as_blocked() -> None:

@@ -17,7 +17,7 @@ RAIN = 0.05
 
 
 def moments(pictures: Iterable[Tensor], rain: float = RAIN) -> list[Moment]:
-    return [Moment((picture + rain)[None], picture[None]) for picture in pictures]
+    return [Moment.of((picture + rain)[None], picture[None]) for picture in pictures]
 
 
 def blended(pictures: Iterable[Tensor], at: int, strength: float = 1.0, after: bool = True) -> Tensor:

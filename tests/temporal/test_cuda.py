@@ -18,7 +18,7 @@ def test_blending_agrees_with_the_cpu() -> None:
     made = []
     for name in ("cpu", "cuda"):
         device = torch.device(name)
-        row = [Moment((each + 0.05).to(device), each.to(device)) for each in pictures]
+        row = [Moment.of((each + 0.05).to(device), each.to(device)) for each in pictures]
         blender = TemporalBlender(1.0, device)
         # Lucas and Kanade on both, as DIS runs on CPUs alone.
         blender._gauge = Gauge(torch.device("cuda"))

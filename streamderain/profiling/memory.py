@@ -1,0 +1,39 @@
+"""The most memory that was taken since a moment, by this process and on its GPU."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+_REFERENCES, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+class Peak:
+    """Counts from when it is made; what was taken before and is held still counts with it.
+
+    Where the system cannot forget an earlier peak, which only Linux can, the process's is that of its whole life.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        with suppress(OSError):
+            _REFERENCES.write_text("5")  # resets VmHWM, see proc(5)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def process_mib(self) -> float:
+        """Of the process, in the machine's memory."""
+        try:
+            lines = _STATUS.read_text().splitlines()
+            return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+        except (OSError, StopIteration):
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+    def gpu_mib(self) -> float | None:
+        """Of tensors on the GPU; None where there is none."""
+        return torch.cuda.max_memory_allocated(self._device) / 2**20 if self._device.type == "cuda" else None
