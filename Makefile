@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench quality temporal readme train cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality temporal readme train cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,10 +30,15 @@ lint: $(VENV)/.developer ## ruff and mypy
 bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(RUN) benchmarks/overlap.py
 	$(RUN) benchmarks/memory.py
-	$(RUN) benchmarks/network.py
-	$(RUN) benchmarks/backends.py
+	$(RUN) benchmarks/engine.py
+	$(RUN) benchmarks/startup.py
+	$(RUN) benchmarks/tiles.py
+	$(MAKE) profile
 	$(MAKE) temporal
 	$(MAKE) quality
+
+profile: $(VENV)/.developer ## measure which resolution this machine derains live, benchmarks/profile.json
+	$(VENV)/bin/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
 
 quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
 	$(RUN) benchmarks/quality.py
@@ -60,8 +65,10 @@ train: $(VENV)/.installed ## train a bundled network on ../shared/data (CONFIG=t
 cuda-test: ## run the tests marked cuda; a missing GPU fails
 	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/stream tests/model tests/temporal -p no:cacheprovider
 
-cuda-bench: ## measure the network on a GPU, JSON under benchmarks/
-	PYTHONPATH=. python3 benchmarks/network.py --device cuda --json benchmarks/network-cuda.json
+cuda-bench: ## measure the engine on a GPU, and which resolution it derains live, JSON under benchmarks/
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 benchmarks/engine.py --device cuda
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain profile --device cuda --model best --model fast \
+		--backend graphs --backend compiled --backend triton --json benchmarks/profile-cuda.json
 
 cuda-train: ## go on training best on a GPU, on the data in DATA=folder (av comes as a wheel on PYTHONPATH)
 	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain train --config train-best --device cuda \

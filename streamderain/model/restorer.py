@@ -12,8 +12,10 @@ from streamderain.model.drsformer import DRSformer
 from streamderain.model.memory import Plan, budget, planned
 from streamderain.model.tiling import padded, tiled
 
-FRAME_BYTES = 60
-"""Of a frame that waits for its neighbours, for each pixel."""
+PIPELINE_BYTES, WINDOW_BYTES = 520, 30
+"""What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
+window. Measured on 40 frames of 3840x2160 with x264 on a CPU.
+"""
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -104,9 +106,8 @@ class Restorer:
         size = (batch, height, width)
         if size not in self._plans:
             limit = budget(self.device, self._memory)
-            self._plans[size] = planned(
-                batch, height * width, self.backend.bytes_per_pixel(), self.variant.frames * FRAME_BYTES, limit
-            )
+            held = PIPELINE_BYTES + self.variant.frames * WINDOW_BYTES
+            self._plans[size] = planned(batch, height * width, self.backend.bytes_per_pixel(), held, limit)
         return self._plans[size]
 
     def _padded(self, stacked: Tensor) -> Tensor:

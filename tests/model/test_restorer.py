@@ -181,7 +181,7 @@ def test_less_memory_means_smaller_tiles_and_nearly_the_same_picture(monkeypatch
     monkeypatch.setattr("streamderain.model.restorer.budget", lambda device, gibibytes: 10**12)
     assert (whole.plan(2, 192, 256).batch, whole.plan(2, 192, 256).tile) == (2, 192 * 256)
     # Room for a frame that waits and a quarter of a picture.
-    room = 192 * 256 * (60 + cut.backend.bytes_per_pixel() / 4)
+    room = 192 * 256 * (550 + cut.backend.bytes_per_pixel() / 4)
     monkeypatch.setattr("streamderain.model.restorer.budget", lambda device, gibibytes: int(room))
     assert (cut.plan(2, 192, 256).batch, cut.plan(2, 192, 256).tile) == (1, 192 * 256 // 4)
     # A tile is normalised over its own pixels alone.
