@@ -26,7 +26,7 @@ from streamderain.video.sink import FileSink
 from streamderain.video.source import open_source
 from streamderain.video.synthetic import write_test_video
 
-FRAMES = 120
+FRAMES = 240
 HEIGHT, WIDTH = 360, 640
 SECONDS_PER_FRAME = 0.1
 

@@ -16,8 +16,6 @@ from torch.utils._pytree import tree_leaves
 
 from streamderain.errors import DeviceError
 from streamderain.model.drsformer import DRSformer
-from streamderain.model.fused import fused, lowered
-from streamderain.model.variant import Variant
 
 FREE_SHARE = 0.8
 """Of the memory that is free, what a run takes where nothing else is said."""
@@ -122,19 +120,19 @@ class Footprint(NamedTuple):
     joined: float
 
 
-def footprint(variant: Variant, dtype: torch.dtype = torch.float32) -> Footprint:
-    """That of a fused network with its trunk in `dtype`, layer by layer. Runs no arithmetic: only shapes go through."""
-    side = 4 * variant.size_multiple
-    with torch.device("meta"):
-        quick = lowered(fused(DRSformer(variant)), dtype)
-        frames = torch.empty(1, 3 * variant.frames, side, side)
+def footprint(network: DRSformer) -> Footprint:
+    """That of a network as it is, fused or not, in its precision and on its device; counted on a small picture."""
+    side = 4 * network.variant.size_multiple
+    weight = network.patch_embed.proj.weight
+    frames = torch.zeros(1, 3 * network.variant.frames, side, side, device=weight.device)
+    dtype = weight.dtype
     with torch.inference_mode():
         with _Ledger(frames) as first:
-            stem, choices = quick.stem(frames)
+            stem, choices = network.stem(frames)
         with _Ledger(stem.to(dtype)) as second:
-            answer = quick.trunk(stem.to(dtype))
+            answer = network.trunk(stem.to(dtype))
         with _Ledger(choices, answer.float()) as third:
-            quick.joined(choices, answer.float())
+            network.joined(choices, answer.float())
     return Footprint(*(ledger.most / side**2 for ledger in (first, second, third)))
 
 
@@ -145,6 +143,11 @@ class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.most = self._now = sum(each.nbytes for each in held)
         self._users: dict[int, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to see to it that nobody compiles this, torch would first load its compiler, for a second."""
+        return False
 
     def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = call(*args, **(kwargs or {}))

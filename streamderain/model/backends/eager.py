@@ -55,4 +55,4 @@ class EagerBackend:
 
     def bytes_per_pixel(self) -> float:
         """See Backend."""
-        return SCRATCH * max(footprint(self.network.variant, self.dtype))
+        return SCRATCH * max(footprint(self.network))

@@ -14,6 +14,7 @@ from streamderain.errors import DeviceError
 from streamderain.model.backends.choice import cache_folder
 from streamderain.model.drsformer import DRSformer
 from streamderain.model.export import to_onnx
+from streamderain.model.fused import fused
 from streamderain.model.memory import footprint
 
 SCRATCH = 2.0
@@ -31,7 +32,7 @@ class OnnxBackend:
             raise DeviceError(f"this backend computes in float32 or {lowest}, not {precision}; try --precision auto")
         self.name = "tensorrt" if tensorrt else "onnx"
         self.precision = lowest if precision == "auto" else precision
-        self._variant = network.variant
+        self._network = network
         self._device = device
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.onnx"
@@ -47,7 +48,7 @@ class OnnxBackend:
 
     def bytes_per_pixel(self) -> float:
         """See Backend."""
-        return SCRATCH * max(footprint(self._variant))
+        return SCRATCH * max(footprint(fused(self._network)))
 
     def _providers(self) -> list[Any]:
         providers: list[Any] = ["CPUExecutionProvider"]

@@ -24,7 +24,7 @@ from streamderain.errors import DeviceError
 from streamderain.model.backends.choice import cache_folder
 from streamderain.model.backends.eager import EagerBackend
 from streamderain.model.drsformer import DRSformer
-from streamderain.model.fused import fused
+from streamderain.model.fused import fused, lowered
 from streamderain.model.memory import footprint
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class OpenvinoBackend:
     def bytes_per_pixel(self) -> float:
         """See Backend. The parts hold their memory side by side; tried, they take 1.7 and 1.1 times their tensors."""
         dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
-        stem, trunk, joined = footprint(self._network.variant, dtype)
+        stem, trunk, joined = footprint(lowered(fused(self._network), dtype))
         return 1.8 * (stem + joined) + 1.1 * trunk
 
     def _prepared(self, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
