@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from quality_page import rows
 from results import FOLDER, load
 
 README = FOLDER.parent / "README.md"
 BASELINES = ("nothing", "median")
-PEER = "S2VD"
+PUBLISHED, PEER = "published form, eager torch, float32", "S2VD, eager torch, float32"
 BEGIN, END = "<!-- BENCHMARKS -->", "<!-- /BENCHMARKS -->"
 
 
@@ -30,16 +31,18 @@ def _shown(score: dict[str, float]) -> str:
 
 
 def _speed() -> list[str]:
-    network, backends, overlap, memory = (load(name) for name in ("network", "backends", "overlap", "memory"))
-    times = ", ".join(f"{size} {seconds:.2f} s" for size, seconds in network["seconds_per_frame"].items())
-    peaks = memory["peak_mib"]
+    engine, startup, overlap, memory = (load(name) for name in ("engine", "startup", "overlap", "memory"))
+    fast, published = engine["fast"], engine["published"]
+    starts, peaks = startup["next_starts_seconds"], memory["peak_mib"]
     return [
-        f"- `fast` costs {network['mac_per_pixel'] / 1000:.1f} kMAC per pixel with {network['parameters'] / 1e6:.2f} M "
-        f"parameters. Per frame on {network['threads']} CPU threads: {times}.",
-        f"- At {backends['size']} on {backends['threads']} CPU threads, S2VD's derainer takes "
-        f"{backends['seconds_per_frame'][PEER]:.2f} s a frame in eager torch, and `fast` "
-        + ", ".join(f"{share:.2f} of that in {way}" for way, share in backends["over_s2vd"].items() if way != PEER)
-        + ".",
+        f"- `fast` costs {fast['mac_per_pixel'] / 1000:.1f} kMAC per pixel with {fast['parameters'] / 1e6:.2f} M "
+        f"parameters. At {fast['size']} its frame rate is {_times(fast)} that of S2VD's derainer (0.53 M parameters, "
+        f"eager torch, {fast['seconds_per_frame'][PEER]:.2f} s a frame).",
+        f"- The published network, full size at {published['size']}, is {_times(published)} as fast as its published "
+        f"form in eager torch ({published['seconds_per_frame'][PUBLISHED]:.1f} s).",
+        f"- The first derained frame of {startup['size']} comes {starts['both']:.1f} s after the command, "
+        f"and {starts['past']:.1f} s with `--neighbours past`; the very first time, "
+        f"{startup['first_start_seconds']:.0f} s.",
         f"- Overlap: with a network that sleeps, a run takes {overlap['together_over_slowest']:.2f} times as long "
         f"as its slowest station alone ({overlap['together_seconds']:.1f} s; one after another "
         f"{overlap['one_after_another_seconds']:.1f} s).",
@@ -48,8 +51,33 @@ def _speed() -> list[str]:
     ]
 
 
+def _times(found: dict[str, Any]) -> str:
+    """How many times as fast as the first way OpenVINO and plain torch are."""
+    shown = (("openvino, bfloat16", "in OpenVINO, bfloat16"), ("openvino, float32", "in float32"))
+    shares = [
+        f"{found['times_as_fast'][way]:.1f} times ({what})" for way, what in shown if way in found["times_as_fast"]
+    ]
+    return ", ".join([*shares, f"{found['times_as_fast']['torch, float32']:.1f} times (the same in torch)"])
+
+
+def _live() -> list[str]:
+    """The rows of the profile: what this machine derains live."""
+    table = [["resolution", "fps", "the network alone", "live at 25 fps", "memory"]]
+    for row in load("profile")["rows"]:
+        size = f"{row['size']['width']}x{row['size']['height']}" if isinstance(row["size"], dict) else row["size"]
+        said = row["verdicts"]["25"].split(": ", 1)[1]
+        if "fps" in row:
+            memory = f"{row['peak_memory_mib'] / 1024:.1f} GiB"
+            table.append([size, f"{row['fps']:.1f}", f"{row['network_fps']:.1f}", said, memory])
+        else:
+            table.append([size, "-", "-", said, "-"])
+    return list(rows(table))
+
+
 def main() -> None:
-    text = "\n".join([BEGIN, *_quality(), "", *_speed(), f"\nMachine: {load('overlap')['machine']['processor']}.", END])
+    chart = "![Frames per second by resolution](docs/profile.png)"
+    machine = f"Machine: {load('engine')['machine']['processor']}."
+    text = "\n".join([BEGIN, *_quality(), "", *_live(), "", chart, "", *_speed(), "", machine, END])
     readme = README.read_text()
     README.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: text, readme, flags=re.DOTALL))
 

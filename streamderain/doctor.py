@@ -10,6 +10,7 @@ from streamderain.config import saved_settings, settings_file
 from streamderain.errors import ConfigError
 from streamderain.machine import machine
 from streamderain.model import weights
+from streamderain.model.backends.choice import backend_on, cache_folder
 from streamderain.model.restorer import pick_device
 from streamderain.video.encoder import video_encoders
 from streamderain.video.ffmpeg import ffmpeg_version
@@ -30,7 +31,8 @@ def examine() -> Iterator[tuple[str, str]]:
     yield "hardware encoders", f"built in, if the machine has them: {hardware}"
     yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights.weights_folder()}"
     device = pick_device("auto")
-    yield "will use", f"{weights.default_on(device.type)} on {device}"
+    yield "will use", f"{weights.default_on(device.type)} on {device}, run by {backend_on(device)}"
+    yield "cache", f"{cache_folder()}, what backends made ready for this machine"
     yield "settings", _settings()
 
 

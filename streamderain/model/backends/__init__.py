@@ -1,1 +1,3 @@
-"""What runs a network: plain torch, CUDA graphs, OpenVINO, ONNX Runtime and, through it, TensorRT."""
+"""What runs a network: plain torch, CUDA graphs (of torch, of what it compiles, or of our own kernels), OpenVINO, ONNX
+Runtime and, through it, TensorRT.
+"""
