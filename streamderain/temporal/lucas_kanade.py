@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain.temporal.filters import mean_around
-from streamderain.temporal.warping import warped
+from streamderain.temporal.warping import resampled, warped
 
 ROUNDS = (4, 4, 3, 2, 1)
 """Steps at each level of the pyramid, from a 32nd of the resolution, where a step is 32 pixels, to half of it,
@@ -42,7 +42,7 @@ def lucas_kanade(here: Tensor, there: Tensor) -> Tensor:
     flow = torch.zeros_like(pyramid[-1][0]).expand(-1, 2, -1, -1)
     for rounds, (small_here, small_there) in zip(ROUNDS[-len(pyramid) :], reversed(pyramid), strict=True):
         if small_here.shape[-2:] != flow.shape[-2:]:
-            flow = F.interpolate(flow, small_here.shape[-2:], mode="bilinear", align_corners=False) * 2
+            flow = resampled(flow, small_here.shape[-2:]) * 2
         slope = _slope(small_here)
         for _ in range(rounds):
             flow = mean_around(flow + _step(slope, small_here - warped(small_there, flow)), BLOCK)

@@ -19,7 +19,6 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from streamderain import __version__
 from streamderain.errors import DeviceError
 from streamderain.model.backends.choice import cache_folder
 from streamderain.model.backends.eager import EagerBackend
@@ -37,6 +36,8 @@ EXAMPLE_SIDE = 192
 
 PARTS = ("stem", "trunk", "joined")
 """Converted one by one, because only the trunk may be in less than float32: motion needs the digits."""
+
+PACKAGE = Path(__file__).parents[2]
 
 _NAMES = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -152,8 +153,11 @@ class _Part(nn.Module):
 
 
 def _digest(network: DRSformer) -> str:
-    """A name for all that decides what is converted: weights, sizes, this version of the code and OpenVINO's."""
-    digest = hashlib.sha256(f"{__version__} {openvino.__version__} {network.variant}".encode())
+    """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
+    digest = hashlib.sha256(f"{openvino.__version__} {network.variant}".encode())
+    for room in ("model", "temporal"):
+        for file in sorted((PACKAGE / room).glob("*.py")):
+            digest.update(file.read_bytes())
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
