@@ -64,13 +64,12 @@ def _live() -> list[str]:
     """The rows of the profile: what this machine derains live."""
     table = [["resolution", "fps", "the network alone", "live at 25 fps", "memory"]]
     for row in load("profile")["rows"]:
-        size = f"{row['size']['width']}x{row['size']['height']}" if isinstance(row["size"], dict) else row["size"]
-        said = row["verdicts"]["25"].split(": ", 1)[1]
+        said = row["verdicts"]["25"].split(": ", 1)[1].split(";")[0]
         if "fps" in row:
             memory = f"{row['peak_memory_mib'] / 1024:.1f} GiB"
-            table.append([size, f"{row['fps']:.1f}", f"{row['network_fps']:.1f}", said, memory])
+            table.append([row["resolution"], f"{row['fps']:.2g}", f"{row['network_fps']:.2g}", said, memory])
         else:
-            table.append([size, "-", "-", said, "-"])
+            table.append([row["resolution"], "-", "-", said, "-"])
     return list(rows(table))
 
 
