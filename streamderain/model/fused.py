@@ -12,6 +12,7 @@ the answers differ by more, in a whole row of the attention.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -31,13 +32,15 @@ from streamderain.model.drsformer import (
 )
 
 
-def fused(network: DRSformer) -> DRSformer:
+def fused(network: DRSformer, block: Callable[[SparseTransformerBlock], nn.Module] | None = None) -> DRSformer:
     """A network that computes what `network` does, with fused blocks; `network` itself stays as it is.
+
+    `block` makes of a transformer block what stands in its place, a FusedBlock by default.
 
     It has no state dict that could be loaded or saved, and cannot be trained.
     """
     quick = copy.deepcopy(network)
-    _replace(quick)
+    _replace(quick, block or FusedBlock)
     return quick.eval().requires_grad_(False)
 
 
@@ -52,14 +55,14 @@ def lowered(network: DRSformer, dtype: torch.dtype) -> DRSformer:
     return network
 
 
-def _replace(module: nn.Module) -> None:
+def _replace(module: nn.Module, block: Callable[[SparseTransformerBlock], nn.Module]) -> None:
     for name, child in module.named_children():
         if isinstance(child, SparseTransformerBlock):
-            setattr(module, name, FusedBlock(child))
+            setattr(module, name, block(child))
         elif isinstance(child, MixtureOfExperts):
             setattr(module, name, FusedExperts(child))
         else:
-            _replace(child)
+            _replace(child, block)
 
 
 class FusedBlock(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -107,8 +109,12 @@ class Restorer:
         if size not in self._plans:
             limit = budget(self.device, self._memory)
             held = PIPELINE_BYTES + self.variant.frames * WINDOW_BYTES
-            self._plans[size] = planned(batch, height * width, self.backend.bytes_per_pixel(), held, limit)
+            self._plans[size] = planned(batch, height * width, self._network_bytes, held, limit)
         return self._plans[size]
+
+    @cached_property
+    def _network_bytes(self) -> float:
+        return self.backend.bytes_per_pixel()
 
     def _padded(self, stacked: Tensor) -> Tensor:
         return padded(self.backend, stacked, self.variant.size_multiple)

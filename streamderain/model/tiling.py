@@ -55,14 +55,14 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
 def grid(height: int, width: int, largest: int, overlap: int) -> tuple[int, int]:
     """Rows and columns of the fewest, squarest tiles that are small enough."""
     rows = columns = 1
-    while (tile := (_side(height, rows, overlap), _side(width, columns, overlap))) and math.prod(tile) > largest:
-        if tile[0] <= 2 * overlap and tile[1] <= 2 * overlap:
-            break
-        if tile[0] > tile[1]:
+    while True:
+        high, wide = _side(height, rows, overlap), _side(width, columns, overlap)
+        if high * wide <= largest or max(high, wide) <= 2 * overlap:
+            return rows, columns
+        if high > wide:
             rows += 1
         else:
             columns += 1
-    return rows, columns
 
 
 def _side(length: int, count: int, overlap: int) -> int:

@@ -37,17 +37,7 @@ def with_kernels(network: DRSformer) -> DRSformer:
 
     The rest is as in `fused`, and `lowered` takes it like a fused network.
     """
-    quick = copy.deepcopy(network).requires_grad_(False)
-    _replace(quick)
-    return fused(quick)
-
-
-def _replace(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, SparseTransformerBlock):
-            setattr(module, name, KernelBlock(child))
-        else:
-            _replace(child)
+    return fused(network, KernelBlock)
 
 
 class KernelBlock(nn.Module):
