@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
@@ -16,18 +15,16 @@ from torch import Tensor
 
 from streamderain.model.backends.choice import cache_folder
 from streamderain.model.backends.eager import EagerBackend, Fold
+from streamderain.model.backends.shapes import PerShape, Run
 from streamderain.model.drsformer import DRSformer
 from streamderain.model.fused import fused
 
 logger = logging.getLogger(__name__)
 
-SHAPES = 4
-"""Recordings that are kept, as each holds the memory of a whole pass."""
-
 WARM_UPS = 3
 """Passes before a recording, in which libraries choose their kernels and take their memory."""
 
-Recorder = Callable[[Callable[[Tensor], Tensor], Tensor], Callable[[Tensor], Tensor]]
+Recorder = Callable[[Run, Tensor], Run]
 
 
 class GraphsBackend:
@@ -50,7 +47,7 @@ class GraphsBackend:
         self.precision = self._eager.precision
         self.name = "compiled" if compiled else name
         self._record = record or recorded
-        self._recordings: OrderedDict[tuple[int, ...], Callable[[Tensor], Tensor]] = OrderedDict()
+        self._recordings = PerShape(self._recording)
         if device.type == "cuda":
             # What float32 is left, such as the scores', in TF32: its rounding is that of the bfloat16 inputs or less.
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -61,20 +58,13 @@ class GraphsBackend:
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """See Backend."""
-        shape = tuple(stacked.shape)
-        replay = self._recordings.get(shape)
-        if replay is None:
-            replay = self._recordings[shape] = self._recording(stacked)
-            while len(self._recordings) > SHAPES:
-                self._recordings.popitem(last=False)
-        self._recordings.move_to_end(shape)
-        return replay(stacked)
+        return self._recordings(stacked)
 
     def bytes_per_pixel(self) -> float:
         """See Backend."""
         return self._eager.bytes_per_pixel()
 
-    def _recording(self, stacked: Tensor) -> Callable[[Tensor], Tensor]:
+    def _recording(self, stacked: Tensor) -> Run:
         try:
             return self._record(self._eager, stacked)
         except RuntimeError as error:
@@ -83,7 +73,7 @@ class GraphsBackend:
             return self._eager
 
 
-def recorded(run: Callable[[Tensor], Tensor], example: Tensor) -> Callable[[Tensor], Tensor]:
+def recorded(run: Run, example: Tensor) -> Run:
     """What `run` does with tensors like `example`, recorded on the current CUDA device and replayed on call.
 
     Raises RuntimeError where something in `run` cannot be recorded.

@@ -8,8 +8,6 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +20,12 @@ from torch import Tensor, nn
 from streamderain.errors import DeviceError
 from streamderain.model.backends.choice import cache_folder
 from streamderain.model.backends.eager import EagerBackend
+from streamderain.model.backends.shapes import PerShape, Run
 from streamderain.model.drsformer import DRSformer
 from streamderain.model.fused import fused, lowered
 from streamderain.model.memory import footprint
 
 logger = logging.getLogger(__name__)
-
-SHAPES = 4
-"""Shapes that stay compiled, as each holds the memory of a pass."""
 
 EXAMPLE_SIDE = 192
 """Pixels, height and width, that a network is converted with; sizes from here on have the same layers."""
@@ -56,7 +52,7 @@ class OpenvinoBackend:
         self._network = network
         self._folder = cache_folder() / "openvino" / _digest(network)
         self._core = openvino.Core()
-        self._passes: OrderedDict[tuple[int, ...], Callable[[Tensor], Tensor]] = OrderedDict()
+        self._passes = PerShape(self._prepared)
         if precision == "auto":
             quickest = self._core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
             precision = "bfloat16" if quickest == "bf16" else "float32"
@@ -64,13 +60,7 @@ class OpenvinoBackend:
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """See Backend."""
-        shape = tuple(stacked.shape)
-        if shape not in self._passes:
-            self._passes[shape] = self._prepared(shape)
-            while len(self._passes) > SHAPES:
-                self._passes.popitem(last=False)
-        self._passes.move_to_end(shape)
-        return self._passes[shape](stacked)
+        return self._passes(stacked)
 
     def bytes_per_pixel(self) -> float:
         """See Backend. The parts hold their memory side by side; tried, they take 1.7 and 1.1 times their tensors."""
@@ -78,15 +68,15 @@ class OpenvinoBackend:
         stem, trunk, joined = footprint(lowered(fused(self._network), dtype))
         return 1.8 * (stem + joined) + 1.1 * trunk
 
-    def _prepared(self, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    def _prepared(self, stacked: Tensor) -> Run:
         try:
-            return self._compiled(shape)
+            return self._compiled(tuple(stacked.shape))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             logger.warning("OpenVINO cannot run this network, so plain torch does, more slowly: %s", reason)
             return EagerBackend(self._network, torch.device("cpu"))
 
-    def _compiled(self, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    def _compiled(self, shape: tuple[int, ...]) -> Run:
         models = self._models(min(EXAMPLE_SIDE, *shape[2:]))
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         if os.access(self._folder, os.W_OK):

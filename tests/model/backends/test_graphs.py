@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from streamderain.model.backends.eager import EagerBackend
-from streamderain.model.backends.graphs import SHAPES, GraphsBackend
+from streamderain.model.backends.graphs import GraphsBackend
+from streamderain.model.backends.shapes import SHAPES
 from streamderain.model.drsformer import DRSformer
 from streamderain.model.variant import Variant
 

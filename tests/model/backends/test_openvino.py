@@ -17,7 +17,8 @@ from ..conftest import network
 pytest.importorskip("openvino")
 
 from streamderain.model.backends import openvino
-from streamderain.model.backends.openvino import SHAPES, OpenvinoBackend
+from streamderain.model.backends.openvino import OpenvinoBackend
+from streamderain.model.backends.shapes import SHAPES
 
 SMALL = Variant(dim=8, blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
 
