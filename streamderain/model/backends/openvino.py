@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -38,6 +39,16 @@ PACKAGE = Path(__file__).parents[2]
 _NAMES = {"float32": "f32", "bfloat16": "bf16"}
 
 
+@functools.cache
+def _core() -> openvino.Core:
+    """OpenVINO itself, one for the whole process and never let go.
+
+    Its plugin gives the thread that makes it a stack for signals of its own, and takes that away with itself: after a
+    second one the thread may be left on a stack that is gone, and the next signal, such as a child ending, kills it all.
+    """
+    return openvino.Core()
+
+
 class OpenvinoBackend:
     """A fused network, compiled for each shape that comes.
 
@@ -51,10 +62,9 @@ class OpenvinoBackend:
             raise DeviceError("OpenVINO computes in float32 or bfloat16 on a CPU, not float16; try --precision auto")
         self._network = network
         self._folder = cache_folder() / "openvino" / _digest(network)
-        self._core = openvino.Core()
         self._passes = PerShape(self._prepared)
         if precision == "auto":
-            quickest = self._core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+            quickest = _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
             precision = "bfloat16" if quickest == "bf16" else "float32"
         self.precision = precision
 
@@ -86,7 +96,7 @@ class OpenvinoBackend:
         for part, model in zip(PARTS, models, strict=True):
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
             precision = self.precision if part == "trunk" else "float32"
-            compiled = self._core.compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
+            compiled = _core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
             outputs = [tuple(port.shape) for port in compiled.outputs]
             if part == "stem":
                 inputs, choices = outputs[:1], outputs[1]
@@ -99,7 +109,7 @@ class OpenvinoBackend:
         """The parts for pictures of any size from `side` on, read where they were kept, else made."""
         kept = self._folder / str(side)
         try:
-            return [self._core.read_model(kept / f"{part}.xml") for part in PARTS]
+            return [_core().read_model(kept / f"{part}.xml") for part in PARTS]
         except RuntimeError:  # not there, or damaged
             shutil.rmtree(kept, ignore_errors=True)
         models = _converted(self._network, side)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,21 @@ def test_no_weights_of_less_than_float32_are_kept(cache: Path) -> None:
     derainer = network(SMALL)
     OpenvinoBackend(derainer, "float32")(picture())
     assert 'element_type="f16"' not in next(cache.rglob("trunk.xml")).read_text()
+
+
+def test_a_signal_after_networks_came_and_went_is_no_end_of_the_process() -> None:
+    script = """
+import gc, signal, subprocess
+from streamderain.model.backends.openvino import OpenvinoBackend
+from streamderain.model.drsformer import DRSformer
+from streamderain.model.variant import Variant
+
+signal.signal(signal.SIGCHLD, lambda *_: None)
+network = DRSformer(Variant(dim=8, blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))
+backends = [OpenvinoBackend(network) for _ in range(2)]
+while backends:
+    backends.pop(0)
+    gc.collect()
+subprocess.run(["true"], check=True)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
