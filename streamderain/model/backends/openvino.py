@@ -43,8 +43,8 @@ _NAMES = {"float32": "f32", "bfloat16": "bf16"}
 def _core() -> openvino.Core:
     """OpenVINO itself, one for the whole process and never let go.
 
-    Its plugin gives the thread that makes it a stack for signals of its own, and takes that away with itself: after a
-    second one the thread may be left on a stack that is gone, and the next signal, such as a child ending, kills it all.
+    Its plugin gives the thread that makes it a stack for signals of its own, and takes that away with itself: after two
+    the thread may be left on a stack that is gone, and the next signal, a child that ends say, kills the process.
     """
     return openvino.Core()
 
