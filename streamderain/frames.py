@@ -99,7 +99,8 @@ class Frame:
     `pts` units of `time_base` seconds.
 
     Frames whose `scene` differs have nothing in common, as on the two sides of a cut. One that `repeats` shows
-    nothing that the frame before it did not show, the rain included.
+    nothing that the frame before it did not show, the rain included. `arrived` is when a live one's packet came, by
+    time.monotonic().
     """
 
     data: Tensor
@@ -108,6 +109,7 @@ class Frame:
     time_base: Fraction
     scene: int = 0
     repeats: bool = False
+    arrived: float | None = None
 
     def __post_init__(self) -> None:
         if self.data.shape != (self.layout.samples,):

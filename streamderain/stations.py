@@ -45,9 +45,21 @@ class Network(Protocol):
         """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
 
 
-def derained(network: Network, config: DerainConfig) -> tuple[Station, ...]:
-    """The stations from decoding to pairs of rainy and derained frames; an open source feeds the first."""
+@dataclass
+class Dials:
+    """What may be turned while a run goes on: `strength` and `blend`, as in DerainConfig."""
+
+    strength: float
+    blend: float
+
+
+def derained(network: Network, config: DerainConfig, dials: Dials | None = None) -> tuple[Station, ...]:
+    """The stations from decoding to pairs of rainy and derained frames; an open source feeds the first.
+
+    `dials` are those of the config unless somebody keeps them in hand.
+    """
     device = network.device
+    turned = dials or Dials(config.strength, config.blend)
     count = batch_size(config.batch, device)
 
     def work(batches: Iterable[FrameBatch]) -> Iterator[Derained]:
@@ -57,7 +69,7 @@ def derained(network: Network, config: DerainConfig) -> tuple[Station, ...]:
         Station("decode", lambda opened: mark_scenes(decode(opened)), ahead=2),
         Station("upload", lambda frames: upload(batch(frames, count, FULL_WITHIN_SECONDS), lane_on(device))),
         Station("restore", work),
-        Station("blend", lambda batches: _blend(batches, config, lane_on(device))),
+        Station("blend", lambda batches: _blend(batches, blend_reach(config), turned, lane_on(device))),
         Station("download", lambda batches: download(batches, lane_on(device)), ahead=2),
     )
 
@@ -76,7 +88,7 @@ def network_reach(network: Network, config: DerainConfig) -> tuple[int, int]:
     """How many frames before and after each the network looks at; copies stand for the others that it reads."""
     if config.neighbours == "none":
         return 0, 0
-    return network.past, network.future if config.neighbours == "both" else 0
+    return network.past, 0 if config.neighbours == "past" else network.future
 
 
 def blend_reach(config: DerainConfig) -> tuple[int, int]:
@@ -122,16 +134,17 @@ class _Waiting:
     moment: Moment
 
 
-def _blend(batches: Iterable[Derained], config: DerainConfig, lane: Lane) -> Iterator[FrameBatch]:
-    blender = TemporalBlender(config.blend, lane.device)
-    neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*blend_reach(config))
+def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, lane: Lane) -> Iterator[FrameBatch]:
+    blender = TemporalBlender(dials.blend, lane.device)
+    neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*reach)
 
     def finished(arounds: list[Around[_Waiting]]) -> Iterator[FrameBatch]:
         for around in arounds:
             here = around.present
+            blender.strength = dials.blend
             before, after = ([each.moment for each in side] for side in (around.before, around.after))
             change = blender(before, here.moment, after) - to_rgb(here.data, here.frame.layout).clamp(0, 1)
-            change *= config.strength
+            change *= dials.strength
             yield FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), lane.mark())
 
     def arrived(batch: Derained) -> Iterator[FrameBatch]:

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """Runs the iterator that `start` returns in a thread and hands on its items, at most `ahead` waiting.
+    """Runs the iterator that `start` returns in a thread and hands on its items, at most `ahead` waiting; further ones
+    wait in the thread's hand or, with `drop_oldest`, take the place of the oldest.
 
     An error in the iterator is raised in the reader and carries the station's name; one that is not
     streamderain's own is wrapped in StationError. `reads` is the Background that feeds this one; time
@@ -23,13 +24,18 @@ class Background(Generic[T]):
     """
 
     def __init__(
-        self, name: str, start: Callable[[], Iterable[T]], ahead: int = 1, reads: Background[object] | None = None
+        self,
+        name: str,
+        start: Callable[[], Iterable[T]],
+        ahead: int = 1,
+        reads: Background[object] | None = None,
+        drop_oldest: bool = False,
     ) -> None:
         self.stats = StationStats(name)
         self._waited = 0.0
         self._reads = reads
         self._start = start
-        self._channel: Channel[T] = Channel(ahead)
+        self._channel: Channel[T] = Channel(ahead, drop_oldest)
         # A daemon, so that a network in the middle of a slow frame cannot keep the program from ending.
         self._thread = threading.Thread(target=self._run, name=f"streamderain-{name}", daemon=True)
         self._thread.start()
@@ -47,6 +53,21 @@ class Background(Generic[T]):
             return self._channel.get(timeout)
         finally:
             self._waited += time.perf_counter() - began
+
+    @property
+    def waiting(self) -> int:
+        """Items that can be had at once."""
+        return len(self._channel)
+
+    @property
+    def dropped(self) -> int:
+        """Items that were made and that nobody will get."""
+        return self._channel.dropped
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._channel.closed
 
     def close(self) -> None:
         """Ask the thread to stop at its next item; returns at once."""

@@ -14,24 +14,45 @@ class ChannelClosed(Exception):
 
 
 class Channel(Generic[T]):
-    """First in, first out, at most `capacity` items; writer and reader wait for each other."""
+    """First in, first out, at most `capacity` items; writer and reader wait for each other.
 
-    def __init__(self, capacity: int) -> None:
+    With `drop_oldest` the writer never waits: what has waited longest makes room. `dropped` counts the items that
+    were put and that nobody will get, those that wait when the reader leaves among them.
+    """
+
+    def __init__(self, capacity: int, drop_oldest: bool = False) -> None:
         if capacity < 1:
             raise ValueError(f"{capacity = }; a channel holds at least 1 item")
         self._items: deque[T] = deque()
         self._capacity = capacity
+        self._drop_oldest = drop_oldest
         self._changed = threading.Condition()
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        """Items that wait."""
+        return len(self._items)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reader is gone."""
+        return self._closed
 
     def put(self, item: T) -> None:
-        """Add `item`, waiting while the channel is full. Raises ChannelClosed once the reader is gone."""
+        """Add `item`, waiting while the channel is full unless the oldest makes room. Raises ChannelClosed once the
+        reader is gone.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+            if not self._drop_oldest:
+                self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
             if self._closed:
                 raise ChannelClosed
+            if len(self._items) == self._capacity:
+                self._items.popleft()
+                self.dropped += 1
             self._items.append(item)
             self._changed.notify_all()
 
@@ -45,6 +66,7 @@ class Channel(Generic[T]):
         """Leave as the reader: what is queued is dropped and the writer is set free."""
         with self._changed:
             self._closed = True
+            self.dropped += len(self._items)
             self._items.clear()
             self._changed.notify_all()
 

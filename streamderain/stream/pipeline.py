@@ -14,12 +14,13 @@ from streamderain.stream.stats import StationStats
 class Station(NamedTuple):
     """A link of the chain: `run` takes the iterator before it and returns its own.
 
-    `ahead` is how many of its items may wait for the next station.
+    `ahead` is how many of its items may wait for the next station; with `drop_oldest` it never waits for that one.
     """
 
     name: str
     run: Callable[[Any], Iterable[Any]]
     ahead: int = 1
+    drop_oldest: bool = False
 
 
 class Pipeline:
@@ -45,7 +46,7 @@ class Pipeline:
         try:
             for station in self._stations:
                 reads = self._threads[-1] if self._threads else None
-                thread = Background(station.name, _start(station, feed), station.ahead, reads)
+                thread = Background(station.name, _start(station, feed), station.ahead, reads, station.drop_oldest)
                 self._threads.append(thread)
                 feed = thread
         except BaseException:  # a machine out of threads, or Ctrl-C: those that run must not stay

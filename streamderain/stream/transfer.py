@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -150,4 +151,4 @@ def download(batches: Iterable[FrameBatch], lane: Lane) -> Iterator[Restored]:
         data = buffer.clone()
         pool.give(buffer, copied)
         for rainy, clean in zip(batch.frames, data.unbind(0), strict=True):
-            yield Restored(rainy, Frame(clean, rainy.layout, rainy.pts, rainy.time_base))
+            yield Restored(rainy, replace(rainy, data=clean))

@@ -103,3 +103,26 @@ def test_waiting_for_an_item_has_an_end() -> None:
 def test_a_channel_holds_at_least_one_item() -> None:
     with pytest.raises(ValueError, match="capacity = 0"):
         Channel(0)
+
+
+def test_the_oldest_makes_room_and_is_counted() -> None:
+    channel: Channel[int] = Channel(2, drop_oldest=True)
+    for item in range(5):
+        channel.put(item)
+    assert (channel.dropped, len(channel)) == (3, 2)
+    channel.end()
+    assert [channel.get(), channel.get()] == [3, 4]
+    with pytest.raises(StopIteration):
+        channel.get()
+    assert channel.dropped == 3
+
+
+@pytest.mark.parametrize("drop_oldest", [False, True])
+def test_what_waits_when_the_reader_leaves_counts_as_dropped(drop_oldest: bool) -> None:
+    channel: Channel[int] = Channel(3, drop_oldest)
+    for item in range(3):
+        channel.put(item)
+    assert channel.get() == 0
+    channel.close()
+    assert channel.closed
+    assert channel.dropped == 2

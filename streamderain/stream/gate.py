@@ -1,0 +1,246 @@
+"""The promise on latency: frames that could not be out in time never reach the network."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from streamderain.frames import Frame
+from streamderain.stream.channel import ChannelClosed
+from streamderain.stream.pacer import Pacer
+
+GLANCE_SECONDS = 0.1
+"""How often the wait for the network looks whether the run has ended."""
+
+RATE_SECONDS = 5.0
+"""How far back `rate_in` looks."""
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Frames that come whether they are taken or not; a Background that drops the oldest is one."""
+
+    @property
+    def waiting(self) -> int:
+        """Frames that can be had at once."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody will get."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the run has ended."""
+
+    def get(self) -> Frame:
+        """The oldest frame, waited for; StopIteration at the end."""
+
+
+class Counts(NamedTuple):
+    """One moment's account: `received` = `released` + the sum of `dropped` + `in_flight`, but for a frame in hand."""
+
+    received: int
+    released: int
+    in_flight: int
+    dropped: dict[str, int]
+
+
+class Gate:
+    """Lets at most `in_flight` frames at a time into the stations behind it, and drops what would be out later than
+    `max_latency` seconds after its arrival. Nothing queues behind it.
+
+    `dropped` counts by reason: "late", too old when its turn came; "overtaken", given up for newer ones; "thinned",
+    left out for even spacing; "stopped", on its way when the run ended. `report` gets a line when the machine turns
+    out to be too slow, when it keeps up again, and when the network alone takes too long, at most one in ten seconds.
+
+    `held_back` is how many frames, at most, the stations behind keep until later ones come: as many more are let in,
+    or all would wait for each other.
+    """
+
+    def __init__(
+        self,
+        max_latency: float,
+        in_flight: int = 2,
+        held_back: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        if in_flight < 1 or max_latency <= 0:
+            raise ValueError(f"{max_latency = }, {in_flight = }; both are above 0")
+        self.received = self.admitted = self.released = 0
+        self.dropped: Counter[str] = Counter()
+        self._clock, self._report, self._held_back = clock, report, held_back
+        self._pacer = Pacer(max_latency, in_flight)
+        self._changed = threading.Condition()
+        # When each frame in flight went in, and how many were before it.
+        self._inside: deque[tuple[float, int]] = deque()
+        self._closed = False
+        self._lost_in_feed = 0
+        self._arrivals: deque[tuple[float, int]] = deque(maxlen=512)
+
+    @property
+    def in_flight(self) -> int:
+        """Frames that were let in and are not out."""
+        return len(self._inside)
+
+    @property
+    def held_rate(self) -> float | None:
+        """Frames per second that it has settled at; None while the machine keeps up."""
+        interval = self._pacer.interval
+        return 1 / interval if interval is not None else None
+
+    @property
+    def rate_in(self) -> float:
+        """Frames per second that came over the last seconds; 0 before there are two."""
+        with self._changed:
+            now = self._clock()
+            recent = [each for each in self._arrivals if each[0] > now - RATE_SECONDS]
+            return (self.received - recent[0][1]) / (now - recent[0][0]) if len(recent) > 1 else 0.0
+
+    def counts(self) -> Counts:
+        """All counts at one moment."""
+        with self._changed:
+            return Counts(self.received, self.released, self.in_flight, dict(self.dropped))
+
+    def admit(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The station: of `frames`, best a Background that drops the oldest, those that can be in time."""
+        feed = frames if isinstance(frames, Feed) else _Plain(frames)
+        try:
+            while (frame := self._take(feed)) is not None:
+                if self._thins(frame):
+                    continue
+                waited = self._wait_for_credit(feed)
+                frame = self._freshest(frame, feed)
+                if self._lets_in(frame, waited):
+                    yield frame
+        except ChannelClosed:
+            return
+        finally:
+            self._account_for_the_rest(feed)
+
+    def release(self, frames: int = 1) -> None:
+        """Say that so many frames have left the last station; from any thread."""
+        with self._changed:
+            now = self._clock()
+            for _ in range(frames):
+                self.released += 1
+                if self._inside:
+                    went_in, before = self._inside.popleft()
+                    self._pacer.released(now, now - went_in, before)
+                else:
+                    # It went out all the same, after `close` had given it up.
+                    self.dropped["stopped"] -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the station; what is in flight counts as stopped unless it is released after all."""
+        with self._changed:
+            self._closed = True
+            self.dropped["stopped"] += len(self._inside)
+            self._inside.clear()
+            self._changed.notify_all()
+
+    def _take(self, feed: Feed) -> Frame | None:
+        """The next frame, or None at the end."""
+        if self._closed:
+            return None
+        try:
+            frame = feed.get()
+        except StopIteration:
+            return None
+        with self._changed:
+            skipped = feed.dropped - self._lost_in_feed
+            self._lost_in_feed += skipped
+            self.received += 1 + skipped
+            self._arrivals.append((self._clock(), self.received))
+            self._pacer.came(frame.seconds, skipped)
+            if skipped:
+                self._lose("overtaken", skipped)
+        return frame
+
+    def _thins(self, frame: Frame) -> bool:
+        with self._changed:
+            thinned = self._pacer.thins(frame.seconds)
+            if thinned:
+                self.dropped["thinned"] += 1
+        self._tell()
+        return thinned
+
+    def _wait_for_credit(self, feed: Feed) -> float:
+        """Wait until the frame in hand may go in; for how many seconds. Raises ChannelClosed when the run ends."""
+        began = self._clock()
+        with self._changed:
+            while self._before() >= self._pacer.slots and not self._closed:
+                if feed.closed:
+                    raise ChannelClosed
+                self._pause()
+        return self._clock() - began
+
+    def _pause(self) -> None:
+        self._changed.wait(GLANCE_SECONDS)
+
+    def _freshest(self, frame: Frame, feed: Feed) -> Frame:
+        """The frame in hand, or one of those that came meanwhile."""
+        while self._pacer.prefers_newer(self._age(frame), feed.waiting):
+            newer = self._take(feed)
+            if newer is None:
+                break
+            with self._changed:
+                self._lose("overtaken", 1)
+            frame = newer
+        return frame
+
+    def _lets_in(self, frame: Frame, waited: float) -> bool:
+        with self._changed:
+            now, before = self._clock(), self._before()
+            if self._closed:
+                return False
+            if not self._pacer.in_time(now, self._age(frame), before):
+                self._lose("late", 1)
+                return False
+            self._inside.append((now, before))
+            self.admitted += 1
+            self._pacer.admitted(now, frame.seconds, waited)
+            return True
+
+    def _before(self) -> int:
+        """Frames that are on their way and not merely held back."""
+        return max(0, len(self._inside) - self._held_back)
+
+    def _age(self, frame: Frame) -> float:
+        return self._clock() - frame.arrived if frame.arrived is not None else 0.0
+
+    def _lose(self, reason: str, count: int) -> None:
+        self.dropped[reason] += count
+        self._pacer.lost(self._clock(), count)
+
+    def _tell(self) -> None:
+        with self._changed:
+            line = self._pacer.news(self._clock())
+        if line:
+            self._report(line)
+
+    def _account_for_the_rest(self, feed: Feed) -> None:
+        """What waited or was in hand when the station ended."""
+        with self._changed:
+            self.received += feed.dropped - self._lost_in_feed
+            self._lost_in_feed = feed.dropped
+            known = self.released + len(self._inside) + self.dropped.total()
+            self.dropped["stopped"] += self.received - known
+
+
+class _Plain:
+    """Frames that come when they are taken, as a Feed."""
+
+    waiting = dropped = 0
+    closed = False
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._frames = iter(frames)
+
+    def get(self) -> Frame:
+        """See Feed."""
+        return next(self._frames)
