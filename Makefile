@@ -16,10 +16,10 @@ demo: $(VENV)/.installed ## derain the sample clip to out.mp4, and write out-com
 	$(VENV)/bin/streamderain $(SAMPLE).mp4 out.mp4 --compare out-compare.mp4 --overwrite
 	@echo "derained: $(CURDIR)/out.mp4; rainy beside derained: $(CURDIR)/out-compare.mp4"
 
-test: $(VENV)/.developer ## set up, then run the quick tests
+test: $(VENV)/.developer $(VENV)/.servers ## set up, then run the quick tests
 	$(RUN) -m pytest -m "not slow"
 
-test-all: $(VENV)/.developer ## run all tests, the slow ones too
+test-all: $(VENV)/.developer $(VENV)/.servers ## run all tests, the slow ones too
 	$(RUN) -m pytest
 
 lint: $(VENV)/.developer ## ruff and mypy
@@ -92,4 +92,15 @@ $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
 
 $(VENV)/.developer: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# What tests talk to: cameras and servers by GStreamer and ffmpeg, and a browser. Where they cannot be installed, the
+# tests that need them skip and say so.
+SERVERS := ffmpeg chromium python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+$(VENV)/.servers: $(VENV)/bin/pip
+	@dpkg -s $(SERVERS) >/dev/null 2>&1 || { as_root="$$(test "$$(id -u)" = 0 || echo sudo)"; \
+		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq \
+			--no-install-recommends $(SERVERS) >/dev/null; } \
+		|| echo "tests that need a camera, a server or a browser will skip: apt-get could not install them"
 	touch $@

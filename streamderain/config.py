@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from streamderain.errors import ConfigError, nearest
 C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig")
 
 
-NEIGHBOURS = ("both", "past", "none")
+NEIGHBOURS = ("auto", "both", "past", "none")
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -43,8 +44,8 @@ class DerainConfig:
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
                              "is free")  # fmt: skip
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
-    neighbours: str = _setting("both", "frames that are looked at beside each: both sides; past, which adds no delay; "
-                               "none, each by itself")  # fmt: skip
+    neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
+                               "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
     blend: float = _setting(1.0, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree on")
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
@@ -69,6 +70,68 @@ class DerainConfig:
             raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
+
+
+TRANSPORTS = ("tcp", "udp")
+
+
+@dataclass(frozen=True)
+class LiveConfig(DerainConfig):
+    """How a video or a live stream is derained and written; what is added to DerainConfig is for live streams."""
+
+    max_latency: float = _setting(0.5, "seconds from a frame's arrival to its output: what would take longer is "
+                                  "left out, the newest kept")  # fmt: skip
+    realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
+    transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
+    frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
+                                   "none, is opened anew")  # fmt: skip
+    retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
+    segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
+    preview: str | None = _setting(None, "show a live page at this port, or host:port")
+    token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.transport not in TRANSPORTS:
+            raise ConfigError(f"transport is {self.transport}; allowed: {', '.join(TRANSPORTS)}")
+        for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {least} to {most} seconds")
+        if self.retries is not None and self.retries < 0:
+            raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
+        if self.segment is not None:
+            seconds(self.segment)
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """One stream of many: where it comes from, where it goes, and its `settings`, fields of LiveConfig, of its own."""
+
+    source: str
+    outputs: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """Many streams behind one port. `defaults` holds for all of them; one network runs them all."""
+
+    streams: dict[str, StreamConfig]
+    defaults: LiveConfig
+    host: str = "127.0.0.1"
+    port: int = 8090
+    token: str | None = None
+    max_batch: int = 8
+    """Frames of several streams that go through the network together."""
+
+
+def seconds(duration: str) -> float:
+    """`90s`, `10m`, `1h` or plain seconds -> seconds. Raises ConfigError for anything else, and below a second."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", duration.strip())
+    length = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if length < 1:
+        raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
+    return length
 
 
 @dataclass(frozen=True)
@@ -158,7 +221,8 @@ def presets() -> dict[str, Path]:
     package = Path(__file__).parent
     # In a checkout the folder lies beside the package; a wheel holds it inside.
     folder = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    # serve.yaml lists streams; it is no set of settings.
+    return {path.stem: path for path in sorted(folder.glob("*.yaml")) if path.stem != "serve"}
 
 
 def settings_file() -> Path:

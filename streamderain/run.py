@@ -15,12 +15,13 @@ from streamderain.frames import Frame, Restored, VideoInfo
 from streamderain.stations import Network, batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
+from streamderain.video.address import redacted
 from streamderain.video.compare import beside, compared_layout
 from streamderain.video.encoder import Encoding, available
 from streamderain.video.ffmpeg import FfmpegSink
 from streamderain.video.pixels import layout_of
 from streamderain.video.sink import FileSink, check_output
-from streamderain.video.source import Source, open_source, redacted
+from streamderain.video.source import Source, open_source
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import DerainConfig, RainConfig, TrainConfig, build, presets
+from streamderain.config import DerainConfig, LiveConfig, RainConfig, TrainConfig, build, presets
 from streamderain.errors import ConfigError
 
 
 def test_presets_come_with_the_package_and_all_of_them_fit() -> None:
-    assert {"archive", "quick", "train-fast"} <= presets().keys()
+    assert {"archive", "live", "quick", "train-fast"} <= presets().keys()
     for name in presets():
-        build(TrainConfig if name.startswith("train") else DerainConfig, name)
+        build(TrainConfig if name.startswith("train") else LiveConfig, name)
 
 
 def test_each_layer_overlays_the_one_before(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ ROWS = (
     ("training",),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("run",),
+    ("run", "live"),
     ("stations",),
     ("config", "machine"),
     ("video", "stream", "model", "preview"),

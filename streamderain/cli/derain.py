@@ -1,33 +1,53 @@
-"""`streamderain derain`, which may be left out: one video, source to sink."""
+"""`streamderain derain`, which may be left out: one video or live stream, source to outputs."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from streamderain.cli.options import configured
-from streamderain.cli.progress import progress_bar
-from streamderain.config import DerainConfig
+from streamderain.cli.progress import live_line, progress_bar
+from streamderain.config import LiveConfig
+from streamderain.errors import ConfigError
 
 
-@configured(DerainConfig, with_saved=True)
+@configured(LiveConfig, with_saved=True)
 def derain(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="a video file")],
-    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="the file to write; its ending says the format")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="a video file; or live: a URL, a camera's number, screen, test")
+    ],
+    outputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OUTPUT...", help="the file to write; of a live source any of files, HLS folders/, and URLs"
+        ),
+    ],
     *,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, nothing else.")] = False,
-    config: DerainConfig,
+    config: LiveConfig,
 ) -> None:
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
-    from streamderain.run import derain as derain_video
+    from streamderain.video.address import parse
 
     if quiet or as_json:
         logging.getLogger("streamderain").setLevel(logging.ERROR)
+    if parse(source).is_live or config.realtime:
+        _derain_live(source, outputs, config, quiet, as_json)
+    elif len(outputs) > 1:
+        raise ConfigError(f"{len(outputs)} outputs are named; a file goes into one, unless --realtime makes it live")
+    else:
+        _derain_file(source, outputs[0], config, quiet, as_json)
+
+
+def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_json: bool) -> None:
+    from streamderain.run import derain as derain_video
+
     with progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
         done = derain_video(source, output, config, report)
     if as_json:
@@ -43,3 +63,14 @@ def derain(
     elif not quiet:
         pace = f"{done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps"
         print(f"{output}: {pace}, slowest station: {done.slowest.name}, delay: {done.delay_frames} frames")
+
+
+def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
+    from streamderain.live.run import derain_live
+
+    with live_line(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
+        done = derain_live(source, outputs, config, report)
+    if as_json:
+        print(json.dumps(asdict(done)))
+    elif not quiet:
+        print(done.line())

@@ -9,10 +9,10 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from streamderain.config import DerainConfig, RainConfig, TrainConfig, build, settings_file
+from streamderain.config import DerainConfig, LiveConfig, RainConfig, TrainConfig, build, settings_file
 from streamderain.errors import ConfigError
 
-C = TypeVar("C", DerainConfig, TrainConfig, RainConfig)
+C = TypeVar("C", DerainConfig, LiveConfig, TrainConfig, RainConfig)
 
 
 def _options(

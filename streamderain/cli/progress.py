@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamderain.live.numbers import LiveNumbers
     from streamderain.run import Progress
 
 
@@ -35,3 +36,15 @@ def progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
             bar.update(task, completed=progress.frames, total=progress.expected, fps=pace, slowest=slowest)
 
         yield report
+
+
+@contextmanager
+def live_line(shown: bool) -> Iterator[Callable[[LiveNumbers], None]]:
+    """What keeps a line with the numbers that it is called with on stderr, or nothing where it is not `shown`."""
+    if not shown:
+        yield lambda numbers: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("waiting for the source") as status:
+        yield lambda numbers: status.update(numbers.line())

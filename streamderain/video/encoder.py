@@ -12,6 +12,7 @@ from fractions import Fraction
 import av
 from av.codec import find_best_pix_fmt_of_list
 from av.container import OutputContainer
+from av.video.frame import PictureType
 
 from streamderain.errors import SinkError, nearest
 from streamderain.frames import Frame, PixelLayout, VideoInfo
@@ -120,6 +121,15 @@ class Encoder:
         """
         held, self._held = self._held, frame
         return self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+
+    def encode_now(self, frame: Frame, duration: int, key: bool = False) -> list[av.Packet[av.stream.Stream]]:
+        """The packets that are ready once this frame, shown for `duration` units of its time base, is in; the
+        encoder alone holds anything back. `key` asks for one that can be decoded by itself.
+        """
+        picture = self._picture(frame, duration)
+        if key:
+            picture.pict_type = PictureType.I
+        return self._encode(picture)
 
     def flush(self, last_duration: int) -> list[av.Packet[av.stream.Stream]]:
         """The packets still to come, the last frame being shown for `last_duration` units of its time base;

@@ -20,9 +20,10 @@ import ffmpeg
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout
+from streamderain.video.address import redacted
 from streamderain.video.encoder import Encoding
 from streamderain.video.sink import Muxed
-from streamderain.video.source import Source, redacted
+from streamderain.video.source import Source
 
 logger = logging.getLogger(__name__)
 

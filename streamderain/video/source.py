@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
+from streamderain.video.address import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +25,6 @@ _COPIED_KINDS = ("audio", "subtitle")
 
 _LEEWAY_SECONDS = 1
 """How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
-
-
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^/\s:]+:(?!\d+(?:[/?\s]|$))[^?\s]*@)")
-"""What stands before the host; passwords with a bare slash too, unless a port explains the colon."""
-
-_SECRETS = re.compile(r"([?&](?:pass\w*|pwd|token|\w*key|auth\w*|secret|sig\w*)=)[^&\s]+", re.IGNORECASE)
-
-
-def redacted(name: str) -> str:
-    """`name` without the user, password, passphrase or token that a URL may hold."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", name))
 
 
 @dataclass(eq=False)
@@ -135,7 +124,7 @@ def _describe(container: InputContainer, shown: str) -> Source:
         first = next(decoded)
     except StopIteration:
         raise SourceError(f"{shown} holds no frame that can be decoded") from None
-    source.info = _info(source, first)
+    source.info = video_info(container, video, first)
     source._decoded = _chain(first, decoded)
     return source
 
@@ -200,8 +189,8 @@ def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[
         logger.warning("%s: a damaged packet is left out (%s)", source.name, error.strerror)
 
 
-def _info(source: Source, first: av.VideoFrame) -> VideoInfo:
-    video, container = source.video, source.container
+def video_info(container: InputContainer, video: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
+    """What the header says of `video`, and its first decoded frame where the header may not."""
     duration: float | None = None
     if video.duration is not None and video.time_base is not None:
         duration = float(video.duration * video.time_base)

@@ -1,0 +1,1 @@
+"""A live stream for as long as it lasts: source to outputs, with its promise on latency."""

@@ -1,0 +1,75 @@
+"""What a live run counts and measures, as values that pages, metrics and logs show."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+WINDOW_SECONDS = 5.0
+"""How far back a rate looks."""
+
+
+class Rate:
+    """Events per second over the last seconds; one thread counts, any reads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: deque[float] = deque(maxlen=4096)
+
+    def tick(self) -> None:
+        """Count one event, now."""
+        self._times.append(self._clock())
+
+    @property
+    def per_second(self) -> float:
+        """The rate over the window, 0 before there are two events in it."""
+        now = self._clock()
+        recent = [moment for moment in self._times.copy() if moment > now - WINDOW_SECONDS]
+        return len(recent) / (now - recent[0]) if len(recent) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class OutputNumbers:
+    """One output: its redacted name, whether it takes packets, and how many were written, lost, and openings."""
+
+    name: str
+    connected: bool
+    written: int
+    dropped: int
+    reopened: int
+
+
+@dataclass(frozen=True)
+class LiveNumbers:
+    """A live run so far. `received` = `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from
+    the arrival of a frame's packet to the end of its writing.
+    """
+
+    name: str
+    connected: bool
+    size: str
+    received: int
+    published: int
+    in_flight: int
+    dropped: dict[str, int]
+    fps_in: float
+    fps_out: float
+    latency: tuple[float, float, float] | None
+    held_fps: float | None
+    reconnects: int
+    filled: int
+    events: dict[str, int] = field(default_factory=dict)
+    outputs: tuple[OutputNumbers, ...] = ()
+
+    def line(self) -> str:
+        """All of it that fits into a line."""
+        state = self.size or "waiting" if self.connected else "source away"
+        delays = "-" if self.latency is None else "/".join(f"{1000 * each:.0f}" for each in self.latency) + " ms"
+        lost = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()) if count) or "none"
+        held = f", holding {self.held_fps:.1f} fps" if self.held_fps else ""
+        return (
+            f"{self.name}: {state}, {self.fps_in:.1f} fps in, {self.fps_out:.1f} out{held}, latency p50/p95/p99 "
+            f"{delays}, dropped: {lost}, reconnects: {self.reconnects}"
+        )

@@ -1,0 +1,162 @@
+"""Derained frames -> every output, and the last one again while the source is away."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from streamderain.config import LiveConfig, seconds
+from streamderain.errors import ConfigError
+from streamderain.frames import Frame, Restored
+from streamderain.live.numbers import OutputNumbers
+from streamderain.stream.background import Background
+from streamderain.stream.latency import LatencyMeter
+from streamderain.stream.watched import Watched
+from streamderain.video.address import redacted
+from streamderain.video.broadcast import Broadcast, Chunk
+from streamderain.video.encoder import Encoding, available
+from streamderain.video.live import Backoff, LiveSource
+from streamderain.video.note import noted
+from streamderain.video.outlet import Outlet, is_recording
+
+logger = logging.getLogger(__name__)
+
+AWAY_SECONDS = 1.0
+"""Without a frame for this long, the last one is shown again, ..."""
+
+FILL_SECONDS = 0.2
+"""... and then again each time this has passed."""
+
+
+class Publisher:
+    """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
+
+    `sent` is called for each frame that went into the encoder. Latencies of what the first output has written go
+    into `latency`.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        outputs: Sequence[str],
+        config: LiveConfig,
+        latency: LatencyMeter,
+        sent: Callable[[Restored], None],
+    ) -> None:
+        self._source, self._config, self._latency, self._sent = source, config, latency, sent
+        self._names = list(outputs)
+        self._segment = seconds(config.segment) if config.segment else None
+        if self._segment and not any(is_recording(name) for name in outputs):
+            raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
+        self._broadcast: Broadcast | None = None
+        self._outlets: list[Watched[Chunk]] = []
+        self._last: Frame | None = None
+        self.filled = 0
+
+    def publish(self, pairs: Background[Restored]) -> Iterator[None]:
+        """Write every pair's clean frame, until the pairs end; a station."""
+        patience = AWAY_SECONDS
+        try:
+            while True:
+                try:
+                    pair = pairs.get(patience)
+                except TimeoutError:
+                    patience = self._fill()
+                    continue
+                except StopIteration:
+                    return
+                patience = AWAY_SECONDS
+                self._write(pair.clean)
+                self._last = pair.clean
+                self._sent(pair)
+                yield
+        finally:
+            self._close()
+
+    @property
+    def outputs(self) -> tuple[OutputNumbers, ...]:
+        """How each output does."""
+        return tuple(
+            OutputNumbers(redacted(name), outlet.connected, outlet.written, outlet.dropped, outlet.reopened)
+            for name, outlet in zip(self._names, self._outlets, strict=False)
+        )
+
+    def _write(self, frame: Frame) -> None:
+        if self._broadcast is None:
+            self._begin()
+        assert self._broadcast
+        self._broadcast.write(frame)
+        passengers, shown = self._source.passengers, frame.pts * frame.time_base / self._source.time_base
+        # Sound waits for the picture that it belongs to.
+        while passengers and (passengers[0].pts or 0) <= shown:
+            self._broadcast.sound(passengers.popleft())
+
+    def _fill(self) -> float:
+        """Show the last frame once more; how long to wait for the next."""
+        if self._last is None:
+            return AWAY_SECONDS
+        text = "" if self._source.connected else "NO SIGNAL"
+        frame = noted(self._last, text) if text else self._last
+        now = Frame(frame.data, frame.layout, self._source.now(), self._source.time_base)
+        self._write(now)
+        self.filled += 1
+        return FILL_SECONDS
+
+    def _begin(self) -> None:
+        config, info = self._config, self._source.info
+        assert info
+        encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
+        encoding = available(encoding, config.hwaccel)
+        self._broadcast = Broadcast(info, encoding, self._source.audio_stream, self._hand_out)
+        self._outlets = [self._watched(number, name) for number, name in enumerate(self._names)]
+
+    def _watched(self, number: int, name: str) -> Watched[Chunk]:
+        assert self._broadcast
+        shown, random_source, backoff = redacted(name), random.Random(), Backoff()
+        segment = self._segment if is_recording(name) else None
+        opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment)
+        return Watched(
+            f"output-{number + 1}",
+            (lambda: _Timed(opened(), self._latency)) if number == 0 else opened,
+            starts_at=lambda chunk: chunk.is_key,
+            # A viewer wants the newest, a recording all of it.
+            latest=not is_recording(name),
+            frozen_after=self._config.frozen_after,
+            delays=lambda attempt: backoff.delay(attempt, random_source),
+            report=lambda kind, detail: self._report(shown, kind, detail),
+        )
+
+    def _report(self, name: str, kind: str, detail: str) -> None:
+        level = logging.INFO if kind == "opened" else logging.WARNING
+        logger.log(level, "%s: %s%s", name, kind, f", {detail}" if detail else "")
+        if kind == "opened" and self._broadcast:
+            # Else whoever watches would wait for the next one.
+            self._broadcast.ask_keyframe()
+
+    def _hand_out(self, chunk: Chunk) -> None:
+        for outlet in self._outlets:
+            outlet.put(chunk)
+
+    def _close(self) -> None:
+        if self._broadcast:
+            self._broadcast.close()
+        for outlet in self._outlets:
+            outlet.close()
+
+
+class _Timed:
+    """An outlet that books how old each frame is when it has been written."""
+
+    def __init__(self, outlet: Outlet, latency: LatencyMeter) -> None:
+        self._outlet, self._latency = outlet, latency
+
+    def write(self, chunk: Chunk) -> None:
+        self._outlet.write(chunk)
+        if chunk.arrived is not None:
+            self._latency.add(time.monotonic() - chunk.arrived)
+
+    def close(self) -> None:
+        self._outlet.close()

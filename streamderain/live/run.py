@@ -1,0 +1,175 @@
+"""One live stream, source to outputs, until it ends or is told to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from streamderain.config import LiveConfig
+from streamderain.errors import ConfigError, SinkError
+from streamderain.frames import Restored
+from streamderain.live.numbers import LiveNumbers, Rate
+from streamderain.live.publisher import Publisher
+from streamderain.stations import Dials, Network, batch_size, delay, derained, load_network
+from streamderain.stream.gate import Gate
+from streamderain.stream.latency import LatencyMeter
+from streamderain.stream.pipeline import Pipeline, Station
+from streamderain.temporal.scenes import mark_scenes
+from streamderain.video.address import parse
+from streamderain.video.live import LiveSource
+from streamderain.video.outlet import is_recording
+
+logger = logging.getLogger(__name__)
+
+REPORT_SECONDS = 0.25
+
+
+class LiveRun:
+    """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
+
+    `show` is called with each pair of frames that goes out. Raises ConfigError and SinkError for what cannot work at
+    all; what may heal, such as a server that is away, is waited for.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        outputs: Sequence[str],
+        config: LiveConfig,
+        network: Network,
+        name: str = "",
+        show: Callable[[Restored], None] = lambda pair: None,
+    ) -> None:
+        address = parse(source)
+        self.name = name or address.shown
+        self._config = for_live(config)
+        self._network = network
+        self._source = LiveSource(
+            address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
+            hwaccel=config.hwaccel, realtime=config.realtime,
+        )  # fmt: skip
+        check_outputs(outputs, config.overwrite)
+        self.dials = Dials(config.strength, config.blend)
+        self._show = show
+        self.latency = LatencyMeter()
+        self._gate = Gate(
+            config.max_latency,
+            in_flight=2 * batch_size(self._config.batch, network.device),
+            # A frame that waits for others may be followed by two that repeat it.
+            held_back=3 * delay(network, self._config),
+            report=lambda line: logger.warning("%s: %s", self.name, line),
+        )
+        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
+        self._out = Rate()
+
+    def run(self, report: Callable[[LiveNumbers], None] = lambda numbers: None) -> LiveNumbers:
+        """Run until a file has ended, the attempts to reach the source are used up, or `stop`; `report` is called a
+        few times a second. Returns the final numbers.
+        """
+        stations = derained(self._network, self._config, self.dials)[1:]
+        pipeline = Pipeline(
+            self._source,
+            Station("decode", lambda source: source.frames(), ahead=8, drop_oldest=True),
+            Station("gate", lambda frames: mark_scenes(self._gate.admit(frames))),
+            *stations,
+            Station("publish", self._publisher.publish),
+        )
+        try:
+            with pipeline as published:
+                reported = 0.0
+                for _ in published:
+                    if time.monotonic() > reported + REPORT_SECONDS:
+                        reported = time.monotonic()
+                        report(self.numbers())
+        finally:
+            self._source.close()
+            self._gate.close()
+        return self.numbers()
+
+    def stop(self) -> None:
+        """End the run from another thread: what is on its way still goes out."""
+        self._source.close()
+
+    def adjust(self, **settings: float) -> None:
+        """Turn `strength` or `blend`, 0 to 1, from the next frame on. Raises ConfigError."""
+        for name, value in settings.items():
+            if name not in self.settings():
+                raise ConfigError(f"no setting is called {name} while a stream runs; there are strength and blend")
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{name} is {value}; allowed: 0 to 1")
+        for name, value in settings.items():
+            setattr(self.dials, name, value)
+
+    def settings(self) -> dict[str, float]:
+        """What `adjust` turns, as it stands."""
+        return {"strength": self.dials.strength, "blend": self.dials.blend}
+
+    def numbers(self) -> LiveNumbers:
+        """How it stands."""
+        info, counts = self._source.info, self._source.counts
+        account = self._gate.counts()
+        return LiveNumbers(
+            name=self.name,
+            connected=self._source.connected,
+            size=f"{info.width}x{info.height}" if info else "",
+            received=account.received,
+            published=account.released,
+            in_flight=account.in_flight,
+            dropped=account.dropped,
+            fps_in=self._gate.rate_in,
+            fps_out=self._out.per_second,
+            latency=self.latency.quantiles(),
+            held_fps=self._gate.held_rate,
+            reconnects=max(0, counts["connected"] - 1),
+            filled=self._publisher.filled,
+            events=dict(counts),
+            outputs=self._publisher.outputs,
+        )
+
+    def _sent(self, pair: Restored) -> None:
+        self._gate.release()
+        self._out.tick()
+        self._show(pair)
+
+
+def derain_live(
+    source: str,
+    outputs: Sequence[str],
+    config: LiveConfig,
+    report: Callable[[LiveNumbers], None] = lambda numbers: None,
+    network: Network | None = None,
+) -> LiveNumbers:
+    """Derain a live source into `outputs` until it ends or Ctrl-C; returns the final numbers."""
+    check_outputs(outputs, config.overwrite)
+    live = LiveRun(source, outputs, config, network or load_network(config))
+    try:
+        return live.run(report)
+    except KeyboardInterrupt:
+        return live.numbers()
+
+
+def for_live(config: LiveConfig) -> LiveConfig:
+    """`config` with what "auto" means for a live stream: no waiting, neither for neighbours nor for a batch."""
+    if config.via_ffmpeg:
+        raise ConfigError("via_ffmpeg is for files; a live stream reaches srt:// outputs without it")
+    if config.compare:
+        raise ConfigError("compare is for files; --preview shows a live stream beside its source")
+    neighbours = "past" if config.neighbours == "auto" else config.neighbours
+    return replace(config, neighbours=neighbours, batch=config.batch or 1)
+
+
+def check_outputs(outputs: Sequence[str], overwrite: bool) -> None:
+    """Raise SinkError for outputs that will never work."""
+    for name in outputs:
+        if not is_recording(name):
+            continue
+        path = Path(name)
+        if path.is_dir():
+            raise SinkError(f"{name} is a folder; {name}/ makes it one for HLS, or name a file in it")
+        if path.exists() and not overwrite:
+            raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
+        if not path.parent.is_dir():
+            raise SinkError(f"{path.parent} is no folder that exists; create it first")

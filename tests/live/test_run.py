@@ -1,0 +1,154 @@
+"""A live run, from sources that are live to outputs that are read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from streamderain.config import LiveConfig
+from streamderain.errors import ConfigError, SinkError
+from streamderain.frames import Restored
+from streamderain.live.numbers import LiveNumbers
+from streamderain.live.run import LiveRun, derain_live
+from streamderain.stream.background import Background
+from tests.cameras import Cameras
+from tests.cameras import rtsp_cameras as rtsp_cameras
+
+from .networks import Darker
+
+SOURCE = "test:64x48@20"
+
+
+@contextmanager
+def running(run: LiveRun) -> Iterator[LiveRun]:
+    """The run in a thread of its own; afterwards it has ended."""
+
+    def whole() -> Iterator[LiveNumbers]:
+        yield run.run()
+
+    thread = Background("run", whole)
+    try:
+        yield run
+    finally:
+        run.stop()
+        assert thread.join(10)
+    thread.get()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def pictures_of(path: Path) -> list[av.VideoFrame]:
+    with av.open(path) as file:
+        return list(file.decode(video=0))
+
+
+def balanced(numbers: LiveNumbers) -> bool:
+    return numbers.received == numbers.published + sum(numbers.dropped.values()) + numbers.in_flight
+
+
+def test_a_live_source_is_recorded_derained(tmp_path: Path) -> None:
+    run = LiveRun(SOURCE, [str(tmp_path / "out.mkv")], LiveConfig(crf=0), Darker())
+    with running(run):
+        wait_for(lambda: run.numbers().published >= 15)
+    done = run.numbers()
+    assert balanced(done)
+    assert done.in_flight == 0
+    pictures = pictures_of(tmp_path / "out.mkv")
+    assert len(pictures) == done.published
+    times = [picture.time for picture in pictures]
+    assert times[0] == 0
+    assert all(first < second for first, second in pairwise(times))
+    with av.open("testsrc2=size=64x48:rate=20", format="lavfi") as plain:
+        rainy = next(plain.decode(video=0)).to_ndarray(format="gray").mean()
+    assert pictures[0].to_ndarray(format="gray").mean() < rainy - 10
+
+
+def test_a_network_that_is_too_slow_costs_frames_and_no_latency(tmp_path: Path) -> None:
+    config = LiveConfig(max_latency=0.5)
+    run = LiveRun(SOURCE, [str(tmp_path / "out.mkv")], config, Darker(seconds=0.15))
+    with running(run):
+        wait_for(lambda: run.numbers().published >= 20)
+        during = run.numbers()
+    done = run.numbers()
+    assert sum(during.dropped.values()) > 10
+    assert balanced(done)
+    assert done.latency is not None
+    assert done.latency[1] < 1.0
+
+
+def test_a_file_in_real_time_takes_as_long_as_it_plays_and_then_ends(clip: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = derain_live(str(clip), [str(tmp_path / "out.mkv")], LiveConfig(realtime=True), network=Darker())
+    assert time.monotonic() - began >= 11 / 25
+    assert balanced(done)
+    assert done.received == 12
+    with av.open(tmp_path / "out.mkv") as file:
+        assert [stream.type for stream in file.streams] == ["video", "audio"]
+
+
+def test_a_camera_that_comes_back_with_another_size_goes_on_in_the_same_picture(
+    tmp_path: Path, cameras: Cameras
+) -> None:
+    camera = cameras(64, 48)
+    config = LiveConfig(frozen_after=1.0, crf=0)
+    run = LiveRun(camera.url, [str(tmp_path / "out.mkv")], config, Darker(by=0.0))
+    with running(run):
+        wait_for(lambda: run.numbers().published >= 5)
+        camera.kill()
+        wait_for(lambda: run.numbers().filled >= 3)
+        assert not run.numbers().connected
+        before = run.numbers().published
+        camera.start(width=96, height=72)
+        wait_for(lambda: run.numbers().published >= before + 5)
+    done = run.numbers()
+    assert done.reconnects == 1
+    assert done.size == "96x72"
+    pictures = pictures_of(tmp_path / "out.mkv")
+    assert len(pictures) == done.published + done.filled
+    assert {(picture.width, picture.height) for picture in pictures} == {(64, 48)}
+
+
+def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
+    levels: list[float] = []
+
+    def taken(pair: Restored) -> None:
+        rainy, clean = (frame.layout.split(frame.data)[0].float().mean() for frame in (pair.rainy, pair.clean))
+        levels.append(float(rainy - clean))
+
+    run = LiveRun(SOURCE, [], LiveConfig(blend=0.0), Darker(0.2), show=taken)
+    with running(run):
+        wait_for(lambda: len(levels) >= 3)
+        run.adjust(strength=0.0)
+        wait_for(lambda: levels[-1] == 0)
+    assert levels[0] > 10
+    assert run.settings() == {"strength": 0.0, "blend": 0.0}
+    with pytest.raises(ConfigError, match="allowed: 0 to 1"):
+        run.adjust(strength=2)
+    with pytest.raises(ConfigError, match="no setting is called crf"):
+        run.adjust(crf=1)
+
+
+def test_outputs_that_can_never_work_are_refused_before_the_source_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "there.mkv").touch()
+    for output, reason in (("there.mkv", "exists; --overwrite"), ("no/out.mkv", "is no folder"), (".", "is a folder")):
+        with pytest.raises(SinkError, match=reason):
+            LiveRun(SOURCE, [str(tmp_path / output)], LiveConfig(), Darker())
+    with pytest.raises(ConfigError, match="no output is a file"):
+        LiveRun(SOURCE, ["rtsp://127.0.0.1:1/x"], LiveConfig(segment="10m"), Darker())
+
+
+def test_what_is_for_files_is_refused(tmp_path: Path) -> None:
+    for config in (LiveConfig(via_ffmpeg=True), LiveConfig(compare=tmp_path / "seen.mp4")):
+        with pytest.raises(ConfigError, match="is for files"):
+            LiveRun(SOURCE, [], config, Darker())

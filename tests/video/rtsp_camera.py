@@ -1,0 +1,59 @@
+"""An RTSP camera to test with: run by the system's python3, which has gst-rtsp-server; prints "ready" and its port."""
+
+from __future__ import annotations
+
+import argparse
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", help="0 takes a free one")
+    parser.add_argument("width", type=int)
+    parser.add_argument("height", type=int)
+    parser.add_argument("fps", type=int)
+    parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--udp-only", action="store_true")
+    return parser.parse_args()
+
+
+def pipeline(wanted: argparse.Namespace) -> str:
+    """The camera, in the words of gst-launch; a key frame each second."""
+    size = f"width={wanted.width},height={wanted.height},framerate={wanted.fps}/1"
+    picture = (
+        f"videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,{size} ! "
+        f"x264enc tune=zerolatency speed-preset=ultrafast bitrate=1000 key-int-max={wanted.fps} ! "
+        "rtph264pay name=pay0 pt=96 config-interval=1"
+    )
+    sound = "audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! voaacenc ! rtpmp4gpay name=pay1 pt=97"
+    return f"( {picture} {sound if wanted.audio else ''} )"
+
+
+def main() -> None:
+    """Serve /stream until killed."""
+    wanted = arguments()
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(wanted.port)
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(pipeline(wanted))
+    factory.set_shared(True)
+    if wanted.udp_only:
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
+    server.get_mount_points().add_factory("/stream", factory)
+    if not server.attach(None):
+        raise SystemExit(f"port {wanted.port} is taken")
+    print("ready", server.get_bound_port(), flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
