@@ -101,6 +101,8 @@ class LiveConfig(DerainConfig):
             raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
+        if self.preview is not None:
+            host_and_port(self.preview)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,14 @@ def seconds(duration: str) -> float:
     if length < 1:
         raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
     return length
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """`8090`, `0.0.0.0:8090` or `[::]:8090` -> a host, by itself 127.0.0.1, and a port. Raises ConfigError."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ConfigError(f"{address} is no port; expected 0 to 65535, such as 8090, or a host before it: 0.0.0.0:8090")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,8 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
 
 def test_help_loads_no_torch() -> None:
     code = (
-        "import sys; sys.argv = ['streamderain', '--help']\n"
-        "from streamderain.cli import main\n"
-        "try: main()\n"
+        "from streamderain.cli.app import app; import sys\n"
+        "try: app(['--help'], prog_name='streamderain')\n"
         "except SystemExit: print('torch' in sys.modules, 'av' in sys.modules, 'cv2' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -91,6 +90,40 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
     assert not (tmp_path / "out.mkv").exists()
     with open_source(partial) as source:
         assert 1 <= sum(1 for _ in decode(source)) < 2000
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
+    import av
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    output = ["rec.mkv", "rtsp://me:secret@127.0.0.1:9/clean", "--model", "fast", "--backend", "torch", "--json"]
+    process = subprocess.Popen(
+        [*COMMAND, "test:64x48@10", *output],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    recording = tmp_path / "rec.mkv"
+    while process.poll() is None and not (recording.exists() and recording.stat().st_size > 5_000):
+        time.sleep(0.05)
+    process.send_signal(stop)
+    printed, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert "secret" not in printed
+    numbers = json.loads(printed)
+    assert numbers["received"] == numbers["published"] + sum(numbers["dropped"].values())
+    assert [each["name"] for each in numbers["outputs"]] == ["rec.mkv", "rtsp://***@127.0.0.1:9/clean"]
+    with av.open(recording) as file:
+        assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
+
+
+def test_a_file_goes_into_one_output(clip: Path, tmp_path: Path) -> None:
+    done = run(clip, "a.mp4", "b.mp4", cwd=tmp_path)
+    assert done.stderr == "streamderain: 2 outputs are named; a file goes into one, unless --realtime makes it live\n"
 
 
 def test_evaluate_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:

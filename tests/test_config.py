@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import DerainConfig, LiveConfig, RainConfig, TrainConfig, build, presets
+from streamderain.config import (
+    DerainConfig,
+    LiveConfig,
+    RainConfig,
+    TrainConfig,
+    build,
+    host_and_port,
+    presets,
+    seconds,
+)
 from streamderain.errors import ConfigError
 
 
@@ -80,3 +89,30 @@ def test_rain_that_cannot_be_is_refused(key: str, value: object, message: str) -
 def test_an_encoder_follows_a_bitrate_or_a_quality() -> None:
     with pytest.raises(ConfigError, match="bitrate and crf are both set"):
         build(RainConfig, bitrate=1000, crf=20)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("max_latency", 0.0, "max_latency is 0.0; allowed: 0.02 to 3600 seconds"),
+        ("frozen_after", float("nan"), "frozen_after is nan; allowed"),
+        ("transport", "icmp", "transport is icmp; allowed: tcp, udp"),
+        ("retries", -1, "retries is -1; allowed: 0 or more"),
+        ("segment", "10 minutes", "10 minutes is no length of time"),
+        ("segment", "0.5", "expected 1 second or more"),
+        ("preview", "page", "page is no port; expected 0 to 65535"),
+        ("preview", "::1:80", "::1:80 is no port"),
+        ("preview", "127.0.0.1:65536", "is no port"),
+    ],
+)
+def test_live_settings_are_checked(key: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(LiveConfig, **{key: value})
+    assert message in str(caught.value)
+
+
+def test_lengths_of_time_and_addresses() -> None:
+    assert [seconds(each) for each in ("90", "90s", "10m", "1.5h")] == [90, 90, 600, 5400]
+    addresses = ("8090", ":8090", "0.0.0.0:80", "[::1]:80", "host:0")
+    expected = [("127.0.0.1", 8090), ("127.0.0.1", 8090), ("0.0.0.0", 80), ("::1", 80), ("host", 0)]
+    assert [host_and_port(each) for each in addresses] == expected

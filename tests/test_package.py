@@ -44,7 +44,7 @@ def derain_in(environment: Path, clip: Path, folder: Path) -> None:
 def test_the_wheel_holds_weights_presets_and_types(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     bundled = [f"weights/{name}.{ending}" for name in ("fast", "best") for ending in ("safetensors", "md")]
-    for needed in (*bundled, "configs/quick.yaml", "py.typed"):
+    for needed in (*bundled, "configs/quick.yaml", "py.typed", "preview/page.html", "preview/stage.js"):
         assert f"streamderain/{needed}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests", "samples")) for name in names)

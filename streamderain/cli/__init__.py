@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from streamderain.cli.app import app
@@ -26,21 +27,24 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(arguments, prog_name="streamderain")
+    except SystemExit as end:
+        _end(end.code if isinstance(end.code, int) else 0)
     except StreamderainError as error:
         if debug:
             raise
-        code = INTERRUPTED if isinstance(error, Stopped) else 1
-        _end(f"streamderain: {error}", code)
+        _end(INTERRUPTED if isinstance(error, Stopped) else 1, f"streamderain: {error}")
     except Exception as error:
         if debug:
             raise
         line = str(error).splitlines()[0] if str(error) else "no message"
-        _end(f"streamderain: unexpected {type(error).__name__}: {line}; --debug shows where", 1)
-    raise SystemExit(0)
+        _end(1, f"streamderain: unexpected {type(error).__name__}: {line}; --debug shows where")
+    _end(0)
 
 
-def _end(message: str, code: int) -> NoReturn:
+def _end(code: int, message: str = "") -> NoReturn:
     """Print `message` and end at once, whatever a thread in the middle of a slow frame still does."""
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+    if message:
+        print(" ".join(message.split()), file=sys.stderr, flush=True)
     os._exit(code)

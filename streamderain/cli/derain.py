@@ -24,7 +24,7 @@ def derain(
     outputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="OUTPUT...", help="the file to write; of a live source any of files, HLS folders/, and URLs"
+            metavar="OUTPUT", help="the file to write; of a live source any of files, HLS folders/, and URLs"
         ),
     ],
     *,
@@ -66,8 +66,11 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
 
 
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
-    from streamderain.live.run import derain_live
+    from streamderain.live.derain import derain_live
 
+    if not quiet and not as_json:
+        # What befalls a stream over days is what its operator wants to read.
+        logging.getLogger("streamderain").setLevel(logging.INFO)
     with live_line(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
         done = derain_live(source, outputs, config, report)
     if as_json:

@@ -1,7 +1,9 @@
-"""A progress bar for the commands that work through a video."""
+"""What commands show on a terminal while they work."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,7 +30,7 @@ def progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
         TextColumn("slowest: {task.fields[slowest]}"),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar, _log_above():
         task = bar.add_task("", total=None, fps=0.0, slowest="-")
 
         def report(progress: Progress) -> None:
@@ -46,5 +48,17 @@ def live_line(shown: bool) -> Iterator[Callable[[LiveNumbers], None]]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("waiting for the source") as status:
+    with Console(stderr=True).status("waiting for the source") as status, _log_above():
         yield lambda numbers: status.update(numbers.line())
+
+
+@contextmanager
+def _log_above() -> Iterator[None]:
+    """Inside, the log goes through what rich has put in stderr's place, so that no line lands in what rich draws."""
+    handlers = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
+    before = [each.setStream(sys.stderr) for each in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            handler.setStream(stream or sys.stderr)

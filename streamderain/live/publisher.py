@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from streamderain.config import LiveConfig, seconds
 from streamderain.errors import ConfigError
@@ -29,6 +30,12 @@ AWAY_SECONDS = 1.0
 
 FILL_SECONDS = 0.2
 """... and then again each time this has passed."""
+
+SOUND_AHEAD_SECONDS = 0.1
+"""How far sound goes before its picture, as libav keeps a picture back until it has seen sound behind it."""
+
+CLOSE_SECONDS = 1.5
+"""What all outputs together are given to end."""
 
 
 class Publisher:
@@ -57,7 +64,9 @@ class Publisher:
         self.filled = 0
 
     def publish(self, pairs: Background[Restored]) -> Iterator[None]:
-        """Write every pair's clean frame, until the pairs end; a station."""
+        """Write every pair's clean frame, until the pairs end; a station that yields for each, and once a second while
+        there are none.
+        """
         patience = AWAY_SECONDS
         try:
             while True:
@@ -65,6 +74,7 @@ class Publisher:
                     pair = pairs.get(patience)
                 except TimeoutError:
                     patience = self._fill()
+                    yield
                     continue
                 except StopIteration:
                     return
@@ -89,9 +99,10 @@ class Publisher:
             self._begin()
         assert self._broadcast
         self._broadcast.write(frame)
-        passengers, shown = self._source.passengers, frame.pts * frame.time_base / self._source.time_base
         # Sound waits for the picture that it belongs to.
-        while passengers and (passengers[0].pts or 0) <= shown:
+        passengers, base = self._source.passengers, self._source.time_base
+        until = (frame.pts * frame.time_base + SOUND_AHEAD_SECONDS) / base
+        while passengers and (passengers[0].pts or 0) <= until:
             self._broadcast.sound(passengers.popleft())
 
     def _fill(self) -> float:
@@ -111,6 +122,9 @@ class Publisher:
         encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
         encoding = available(encoding, config.hwaccel)
         self._broadcast = Broadcast(info, encoding, self._source.audio_stream, self._hand_out)
+        if config.overwrite and not self._segment:
+            for recording in filter(is_recording, self._names):
+                Path(recording).unlink(missing_ok=True)
         self._outlets = [self._watched(number, name) for number, name in enumerate(self._names)]
 
     def _watched(self, number: int, name: str) -> Watched[Chunk]:
@@ -143,6 +157,8 @@ class Publisher:
     def _close(self) -> None:
         if self._broadcast:
             self._broadcast.close()
+        for outlet in self._outlets:
+            outlet.finish(CLOSE_SECONDS)
         for outlet in self._outlets:
             outlet.close()
 

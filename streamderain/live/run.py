@@ -6,21 +6,20 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from streamderain.config import LiveConfig
-from streamderain.errors import ConfigError, SinkError
+from streamderain.errors import ConfigError
 from streamderain.frames import Restored
 from streamderain.live.numbers import LiveNumbers, Rate
 from streamderain.live.publisher import Publisher
-from streamderain.stations import Dials, Network, batch_size, delay, derained, load_network
+from streamderain.stations import Dials, Network, batch_size, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.temporal.scenes import mark_scenes
-from streamderain.video.address import parse
+from streamderain.video.address import parse, redacted
 from streamderain.video.live import LiveSource
-from streamderain.video.outlet import is_recording
+from streamderain.video.outlet import check_outlet
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +29,8 @@ REPORT_SECONDS = 0.25
 class LiveRun:
     """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
 
-    `show` is called with each pair of frames that goes out. Raises ConfigError and SinkError for what cannot work at
-    all; what may heal, such as a server that is away, is waited for.
+    `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
+    SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for.
     """
 
     def __init__(
@@ -51,9 +50,12 @@ class LiveRun:
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
             hwaccel=config.hwaccel, realtime=config.realtime,
         )  # fmt: skip
-        check_outputs(outputs, config.overwrite)
+        for number, output in enumerate(outputs):
+            if output in outputs[:number]:
+                raise ConfigError(f"{redacted(output)} is named twice; each output needs a name of its own")
+            check_outlet(output, may_exist=config.overwrite or config.segment is not None)
         self.dials = Dials(config.strength, config.blend)
-        self._show = show
+        self.show = show
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
@@ -132,23 +134,7 @@ class LiveRun:
     def _sent(self, pair: Restored) -> None:
         self._gate.release()
         self._out.tick()
-        self._show(pair)
-
-
-def derain_live(
-    source: str,
-    outputs: Sequence[str],
-    config: LiveConfig,
-    report: Callable[[LiveNumbers], None] = lambda numbers: None,
-    network: Network | None = None,
-) -> LiveNumbers:
-    """Derain a live source into `outputs` until it ends or Ctrl-C; returns the final numbers."""
-    check_outputs(outputs, config.overwrite)
-    live = LiveRun(source, outputs, config, network or load_network(config))
-    try:
-        return live.run(report)
-    except KeyboardInterrupt:
-        return live.numbers()
+        self.show(pair)
 
 
 def for_live(config: LiveConfig) -> LiveConfig:
@@ -159,17 +145,3 @@ def for_live(config: LiveConfig) -> LiveConfig:
         raise ConfigError("compare is for files; --preview shows a live stream beside its source")
     neighbours = "past" if config.neighbours == "auto" else config.neighbours
     return replace(config, neighbours=neighbours, batch=config.batch or 1)
-
-
-def check_outputs(outputs: Sequence[str], overwrite: bool) -> None:
-    """Raise SinkError for outputs that will never work."""
-    for name in outputs:
-        if not is_recording(name):
-            continue
-        path = Path(name)
-        if path.is_dir():
-            raise SinkError(f"{name} is a folder; {name}/ makes it one for HLS, or name a file in it")
-        if path.exists() and not overwrite:
-            raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
-        if not path.parent.is_dir():
-            raise SinkError(f"{path.parent} is no folder that exists; create it first")

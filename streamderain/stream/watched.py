@@ -90,6 +90,7 @@ class Watched(Generic[T]):
         self._gap = True
         self._opened = 0
         self._deadline: float | None = None
+        self._ends_at = 0.0
         self._left: list[_Worker] = []
         self._worker = self._start(_Worker(0))
 
@@ -104,18 +105,23 @@ class Watched(Generic[T]):
         for kind, detail in events:
             self._report(kind, detail)
 
-    def close(self, patience: float = 2.0) -> None:
-        """Write what is queued, close the consumer and end the thread, all within `patience` seconds; one that does
-        not end by then is left behind and counts as `frozen`.
-        """
+    def finish(self, patience: float = 2.0) -> None:
+        """Begin to close, and return at once: of many, each is then given the same `patience` seconds."""
         with self._changed:
-            # The rest of the time is for closing.
-            self._deadline = time.monotonic() + 0.75 * patience
-            worker = self._worker
+            if self._deadline is None:
+                # The rest of the time is for closing.
+                self._deadline, self._ends_at = (time.monotonic() + share * patience for share in (0.75, 1.0))
             self._changed.notify_all()
+
+    def close(self, patience: float = 2.0) -> None:
+        """Write what is queued, close the consumer and end the thread, all within `patience` seconds, or within those
+        that `finish` gave it; one that does not end by then is left behind and counts as `frozen`.
+        """
+        self.finish(patience)
+        worker = self._worker
         assert worker.thread
         if not worker.stale:
-            worker.thread.join(patience)
+            worker.thread.join(max(0.0, self._ends_at - time.monotonic()))
         with self._changed:
             left = worker.alive and not worker.stale
             if left:
@@ -123,7 +129,7 @@ class Watched(Generic[T]):
             self._drop_queue()
             self.connected = False
         if left:
-            self._report("frozen", f"did not end within {patience:g} s")
+            self._report("frozen", "did not end in time")
 
     @property
     def queued(self) -> int:

@@ -71,6 +71,21 @@ def is_recording(name: str) -> bool:
     return "://" not in name and not _is_playlist(name)
 
 
+def check_outlet(name: str, may_exist: bool) -> None:
+    """Raise SinkError for what can never be written to: no known kind, or a recording with no place. `may_exist` says
+    whether the recording may be there already.
+    """
+    way = _way(name)
+    if way.is_srt:
+        _ffmpeg(name)
+    if way.path is None or way.format == "hls":
+        return
+    if way.path.exists() and not may_exist:
+        raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
+    if not way.path.parent.is_dir():
+        raise SinkError(f"{way.path.parent} is no folder that exists; create it first")
+
+
 class Outlet:
     """One output of a broadcast, for one thread at a time: an rtsp://, rtmp://, udp://, tcp:// or srt:// URL, a folder
     with its slash or an .m3u8 (HLS), or a recording in .mkv, .mp4, .mov or .ts.
@@ -236,9 +251,7 @@ class _Relay:
     """The system's ffmpeg, which reads a transport stream from `pipe` and sends it on by SRT."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        program = shutil.which("ffmpeg")
-        if program is None:
-            raise SinkError(f"{redacted(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
+        program = _ffmpeg(url)
         self._timeout = timeout
         # Not a pipe, which ffmpeg would block on when nobody reads it.
         self._errors = tempfile.TemporaryFile()
@@ -301,9 +314,18 @@ def _way(name: str) -> _Way:
     if _is_playlist(name):
         return _Way(name, "hls", Path(name) if name.lower().endswith(".m3u8") else Path(name) / "index.m3u8")
     path = Path(name)
+    if path.is_dir():
+        raise SinkError(f"{name} is a folder; {name}/ makes it one for HLS, or name a file in it")
     if path.suffix.lower() not in _ENDINGS:
         raise SinkError(f"{name} has an ending that tells no format for live video; try {', '.join(_ENDINGS)}")
     return _Way(name, _ENDINGS[path.suffix.lower()], path)
+
+
+def _ffmpeg(url: str) -> str:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise SinkError(f"{redacted(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
+    return program
 
 
 def _is_playlist(name: str) -> bool:

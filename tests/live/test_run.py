@@ -14,8 +14,9 @@ import pytest
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Restored
+from streamderain.live.derain import derain_live
 from streamderain.live.numbers import LiveNumbers
-from streamderain.live.run import LiveRun, derain_live
+from streamderain.live.run import LiveRun
 from streamderain.stream.background import Background
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
@@ -119,6 +120,17 @@ def test_a_camera_that_comes_back_with_another_size_goes_on_in_the_same_picture(
     assert {(picture.width, picture.height) for picture in pictures} == {(64, 48)}
 
 
+def test_a_recording_is_replaced_when_the_first_picture_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    out.write_text("what was there")
+    run = LiveRun(SOURCE, [str(out)], LiveConfig(overwrite=True), Darker())
+    assert out.read_text() == "what was there"
+    with running(run):
+        wait_for(lambda: run.numbers().published >= 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    assert len(pictures_of(out)) == run.numbers().published
+
+
 def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
     levels: list[float] = []
 
@@ -141,9 +153,18 @@ def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
 
 def test_outputs_that_can_never_work_are_refused_before_the_source_is_opened(tmp_path: Path) -> None:
     (tmp_path / "there.mkv").touch()
-    for output, reason in (("there.mkv", "exists; --overwrite"), ("no/out.mkv", "is no folder"), (".", "is a folder")):
+    for output, reason in (
+        ("there.mkv", "exists; --overwrite"),
+        ("no/out.mkv", "is no folder"),
+        (".", "is a folder"),
+        ("out.gif", "tells no format"),
+    ):
         with pytest.raises(SinkError, match=reason):
             LiveRun(SOURCE, [str(tmp_path / output)], LiveConfig(), Darker())
+    with pytest.raises(SinkError, match=r"rtps://\*\*\*@host/clean is of an unknown kind, rtps; .* did you mean rtsp"):
+        LiveRun(SOURCE, ["rtps://me:secret@host/clean"], LiveConfig(), Darker())
+    with pytest.raises(ConfigError, match="is named twice"):
+        LiveRun(SOURCE, ["udp://127.0.0.1:5000"] * 2, LiveConfig(), Darker())
     with pytest.raises(ConfigError, match="no output is a file"):
         LiveRun(SOURCE, ["rtsp://127.0.0.1:1/x"], LiveConfig(segment="10m"), Darker())
 

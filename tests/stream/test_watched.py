@@ -340,3 +340,19 @@ def test_closing_twice_and_putting_after_it() -> None:
 def test_a_queue_holds_at_least_one_item() -> None:
     with pytest.raises(ValueError, match="capacity = 0"):
         watched(Server(), Events(), capacity=0)
+
+
+def test_many_that_hang_are_given_the_same_time(never: threading.Event) -> None:
+    outs = []
+    for _ in range(4):
+        server = Server()
+        server.acts["write"] = [lambda: never.wait(PATIENCE) and None]
+        outs.append(watched(server, Events()))
+        outs[-1].put(1)
+    began = time.monotonic()
+    for out in outs:
+        out.finish(1.0)
+    for out in outs:
+        out.close()
+    assert 0.9 < time.monotonic() - began < 2.5
+    assert [out.frozen for out in outs] == [1] * 4

@@ -1,0 +1,72 @@
+"""What the live page sees of a run: its numbers, its dials and its pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from streamderain.errors import ConfigError
+from streamderain.frames import Frame, Restored
+from streamderain.live.numbers import LiveNumbers
+from streamderain.live.run import LiveRun
+from streamderain.model.colour import to_rgb
+from streamderain.preview.sink import Preview
+
+_EXTRA = ("aiohttp", "aiortc", "prometheus_client", "pydantic")
+
+
+def check_extra() -> None:
+    """Raise ConfigError where what pages and servers need is not installed."""
+    for library in _EXTRA:
+        if importlib.util.find_spec(library) is None:
+            raise ConfigError(f"a live page needs {library}; pip install 'streamderain[live]'")
+
+
+class Watch:
+    """The run that `run` returns, which may be another one later, as the page's Watchable."""
+
+    def __init__(self, run: Callable[[], LiveRun], more: Callable[[], dict[str, Any]] = dict) -> None:
+        """`more` adds to the numbers."""
+        self._run, self._more = run, more
+
+    def numbers(self) -> dict[str, Any]:
+        """LiveNumbers as JSON can carry it, latencies in milliseconds."""
+        return as_json(self._run().numbers()) | self._more()
+
+    def settings(self) -> dict[str, float]:
+        """What may be turned."""
+        return self._run().settings()
+
+    def adjust(self, **settings: float) -> None:
+        """Turn it. Raises ConfigError."""
+        self._run().adjust(**settings)
+
+
+def as_json(numbers: LiveNumbers) -> dict[str, Any]:
+    """All numbers, and `latency_ms`, {"p50", "p95", "p99"}, in place of `latency`."""
+    told = asdict(numbers)
+    latency = told.pop("latency")
+    quantiles = dict(zip(("p50", "p95", "p99"), latency or (), strict=False))
+    return {**told, "latency_ms": {name: 1000 * seconds for name, seconds in quantiles.items()} or None}
+
+
+def shown_on(preview: Preview) -> Callable[[Restored], None]:
+    """What puts each pair on the page, and costs nothing while nobody watches."""
+
+    def show(pair: Restored) -> None:
+        if preview.watched:
+            preview.show(_picture(pair.rainy), _picture(pair.clean))
+
+    return show
+
+
+def _picture(frame: Frame) -> Tensor:
+    """(3, H, W) uint8 in RGB, upright."""
+    with torch.inference_mode():
+        rgb = to_rgb(frame.data[None], frame.layout)
+        return rgb.clamp_(0, 1).mul_(255).round_().to(torch.uint8)[0]

@@ -1,0 +1,156 @@
+"""What the page asks for: itself, the streams and their numbers, settings, and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from streamderain.errors import ConfigError
+from streamderain.preview import mjpeg
+from streamderain.preview.guard import Handler, refused
+from streamderain.preview.sink import Preview
+from streamderain.preview.watchable import Watchable, checked
+
+if TYPE_CHECKING:
+    from streamderain.preview.peers import MakeFrame, Peers
+
+ASSETS = {
+    "/": ("page.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/stage.js": ("stage.js", "text/javascript"),
+    "/ways.js": ("ways.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+class Refusal(Exception):
+    """An answer other than 200, and its reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stream on the page."""
+
+    watchable: Watchable
+    preview: Preview
+
+
+class Streams(dict[str, Watched]):
+    """All streams on the page by name. One thread may change it while another reads."""
+
+    def __init__(self, most_viewers: int) -> None:
+        super().__init__()
+        self._most_viewers = most_viewers
+
+    def named(self, name: object) -> Watched:
+        """The stream of that name, else an answer that says so is raised."""
+        watched = self.get(name) if isinstance(name, str) else None
+        if watched is None:
+            raise Refusal(404, f"no stream is called {str(name)[:60]!r}; GET /api/streams lists them")
+        return watched
+
+    def check_room(self) -> None:
+        """Raise an answer that says so when no more viewers are taken."""
+        if sum(watched.preview.viewers for watched in list(self.values())) >= self._most_viewers:
+            raise Refusal(503, f"{self._most_viewers} viewers are watching already; try again when one has left")
+
+
+class Handlers:
+    """The routes of the page; belongs to the loop's thread."""
+
+    def __init__(self, streams: Streams, make_frame: MakeFrame | None, stalled_seconds: float) -> None:
+        self._streams = streams
+        self._stalled_seconds = stalled_seconds
+        self._peers: Peers | None = None
+        if make_frame:
+            from streamderain.preview.peers import Peers
+
+            self._peers = Peers(make_frame)
+        folder = Path(__file__).parent
+        self._assets = {path: ((folder / name).read_text(), kind) for path, (name, kind) in ASSETS.items()}
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """All of them."""
+        return [
+            *(web.get(path, self._asset) for path in ASSETS),
+            web.get("/api/streams", _told(self._list)),
+            web.get("/api/streams/{name}", _told(self._one)),
+            web.post("/api/streams/{name}/settings", _told(self._adjust)),
+            web.post("/offer", _told(self._offer)),
+            web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
+        ]
+
+    async def close(self) -> None:
+        """End the viewers."""
+        for watched in list(self._streams.values()):
+            watched.preview.close()
+        if self._peers:
+            await self._peers.close()
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        text, kind = self._assets[request.path]
+        return web.Response(text=text, content_type=kind, charset="utf-8")
+
+    async def _list(self, request: web.Request) -> web.Response:
+        streams = [(name, watched.watchable.numbers()) for name, watched in list(self._streams.items())]
+        return web.json_response(
+            [{"name": name, "connected": bool(numbers.get("connected"))} for name, numbers in streams]
+        )
+
+    async def _one(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        watchable = self._streams.named(name).watchable
+        return web.json_response({"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()})
+
+    async def _adjust(self, request: web.Request) -> web.Response:
+        watchable = self._streams.named(request.match_info["name"]).watchable
+        watchable.adjust(**checked(await _json(request), watchable.settings()))
+        return web.json_response(watchable.settings())
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        offer = await _json(request)
+        if not isinstance(offer, dict) or offer.get("type") != "offer" or not isinstance(offer.get("sdp"), str):
+            raise ConfigError('the body is no offer; send {"type": "offer", "sdp": "...", "stream": "..."}')
+        preview = self._streams.named(offer.get("stream")).preview
+        self._streams.check_room()
+        if self._peers is None:
+            raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
+        return web.json_response(await self._peers.answer(preview, offer["sdp"]))
+
+    async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
+        preview = self._streams.named(request.match_info["name"]).preview
+        self._streams.check_room()
+        return await mjpeg.stream(request, preview, self._stalled_seconds)
+
+
+def _told(handler: Handler) -> Handler:
+    """`handler`, whose refusals are answers."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return refused(refusal.status, str(refusal))
+        except ConfigError as error:
+            return refused(400, str(error))
+
+    return answered
+
+
+async def _json(request: web.Request) -> Any:
+    try:
+        return json.loads(await request.read())
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Refusal(413, f"the body is too large; allowed: {request.client_max_size} bytes") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("the body is no JSON") from error

@@ -1,0 +1,42 @@
+"""Pairs of pictures -> one double-wide picture, and that as JPEG. OpenCV is loaded when the first one is made."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Pixels: TypeAlias = NDArray[np.uint8]
+
+MOST_COLUMNS = 1280
+"""A picture that is wider is scaled down: a preview need not cost more than the stream."""
+
+QUALITY = 85
+
+
+def beside(rainy: Tensor, clean: Tensor) -> Pixels:
+    """Two (3, H, W) uint8 pictures in RGB -> (h, 2w, 3), rainy left, clean right; h and w are even, w at most 1280."""
+    return np.concatenate([_shrunk(each) for each in (rainy, clean)], axis=1)
+
+
+def jpeg(pixels: Pixels) -> bytes:
+    """(H, W, 3) uint8 in RGB as a JPEG file."""
+    import cv2
+
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done
+    return data.tobytes()
+
+
+def _shrunk(picture: Tensor) -> Pixels:
+    pixels: Pixels = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+    height, width = pixels.shape[:2]
+    if width > MOST_COLUMNS:
+        import cv2
+
+        height, width = max(2, round(height * MOST_COLUMNS / width)), MOST_COLUMNS
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    # Encoders halve the colours, so an odd row or column has none.
+    return pixels[: height // 2 * 2, : width // 2 * 2]

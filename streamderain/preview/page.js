@@ -1,0 +1,207 @@
+import * as stage from "/stage.js";
+import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
+
+const HIDDEN_MS = 10000;
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+
+if (query.has("token")) {
+  // The cookie has it now; it need not stay in the address bar and the history.
+  query.delete("token");
+  history.replaceState(null, "", `/${String(query) && `?${query}`}${location.hash}`);
+}
+
+let stream = null; // the name of the one that is watched
+let numbers = null; // its newest ones, null while the server does not answer
+let turn = new AbortController(); // ends the playing of a stream
+
+// ---- the picture
+
+async function play(name) {
+  stop();
+  const { signal } = (turn = new AbortController());
+  let fallback = query.get("mjpeg") === "1" || !window.RTCPeerConnection;
+  while (!signal.aborted) {
+    let reason = "";
+    try {
+      const shown = (image) => !signal.aborted && picture(image, fallback ? "MJPEG" : "WebRTC");
+      if (fallback) await mjpeg(name, signal, shown);
+      else fallback = !(await webrtc(name, signal, () => numbers?.fps_out !== 0, shown));
+    } catch (error) {
+      reason = error.status ? error.message : "";
+      if ([400, 501].includes(error.status)) fallback = true;
+      else if (!error.status && !fallback && numbers && !signal.aborted) fallback = true;
+    }
+    if (signal.aborted) return;
+    stage.release();
+    notice(reason || "Connecting again");
+    await pause(1000);
+  }
+}
+
+function stop() {
+  turn.abort();
+  stage.release();
+  $("way").textContent = "";
+}
+
+function picture(image, way) {
+  stage.show(image);
+  notice("");
+  $("way").textContent = way;
+}
+
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+// ---- the numbers
+
+async function refresh() {
+  try {
+    await list();
+    if (stream === null) return state("wait", "no stream");
+    const now = await (await ask(`/api/streams/${encodeURIComponent(stream)}`)).json();
+    if (now.name !== stream) return undefined; // another was chosen meanwhile
+    numbers = now.numbers;
+    tell(now);
+  } catch (error) {
+    numbers = null;
+    state("bad", error.status === 401 ? "token needed" : error.status ? error.message : "server does not answer");
+  }
+  return undefined;
+}
+
+async function list() {
+  const streams = await (await ask("/api/streams")).json();
+  const names = streams.map((each) => each.name);
+  if (names.join("\n") !== [...$("picker").options].map((each) => each.value).join("\n")) {
+    $("picker").replaceChildren(...names.map((name) => new Option(name, name)));
+  }
+  $("picker").hidden = names.length < 2;
+  $("only").hidden = names.length !== 1;
+  $("only").textContent = names[0] ?? "";
+  if (!names.includes(stream)) choose(names.includes(wanted()) ? wanted() : (names[0] ?? null));
+}
+
+function wanted() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+function choose(name) {
+  stream = name;
+  numbers = null;
+  for (const dial of dials) dial.forget();
+  if (name === null) {
+    stop();
+    return notice("No stream is running");
+  }
+  $("picker").value = name;
+  document.title = `${name} · streamderain`;
+  notice("Waiting for the first picture");
+  play(name);
+  return undefined;
+}
+
+function tell({ numbers: now, settings }) {
+  const text = (id, value, digits = 0) => {
+    $(id).textContent = Number.isFinite(value) ? value.toFixed(digits) : "–";
+  };
+  state(now.connected ? "good" : "bad", now.connected ? "live" : "source away");
+  $("size").textContent = now.size ? now.size.replace("x", " × ") : "–";
+  text("fps_in", now.fps_in, 1);
+  text("fps_out", now.fps_out, 1);
+  for (const each of ["p50", "p95", "p99"]) text(each, now.latency_ms?.[each]);
+  const lost = Object.entries(now.dropped ?? {}).filter(([, count]) => count > 0);
+  text("dropped", lost.reduce((sum, [, count]) => sum + count, 0));
+  const reasons = lost.map(([reason, count]) => [reason.replaceAll("_", " "), count]);
+  $("reasons").textContent = reasons.map(([reason, count]) => (lost.length > 1 ? `${count} ${reason}` : reason)).join(", ");
+  $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
+  text("reconnects", now.reconnects);
+  for (const dial of dials) dial.told(settings[dial.name]);
+}
+
+function state(kind, text) {
+  $("state").dataset.kind = kind;
+  $("state").textContent = text;
+}
+
+// ---- the dials
+
+class Dial {
+  #input;
+  #sending = false;
+  #touched = -Infinity; // when it was last turned here; what the server says just after may be older
+
+  constructor(name) {
+    this.name = name;
+    this.#input = $(name);
+    this.#input.addEventListener("input", () => this.#turned());
+  }
+
+  forget() {
+    this.#touched = -Infinity;
+    this.#input.disabled = true;
+  }
+
+  told(value) {
+    if (this.#sending || performance.now() - this.#touched < 1500) return;
+    this.#input.disabled = !Number.isFinite(value);
+    if (Number.isFinite(value)) this.#input.value = String(value);
+    this.#label();
+  }
+
+  #label() {
+    const value = Number(this.#input.value);
+    $(`${this.name}-value`).textContent = this.#input.disabled ? "–" : `${Math.round(value * 100)}%`;
+    this.#input.style.setProperty("--fill", `${value * 100}%`);
+  }
+
+  // One request at a time; when it is answered, the newest value follows.
+  async #turned() {
+    this.#touched = performance.now();
+    this.#label();
+    if (this.#sending) return;
+    this.#sending = true;
+    let complaint = "";
+    for (let sent = null; sent !== this.#input.value && !complaint; ) {
+      sent = this.#input.value;
+      await post(`/api/streams/${encodeURIComponent(stream)}/settings`, { [this.name]: Number(sent) }).catch((error) => {
+        complaint = error.status ? error.message : "the server does not answer";
+      });
+    }
+    this.#sending = false;
+    if (complaint) this.#touched = -Infinity; // back to what holds
+    $("complaint").textContent = complaint;
+    $("complaint").hidden = !complaint;
+  }
+}
+
+const dials = [new Dial("strength"), new Dial("blend")];
+
+// ---- the page
+
+$("picker").addEventListener("change", () => {
+  history.replaceState(null, "", `#${encodeURIComponent($("picker").value)}`);
+  choose($("picker").value);
+});
+
+let leaving = 0;
+document.addEventListener("visibilitychange", () => {
+  // Nobody looks: the pictures need not be made.
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(stop, HIDDEN_MS);
+  else if (turn.signal.aborted && stream !== null) play(stream);
+});
+addEventListener("pagehide", stop);
+addEventListener("pageshow", (event) => event.persisted && stream !== null && play(stream));
+
+for (;;) {
+  if (!document.hidden) await refresh();
+  await pause(1000);
+}

@@ -1,0 +1,144 @@
+"""Viewers by WebRTC: each a peer connection that is sent one stream's newest pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.codecs import vpx
+from aiortc.mediastreams import MediaStreamError
+
+from streamderain.errors import ConfigError
+from streamderain.preview.jpeg import Pixels
+from streamderain.preview.sink import Gone, Preview
+
+MakeFrame = Callable[[Pixels], Any]
+
+CONNECT_SECONDS = 10.0
+"""A peer that is not connected by then is given up."""
+
+SILENT_SECONDS = 6
+NEGOTIATE_SECONDS = 5.0
+CLOSE_SECONDS = 1.5
+MOST_SECTIONS, MOST_CANDIDATES = 4, 64
+START_BITRATE, MOST_BITRATE = 2_000_000, 4_000_000
+CLOCK_RATE = 90000
+
+
+class PreviewTrack(MediaStreamTrack):
+    """A stream's newest picture whenever the encoder asks; what came in between is not sent."""
+
+    kind = "video"
+
+    def __init__(self, preview: Preview, make_frame: MakeFrame) -> None:
+        super().__init__()
+        self._preview = preview
+        self._make_frame = make_frame
+        self._number = 0
+        self._began = time.monotonic()
+
+    async def recv(self) -> Any:
+        """The next av.VideoFrame, its time that of sending."""
+        try:
+            picture = await self._preview.after(self._number)
+        except Gone as error:
+            raise MediaStreamError from error
+        self._number = picture.number
+        frame = self._make_frame(await picture.pixels())
+        frame.pts = round((time.monotonic() - self._began) * CLOCK_RATE)
+        frame.time_base = Fraction(1, CLOCK_RATE)
+        return frame
+
+
+class Peers:
+    """All viewers by WebRTC; belongs to the loop's thread."""
+
+    def __init__(self, make_frame: MakeFrame, connect_seconds: float = CONNECT_SECONDS) -> None:
+        # aiortc has no other place to say so. It begins with a third of what rain, all fine detail, needs at twice the
+        # width, and takes 15 s to get there; the browser's reports lower the rate where the way is too narrow.
+        vpx.DEFAULT_BITRATE, vpx.MAX_BITRATE = START_BITRATE, MOST_BITRATE
+        self._make_frame = make_frame
+        self._connect_seconds = connect_seconds
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def answer(self, preview: Preview, sdp: str) -> dict[str, str]:
+        """The answer to a browser's offer, {"sdp", "type"}. Raises ConfigError for one that makes no sense."""
+        if sdp.count("\nm=") > MOST_SECTIONS or sdp.count("\na=candidate") > MOST_CANDIDATES:
+            raise ConfigError(
+                f"the offer is too large; allowed: {MOST_SECTIONS} sections, {MOST_CANDIDATES} candidates"
+            )
+        # Without any server to ask: the viewer is on this network, and nobody else need know.
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        try:
+            async with asyncio.timeout(NEGOTIATE_SECONDS):
+                track = await self._negotiate(connection, preview, sdp)
+        except BaseException as error:
+            await connection.close()
+            if isinstance(error, ConfigError) or not isinstance(error, Exception):
+                raise
+            # Whatever a parser meets in words that it does not know.
+            raise ConfigError(f"the offer makes no sense ({type(error).__name__}); send a browser's own") from error
+        task = asyncio.create_task(self._watch(connection, preview, track))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return {"sdp": connection.localDescription.sdp, "type": connection.localDescription.type}
+
+    async def close(self) -> None:
+        """End all of them."""
+        for task in self._watching:
+            task.cancel()
+        if self._watching:
+            await asyncio.wait(self._watching, timeout=CLOSE_SECONDS)
+
+    async def _negotiate(self, connection: RTCPeerConnection, preview: Preview, sdp: str) -> PreviewTrack:
+        track = PreviewTrack(preview, self._make_frame)
+        sending = connection.addTransceiver(track, "sendonly")
+        # aiortc's H.264 looks better, and takes three times the work of its VP8, for each viewer.
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        sending.setCodecPreferences(sorted(codecs, key=lambda codec: codec.mimeType != "video/VP8"))
+        await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        if sending.mid is None or len(connection.getTransceivers()) > 1:
+            raise ConfigError("the offer must have one section, of video; it has others or none")
+        await connection.setLocalDescription(await connection.createAnswer())
+        return track
+
+    async def _watch(self, connection: RTCPeerConnection, preview: Preview, track: PreviewTrack) -> None:
+        """Count as a viewer until connection or stream ends, or the first has not come about in time."""
+        changed = asyncio.Event()
+        connection.on("connectionstatechange", changed.set)
+        track.on("ended", changed.set)
+        (sender,) = connection.getSenders()
+        silence, before = 0, (0, 0)
+        with preview.viewer():
+            try:
+                async with asyncio.timeout(self._connect_seconds):
+                    while connection.connectionState in ("new", "connecting"):
+                        await changed.wait()
+                        changed.clear()
+                while connection.connectionState == "connected" and track.readyState == "live":
+                    # A closed tab says nothing, and ICE would take half a minute to notice. While pictures go out, a
+                    # browser reports on them every second.
+                    now = await _traffic(sender)
+                    silence = silence + 1 if now[0] != before[0] and now[1] == before[1] else 0
+                    if silence >= SILENT_SECONDS:
+                        break
+                    before = now
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), 1.0)
+                    changed.clear()
+            except TimeoutError:
+                pass
+            finally:
+                await connection.close()
+
+
+async def _traffic(sender: RTCRtpSender) -> tuple[int, int]:
+    """Packets of pictures sent so far, and bytes of anything received."""
+    stats = (await sender.getStats()).values()
+    sent = sum(each.packetsSent for each in stats if each.type == "outbound-rtp")
+    return sent, sum(each.bytesReceived for each in stats if each.type == "transport")

@@ -1,0 +1,39 @@
+"""One stream as the page sees it, and the one setting that comes back from it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from streamderain.errors import ConfigError, nearest
+
+
+class Watchable(Protocol):
+    """A stream that can be watched. All of it is called in the page's thread and must return at once."""
+
+    def numbers(self) -> dict[str, Any]:
+        """How it stands, as JSON can carry it; what is missing or None is shown as a dash.
+
+        The page knows `connected` (bool), `size` ("640x360"), `fps_in`, `fps_out`, `held_fps` (per second),
+        `latency_ms` ({"p50", "p95", "p99"}), `dropped` ({reason: count}) and `reconnects`.
+        """
+
+    def settings(self) -> dict[str, float]:
+        """What can be adjusted, and its value, 0 to 1: `strength` and `blend`."""
+
+    def adjust(self, **settings: float) -> None:
+        """Change settings while the stream runs. Raises ConfigError for bad ones."""
+
+
+def checked(asked: object, known: dict[str, float]) -> dict[str, float]:
+    """What a client asked to set, when each name is known and each value is a number from 0 to 1; else ConfigError."""
+    if not isinstance(asked, dict) or not asked:
+        raise ConfigError(
+            f'the body is no JSON object of settings; send for example {{"{next(iter(known), "name")}": 0.5}}'
+        )
+    for name, value in asked.items():
+        if name not in known:
+            raise ConfigError(f"no setting is called {name[:40]!r}; allowed: {', '.join(known)}{nearest(name, known)}")
+        # A NaN is in no range; a bool is an int to Python, and not to whoever sent it.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ConfigError(f"{name} is {str(value)[:40]!r}; allowed: a number from 0 to 1")
+    return {name: float(value) for name, value in asked.items()}
