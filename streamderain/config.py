@@ -46,7 +46,8 @@ class DerainConfig:
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
     neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
                                "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
-    blend: float = _setting(1.0, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree on")
+    blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
+                                   "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
@@ -59,7 +60,7 @@ class DerainConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        if not 0 <= self.blend <= 1:
+        if not 0 <= self.blending <= 1:
             raise ConfigError(f"blend is {self.blend}; allowed: 0 to 1")
         if self.neighbours not in NEIGHBOURS:
             hint = nearest(self.neighbours, NEIGHBOURS)
@@ -70,6 +71,11 @@ class DerainConfig:
             raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
+
+    @property
+    def blending(self) -> float:
+        """`blend`, or what it is when unset."""
+        return 1.0 if self.blend is None else self.blend
 
 
 TRANSPORTS = ("tcp", "udp")
@@ -123,8 +129,10 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8090
     token: str | None = None
-    max_batch: int = 8
-    """Frames of several streams that go through the network together."""
+    max_batch: int = 0
+    """Frames of several streams that go through the network together; 0 picks 1 on a CPU, which gains nothing by more,
+    and 8 on a GPU.
+    """
 
 
 def seconds(duration: str) -> float:

@@ -56,10 +56,11 @@ class Dials:
 def derained(network: Network, config: DerainConfig, dials: Dials | None = None) -> tuple[Station, ...]:
     """The stations from decoding to pairs of rainy and derained frames; an open source feeds the first.
 
-    `dials` are those of the config unless somebody keeps them in hand.
+    `dials` are those of the config unless somebody keeps them in hand, who may then turn blending on later.
     """
     device = network.device
-    turned = dials or Dials(config.strength, config.blend)
+    turned = dials or Dials(config.strength, config.blending)
+    reach = blend_reach(config, may_turn=dials is not None)
     count = batch_size(config.batch, device)
 
     def work(batches: Iterable[FrameBatch]) -> Iterator[Derained]:
@@ -69,7 +70,7 @@ def derained(network: Network, config: DerainConfig, dials: Dials | None = None)
         Station("decode", lambda opened: mark_scenes(decode(opened)), ahead=2),
         Station("upload", lambda frames: upload(batch(frames, count, FULL_WITHIN_SECONDS), lane_on(device))),
         Station("restore", work),
-        Station("blend", lambda batches: _blend(batches, blend_reach(config), turned, lane_on(device))),
+        Station("blend", lambda batches: _blend(batches, reach, turned, lane_on(device))),
         Station("download", lambda batches: download(batches, lane_on(device)), ahead=2),
     )
 
@@ -91,16 +92,16 @@ def network_reach(network: Network, config: DerainConfig) -> tuple[int, int]:
     return network.past, 0 if config.neighbours == "past" else network.future
 
 
-def blend_reach(config: DerainConfig) -> tuple[int, int]:
-    """How many frames before and after each it is blended with."""
-    if config.blend == 0:
+def blend_reach(config: DerainConfig, may_turn: bool = False) -> tuple[int, int]:
+    """How many frames before and after each it is blended with, or would be if that was turned on."""
+    if config.blending == 0 and not may_turn:
         return 0, 0
     return REACH, 0 if config.neighbours == "past" else REACH
 
 
-def delay(network: Network, config: DerainConfig) -> int:
+def delay(network: Network, config: DerainConfig, may_turn: bool = False) -> int:
     """How many frames, repeated ones not counted, must have come after a frame before it goes out."""
-    return network_reach(network, config)[1] + blend_reach(config)[1]
+    return network_reach(network, config)[1] + blend_reach(config, may_turn)[1]
 
 
 def _restore(

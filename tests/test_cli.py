@@ -217,7 +217,7 @@ def test_derain_starts_from_saved_settings_and_doctor_shows_them(monkeypatch: py
     ):
         settings.write_text(text)
         assert str(CliRunner().invoke(app, ["in.mp4", "out.mp4", *arguments]).exception) == "that is enough"
-    assert [(config.batch, config.blend) for config in seen] == [(0, 1.0), (3, 0.25), (0, 1.0)]
+    assert [(config.batch, config.blending) for config in seen] == [(0, 1.0), (3, 0.25), (0, 1.0)]
     assert dict(examine())["settings"] == f"batch 3, device cuda; from {settings}"
     settings.write_text("bach: 1\n")
     said = "no setting is called bach; did you mean batch?; correct or delete"

@@ -12,6 +12,7 @@ from streamderain.cli.derain import derain
 from streamderain.cli.evaluate import evaluate
 from streamderain.cli.models import doctor, export, models_app
 from streamderain.cli.profile import profile
+from streamderain.cli.serve import serve
 from streamderain.cli.training import rain, train
 
 _DEFAULT_COMMAND = "derain"
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (evaluate, profile, export, rain, train, doctor):
+for command in (serve, evaluate, profile, export, rain, train, doctor):
     app.command(command.__name__)(command)
 
 

@@ -41,7 +41,7 @@ class Method:
         A still picture is a clip of one frame.
         """
         neighbourhood: Neighbourhood[tuple[Tensor, Moment]] = Neighbourhood(*blend_reach(self.config))
-        blender = TemporalBlender(self.config.blend, self.network.device)
+        blender = TemporalBlender(self.config.blending, self.network.device)
 
         def finished(arounds: list[Around[tuple[Tensor, Moment]]]) -> Iterator[Tensor]:
             for around in arounds:

@@ -41,8 +41,8 @@ CLOSE_SECONDS = 1.5
 class Publisher:
     """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
 
-    `sent` is called for each frame that went into the encoder. Latencies of what the first output has written go
-    into `latency`.
+    `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
+    first of those that publish, or of those that record where none does.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Publisher:
     ) -> None:
         self._source, self._config, self._latency, self._sent = source, config, latency, sent
         self._names = list(outputs)
+        self._timed = [name for name in outputs if not is_recording(name)] or self._names
         self._segment = seconds(config.segment) if config.segment else None
         if self._segment and not any(is_recording(name) for name in outputs):
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
@@ -79,8 +80,11 @@ class Publisher:
                 except StopIteration:
                     return
                 patience = AWAY_SECONDS
-                self._write(pair.clean)
                 self._last = pair.clean
+                if self._names:
+                    self._write(pair.clean)
+                elif pair.clean.arrived is not None:
+                    self._latency.add(time.monotonic() - pair.clean.arrived, pair.clean.seconds)
                 self._sent(pair)
                 yield
         finally:
@@ -107,7 +111,7 @@ class Publisher:
 
     def _fill(self) -> float:
         """Show the last frame once more; how long to wait for the next."""
-        if self._last is None:
+        if self._last is None or not self._names:
             return AWAY_SECONDS
         text = "" if self._source.connected else "NO SIGNAL"
         frame = noted(self._last, text) if text else self._last
@@ -134,7 +138,7 @@ class Publisher:
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment)
         return Watched(
             f"output-{number + 1}",
-            (lambda: _Timed(opened(), self._latency)) if number == 0 else opened,
+            (lambda: _Timed(opened(), self._latency)) if name in self._timed else opened,
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
@@ -145,7 +149,7 @@ class Publisher:
 
     def _report(self, name: str, kind: str, detail: str) -> None:
         level = logging.INFO if kind == "opened" else logging.WARNING
-        logger.log(level, "%s: %s%s", name, kind, f", {detail}" if detail else "")
+        logger.log(level, "%s: %s%s", name, kind, f", {detail.removeprefix(name).strip()}" if detail else "")
         if kind == "opened" and self._broadcast:
             # Else whoever watches would wait for the next one.
             self._broadcast.ask_keyframe()
@@ -172,7 +176,7 @@ class _Timed:
     def write(self, chunk: Chunk) -> None:
         self._outlet.write(chunk)
         if chunk.arrived is not None:
-            self._latency.add(time.monotonic() - chunk.arrived)
+            self._latency.add(time.monotonic() - chunk.arrived, chunk.seconds)
 
     def close(self) -> None:
         self._outlet.close()

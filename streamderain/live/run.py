@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Restored
@@ -44,7 +46,7 @@ class LiveRun:
     ) -> None:
         address = parse(source)
         self.name = name or address.shown
-        self._config = for_live(config)
+        self._config = for_live(config, network.device)
         self._network = network
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
@@ -54,14 +56,14 @@ class LiveRun:
             if output in outputs[:number]:
                 raise ConfigError(f"{redacted(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
-        self.dials = Dials(config.strength, config.blend)
+        self.dials = Dials(config.strength, self._config.blending)
         self.show = show
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
             in_flight=2 * batch_size(self._config.batch, network.device),
             # A frame that waits for others may be followed by two that repeat it.
-            held_back=3 * delay(network, self._config),
+            held_back=3 * delay(network, self._config, may_turn=True),
             report=lambda line: logger.warning("%s: %s", self.name, line),
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
@@ -137,11 +139,14 @@ class LiveRun:
         self.show(pair)
 
 
-def for_live(config: LiveConfig) -> LiveConfig:
-    """`config` with what "auto" means for a live stream: no waiting, neither for neighbours nor for a batch."""
+def for_live(config: LiveConfig, device: torch.device) -> LiveConfig:
+    """`config` with what is left open as a live stream on `device` wants it: no waiting, neither for neighbours nor for
+    a batch, and on a CPU no blending, which would take it as long as the network.
+    """
     if config.via_ffmpeg:
         raise ConfigError("via_ffmpeg is for files; a live stream reaches srt:// outputs without it")
     if config.compare:
         raise ConfigError("compare is for files; --preview shows a live stream beside its source")
     neighbours = "past" if config.neighbours == "auto" else config.neighbours
-    return replace(config, neighbours=neighbours, batch=config.batch or 1)
+    blend = 0.0 if config.blend is None and device.type == "cpu" else config.blend
+    return replace(config, neighbours=neighbours, batch=config.batch or 1, blend=blend)

@@ -146,7 +146,7 @@ class Bench:
             peak_gpu_mib=peak.gpu_mib(),
             frames=frames,
             delay_frames=later,
-            blend=config.blend,
+            blend=config.blending,
             seconds=time.perf_counter() - began,
             preparing=max(0.0, passes[0] - pace) + max(0.0, warming - warm * pace / batch),
         )

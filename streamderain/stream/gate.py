@@ -40,7 +40,7 @@ class Feed(Protocol):
 
 
 class Counts(NamedTuple):
-    """One moment's account: `received` = `released` + the sum of `dropped` + `in_flight`, but for a frame in hand."""
+    """One moment's account: `received` = `released` + the sum of `dropped` + `in_flight`."""
 
     received: int
     released: int
@@ -78,6 +78,7 @@ class Gate:
         # When each frame in flight went in, and how many were before it.
         self._inside: deque[tuple[float, int]] = deque()
         self._closed = False
+        self._feed: Feed | None = None
         self._lost_in_feed = 0
         self._arrivals: deque[tuple[float, int]] = deque(maxlen=512)
 
@@ -103,11 +104,16 @@ class Gate:
     def counts(self) -> Counts:
         """All counts at one moment."""
         with self._changed:
-            return Counts(self.received, self.released, self.in_flight, dict(self.dropped))
+            # What is lost while a frame waits for the network; it is booked when the next one is taken.
+            unseen = self._feed.dropped - self._lost_in_feed if self._feed else 0
+            dropped = dict(self.dropped) | ({"overtaken": self.dropped["overtaken"] + unseen} if unseen else {})
+            # With the frame in hand, whose turn it is.
+            inside = self.received - self.released - self.dropped.total()
+            return Counts(self.received + unseen, self.released, inside, dropped)
 
     def admit(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """The station: of `frames`, best a Background that drops the oldest, those that can be in time."""
-        feed = frames if isinstance(frames, Feed) else _Plain(frames)
+        feed = self._feed = frames if isinstance(frames, Feed) else _Plain(frames)
         try:
             while (frame := self._take(feed)) is not None:
                 if self._thins(frame):
@@ -226,8 +232,8 @@ class Gate:
     def _account_for_the_rest(self, feed: Feed) -> None:
         """What waited or was in hand when the station ended."""
         with self._changed:
-            self.received += feed.dropped - self._lost_in_feed
-            self._lost_in_feed = feed.dropped
+            lost = feed.dropped
+            self.received, self._lost_in_feed = self.received + lost - self._lost_in_feed, lost
             known = self.released + len(self._inside) + self.dropped.total()
             self.dropped["stopped"] += self.received - known
 

@@ -34,11 +34,17 @@ class LatencyMeter:
         self._sorted: list[float] = []
         self._buckets = [0] * len(BOUNDS)
         self._sum = 0.0
+        self._moment = -math.inf
         self._count = 0
 
-    def add(self, seconds: float) -> None:
-        """Book one latency."""
+    def add(self, seconds: float, moment: float) -> None:
+        """Book the latency of the frame of that `moment`, unless it, or a later one, is booked already: the first of
+        many outputs counts.
+        """
         with self._lock:
+            if moment <= self._moment:
+                return
+            self._moment = moment
             if len(self._latest) == REMEMBERED:
                 del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
             self._latest.append(seconds)

@@ -181,7 +181,7 @@ class Pacer:
         if over != self._said_over:
             self._said_over, self._said_at = over, now
             takes = f"the network takes {self._passages.usual:.2g} s"
-            return f"{takes}, {'more than' if over else 'within'} --max-latency {self._limit:g}"
+            return f"{takes}, {'more than' if over else 'within'} the {self._limit:g} s of latency that are allowed"
         holding = self.interval is not None
         if holding == self._said_holding:
             return None

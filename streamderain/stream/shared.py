@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from itertools import accumulate
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,12 +36,15 @@ class Restores(Protocol):
         """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
 
 
+_Key: TypeAlias = tuple[torch.Size, torch.dtype, torch.device]
+
+
 class _Request:
     """What one stream waits for. `key` is what requests of one batch have in common."""
 
     def __init__(self, windows: Tensor) -> None:
         self.windows = windows
-        self.key = (windows.shape[1:], windows.dtype, windows.device)
+        self.key: _Key = (windows.shape[1:], windows.dtype, windows.device)
         self.ready = _mark_here(windows.device)
         self.came = time.monotonic()
         self.answered = threading.Event()
@@ -55,19 +59,23 @@ class SharedNetwork:
     """Stands for `network` in many streams, each of which calls `restore` from a thread of its own.
 
     The oldest request goes first; those of its shape that come within `within` seconds of it go with it, up to `most`
-    windows together. It goes sooner when no stream is left to wait for. An error reaches the callers whose windows
-    cause it and no others.
+    windows together, and a power of two of them, as what backends prepare holds for one number. It goes sooner when no
+    stream is left to wait for. An error reaches the callers whose windows cause it and no others.
+
+    With `aside`, windows of a size that is new go through in their caller's thread: what a network prepares then, which
+    can take half a minute, keeps nobody else waiting. The network must bear two threads at a time.
 
     On CUDA a request is read after all that its caller's stream was given before, and an answer is complete on the
     device when `restore` returns. That path has not run on a GPU yet.
     """
 
-    def __init__(self, network: Restores, most: int = 4, within: float = 0.01) -> None:
+    def __init__(self, network: Restores, most: int = 4, within: float = 0.01, aside: bool = False) -> None:
         if most < 1 or within < 0:
             raise ValueError(f"{most = }, {within = }; at least 1 window, and 0 seconds or more")
         self.device, self.past, self.future = network.device, network.past, network.future
         self.batches = self.windows = 0
-        self._network, self._most, self._within = network, most, within
+        self._network, self._most, self._within, self._aside = network, most, within, aside
+        self._known: dict[_Key, threading.Lock | None] = {}
         self._lane = lane_on(network.device)
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
@@ -82,6 +90,8 @@ class SharedNetwork:
         Raises what the network raised, and DeviceError after `close`.
         """
         request = _Request(windows)
+        if self._aside and (answer := self._restored_aside(request)) is not None:
+            return answer
         with self._changed:
             if self._closed:
                 raise _closed()
@@ -96,6 +106,18 @@ class SharedNetwork:
             # It was made in the lane's stream, which must not write there again before this one has read it.
             request.clean.record_stream(torch.cuda.current_stream(request.clean.device))
         return request.clean
+
+    def _restored_aside(self, request: _Request) -> Tensor | None:
+        """The answer, if it is the first of its kind; others of its kind wait until that is there."""
+        learning = self._known.setdefault(request.key, threading.Lock())
+        if learning is None:
+            return None
+        with learning:
+            if self._known[request.key] is None or self._closed:
+                return None
+            clean = self._network.restore(request.windows)
+            self._known[request.key] = None
+            return clean
 
     def close(self, patience: float = 2.0) -> bool:
         """End after the batch that is in the network; who still waits, or comes later, gets a DeviceError. Whether the
@@ -132,6 +154,7 @@ class SharedNetwork:
             deadline = self._requests[0].came + self._within
             self._changed.wait_for(self._is_enough, max(0.0, deadline - time.monotonic()))
             group = self._group()
+            del group[_whole_power(group) :]
             self._requests = [request for request in self._requests if request not in group]
             return group
 
@@ -179,6 +202,12 @@ class SharedNetwork:
             request.clean = answer
         self.batches += 1
         self.windows += len(clean)
+
+
+def _whole_power(group: Sequence[_Request]) -> int:
+    """How many requests from the first on make the largest power of two windows, or 1 where none do."""
+    totals = accumulate(map(len, group))
+    return max((count for count, total in enumerate(totals, 1) if not total & (total - 1)), default=1)
 
 
 def _mark_here(device: torch.device) -> Event:

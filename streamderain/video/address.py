@@ -56,7 +56,8 @@ def parse(name: str) -> Address:
 
     Raises SourceError for a URL that this libav can't read, and ConfigError for a test picture that can't be.
     """
-    if Path(name).is_file():
+    # Not Path's, which raises for names that are too long.
+    if os.path.isfile(name):
         return _file(name, name)
     if scheme := _SCHEME.match(name):
         return _url(name, scheme[1].lower())

@@ -123,7 +123,8 @@ class LiveSource:
                 yield from self._connection()
                 return
             except Away as away:
-                reason = away
+                # Its traceback would keep the connection, with its decoder and threads, for as long as the next lasts.
+                reason = away.with_traceback(None)
             has_begun = has_begun or self.info is not None
             if self._closed:
                 return

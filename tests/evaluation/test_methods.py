@@ -54,7 +54,7 @@ def test_pictures_and_video_agree(clip: Path, config: DerainConfig) -> None:
         # Planes are rounded once more than pictures, and frames of this clip differ so little that, as a video, they
         # count as repeated, so that others stand beside them.
         difference = (clean.int() - picture.int()).abs()
-        assert int(difference.max()) <= (6 if config.blend else 3)
+        assert int(difference.max()) <= (6 if config.blending else 3)
         assert float(difference.float().mean()) < 2
 
 

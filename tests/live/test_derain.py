@@ -40,7 +40,7 @@ def test_the_page_shows_the_run_and_turns_its_dials(
     derain_live(str(clip), [str(tmp_path / "out.mkv")], config, look, Darker())
     assert b"<title>streamderain</title>" in answers[0]
     assert json.loads(answers[1])["numbers"]["size"] == "48x32"
-    assert json.loads(answers[2]) == {"strength": 0.25, "blend": 1.0}
+    assert json.loads(answers[2]) == {"strength": 0.25, "blend": 0.0}
     assert answers[3].startswith(b"--")
 
 

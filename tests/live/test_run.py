@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import av
 import pytest
+from torch import Tensor
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, SinkError
@@ -131,6 +133,27 @@ def test_a_recording_is_replaced_when_the_first_picture_is_there(tmp_path: Path)
     assert len(pictures_of(out)) == run.numbers().published
 
 
+def test_without_outputs_the_latency_is_that_of_what_is_shown() -> None:
+    shown: list[Restored] = []
+    run = LiveRun(SOURCE, [], LiveConfig(), Darker(), show=shown.append)
+    with running(run):
+        wait_for(lambda: len(shown) >= 5)
+    assert run.latency.count == len(shown)
+    assert run.numbers().outputs == ()
+
+
+def test_latency_is_that_of_the_output_that_is_there(tmp_path: Path) -> None:
+    for outputs, counts in (
+        ([str(tmp_path / "out.mkv")], True),
+        (["rtsp://127.0.0.1:9/away", "udp://127.0.0.1:9"], True),
+        (["rtsp://127.0.0.1:9/away", str(tmp_path / "beside.mkv")], False),
+    ):
+        run = LiveRun(SOURCE, outputs, LiveConfig(), Darker())
+        with running(run):
+            wait_for(lambda: run.numbers().published >= 5)  # noqa: B023
+        assert (run.latency.count > 0) == counts
+
+
 def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
     levels: list[float] = []
 
@@ -149,6 +172,30 @@ def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
         run.adjust(strength=2)
     with pytest.raises(ConfigError, match="no setting is called crf"):
         run.adjust(crf=1)
+
+
+def test_blending_that_is_off_can_be_turned_on_while_it_runs() -> None:
+    """The network takes now less, now more; neighbours pull a frame towards them."""
+
+    class Wavering(Darker):
+        def restore(self, windows: Tensor) -> Tensor:
+            self.calls += 1
+            return windows[:, 0] - 0.01 * (1 + self.calls % 2)
+
+    levels: list[float] = []
+
+    def taken(pair: Restored) -> None:
+        rainy, clean = (frame.layout.split(frame.data)[0].float().mean() for frame in (pair.rainy, pair.clean))
+        levels.append(float(rainy - clean))
+
+    run = LiveRun("test:64x48@20", [], LiveConfig(), Wavering(), show=taken)
+    with running(run):
+        assert run.settings()["blend"] == 0
+        wait_for(lambda: len(levels) >= 6)
+        run.adjust(blend=1.0)
+        wait_for(lambda: len(levels) >= 30)
+    steps = [abs(first - second) for first, second in pairwise(levels)]
+    assert median(steps[-20:]) < 0.8 * median(steps[:5])
 
 
 def test_outputs_that_can_never_work_are_refused_before_the_source_is_opened(tmp_path: Path) -> None:

@@ -11,6 +11,13 @@ from streamderain.stream.latency import BOUNDS, LatencyMeter
 from streamderain.stream.stats import REMEMBERED
 
 
+def booked(*values: float) -> LatencyMeter:
+    meter = LatencyMeter()
+    for moment, value in enumerate(values):
+        meter.add(value, moment)
+    return meter
+
+
 def test_nothing_is_known_of_nothing() -> None:
     meter = LatencyMeter()
     assert meter.quantiles() is None
@@ -19,34 +26,32 @@ def test_nothing_is_known_of_nothing() -> None:
 
 
 def test_quantiles_are_those_that_so_many_do_not_exceed() -> None:
-    meter = LatencyMeter()
     values = [number / 100 for number in range(1, 101)]
     random.Random(1).shuffle(values)
-    for value in values:
-        meter.add(value)
-    assert meter.quantiles() == (0.5, 0.95, 0.99)
+    assert booked(*values).quantiles() == (0.5, 0.95, 0.99)
 
 
 def test_of_one_all_quantiles_are_the_same() -> None:
-    meter = LatencyMeter()
-    meter.add(0.2)
-    assert meter.quantiles() == (0.2, 0.2, 0.2)
+    assert booked(0.2).quantiles() == (0.2, 0.2, 0.2)
 
 
 def test_old_ones_are_forgotten_but_counted() -> None:
-    meter = LatencyMeter()
-    for value in [9.0] * 1000 + [0.1, 0.3] * (REMEMBERED // 2):
-        meter.add(value)
+    meter = booked(*[9.0] * 1000, *[0.1, 0.3] * (REMEMBERED // 2))
     assert meter.quantiles() == (0.1, 0.3, 0.3)
     assert len(meter._latest) == len(meter._sorted) == REMEMBERED
     assert meter.count == 1000 + REMEMBERED
 
 
 def test_the_histogram_counts_up_to_each_bound() -> None:
-    meter = LatencyMeter()
-    for value in (0.01, 0.011, 0.4, 60.0):
-        meter.add(value)
-    histogram = meter.histogram()
+    histogram = booked(0.01, 0.011, 0.4, 60.0).histogram()
     counts = dict(histogram.buckets)
     assert [counts[bound] for bound in (0.01, 0.025, 0.3, 0.5, 5.0, math.inf)] == [1, 2, 2, 3, 3, 4]
     assert (histogram.count, histogram.sum) == (4, pytest.approx(60.421))
+
+
+def test_of_several_outputs_the_first_that_has_written_a_frame_counts() -> None:
+    meter = LatencyMeter()
+    for moment, value in ((1.0, 0.1), (1.0, 0.4), (2.0, 0.2), (1.5, 0.9), (2.0, 0.9)):
+        meter.add(value, moment)
+    assert meter.count == 2
+    assert meter.quantiles() == (0.1, 0.2, 0.2)

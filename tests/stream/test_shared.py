@@ -90,8 +90,8 @@ def network() -> Doubling:
 def opened(network: Doubling) -> Iterator[Callable[..., SharedNetwork]]:
     made: list[SharedNetwork] = []
 
-    def open_(most: int = 4, within: float = 0.01) -> SharedNetwork:
-        made.append(SharedNetwork(network, most, within))
+    def open_(most: int = 4, within: float = 0.01, aside: bool = False) -> SharedNetwork:
+        made.append(SharedNetwork(network, most, within, aside))
         return made[-1]
 
     yield open_
@@ -141,19 +141,19 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
     network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
 ) -> None:
     shared = opened(most=8, within=0.5)
-    start = threading.Barrier(3)
+    start = threading.Barrier(4)
 
     def stream() -> None:
         for _ in range(20):
             start.wait(PATIENCE)
             shared.restore(window(0.1))
 
-    threads = [in_thread(stream) for _ in range(3)]
+    threads = [in_thread(stream) for _ in range(4)]
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    # At first they do not know of each other; later all three are there each time.
-    assert network.sizes[-15:] == [(3, 2, 3)] * 15
+    # At first they do not know of each other; later all are there each time.
+    assert network.sizes[-15:] == [(4, 2, 3)] * 15
 
 
 def test_a_stream_that_does_not_come_is_waited_for_in_vain_only_so_long(
@@ -181,6 +181,40 @@ def test_shapes_go_apart_and_the_oldest_first(
     assert network.sizes[1:] == [(2, 2, 3), (2, 4, 4), (1, 2, 3)]
     for number, size in enumerate(sizes, 1):
         torch.testing.assert_close(callers.answers[number], torch.full((1, 3, *size), number / 5))
+
+
+def test_a_power_of_two_goes_and_the_rest_follows(
+    network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
+) -> None:
+    shared = opened(most=8, within=0.0)
+    callers = busy(network, shared, in_thread)
+    for number in range(1, 8):
+        callers.ask(number, window(number / 10))
+    network.gate.set()
+    callers.join()
+    assert [size[0] for size in network.sizes[1:]] == [4, 2, 1]
+
+
+def test_a_new_size_keeps_nobody_waiting(
+    network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
+) -> None:
+    shared = opened(most=1, aside=True)
+    assert len(shared.restore(window(0.1))) == 1
+    network.gate.clear()
+    network.entered.clear()
+    answers: list[Tensor] = []
+    slow = [in_thread(lambda: answers.append(shared.restore(window(0.2, size=(9, 9))))) for _ in range(2)]
+    assert network.entered.wait(PATIENCE)
+    callers = Callers(shared, in_thread)
+    callers.threads.append(in_thread(lambda: callers.answers.update({0: shared.restore(window(0.3))})))
+    # It is in the network beside the new size, of which the second waits for the first.
+    wait_for(lambda: len(network.sizes) == 3)
+    network.gate.set()
+    for thread in slow:
+        thread.join(PATIENCE)
+    callers.join()
+    assert network.sizes == [(1, 2, 3), (1, 9, 9), (1, 2, 3), (1, 9, 9)]
+    assert [float(answer.max()) for answer in answers] == pytest.approx([0.4, 0.4])
 
 
 def test_kinds_of_numbers_go_apart(

@@ -1,0 +1,27 @@
+"""`streamderain serve`: many live streams, one network, one port."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="streams, port and settings; see docs/live.md")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Check CONFIG.yaml, print the streams, and end.")] = False,
+) -> None:
+    """Derain many live streams until SIGTERM; SIGHUP reads CONFIG.yaml again."""
+    if check:
+        from streamderain.serve.reading import read, summary
+
+        print("\n".join(summary(read(config))))
+        return
+    from streamderain.serve.server import serve as serve_streams
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, force=True)
+    logging.getLogger("streamderain").setLevel(logging.INFO)
+    serve_streams(config)

@@ -1,0 +1,1 @@
+"""Many live streams in one process that share one network, behind one port."""

@@ -1,0 +1,150 @@
+"""What the API takes and gives, as pydantic models; the settings of a stream are those of LiveConfig."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, create_model
+
+from streamderain.config import LiveConfig
+from streamderain.errors import ConfigError, nearest
+from streamderain.serve.reading import SETTINGS
+from streamderain.video.address import redacted
+
+Text = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class Fault(BaseModel):
+    """Why a request was refused, in one line."""
+
+    error: str
+
+
+class Output(BaseModel):
+    """One output; its name without passwords. Counts are of packets."""
+
+    name: str
+    connected: bool
+    written: int
+    dropped: int
+    reopened: int
+
+
+class LatencyMs(BaseModel):
+    """Milliseconds from a packet's arrival to the end of its frame's writing, of the latest frames."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Numbers(BaseModel):
+    """How a stream stands. `received` is `published`, all that was `dropped` by reason, and what is `in_flight`.
+
+    `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
+    shown again. `source` stands there without passwords.
+    """
+
+    name: str
+    state: str
+    source: str
+    connected: bool
+    size: str
+    received: int
+    published: int
+    in_flight: int
+    dropped: dict[str, int]
+    fps_in: float
+    fps_out: float
+    latency_ms: LatencyMs | None
+    held_fps: float | None
+    reconnects: int
+    filled: int
+    restarts: int
+    failure: str | None
+    events: dict[str, int]
+    outputs: list[Output]
+
+
+class Summary(BaseModel):
+    """A stream of the list."""
+
+    name: str
+    connected: bool
+
+
+class Summaries(RootModel[list[Summary]]):
+    """All streams."""
+
+
+class Dials(BaseModel):
+    """What may be turned while a stream runs, each 0 to 1; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+    strength: float | None = Field(None, ge=0, le=1)
+    blend: float | None = Field(None, ge=0, le=1)
+
+
+class Stream(BaseModel):
+    """A stream, its numbers and its dials."""
+
+    name: str
+    numbers: Numbers
+    settings: Dials
+
+
+class Reloaded(BaseModel):
+    """The streams after the file was read again, and why some of them do not run."""
+
+    streams: list[str]
+    failed: dict[str, str]
+
+
+class Health(BaseModel):
+    """Whether the process works: streams whose thread died or that are stuck."""
+
+    healthy: bool
+    dead: list[str]
+    stuck: list[str]
+
+
+class Readiness(BaseModel):
+    """Whether the network is loaded and all streams are started; those whose source is away are told besides."""
+
+    ready: bool
+    network: bool
+    not_started: dict[str, str]
+    not_connected: list[str]
+
+
+def _settings() -> dict[str, Any]:
+    """Fields of a stream's own settings; None, like in the file, takes the word back that defaults had."""
+    hints = get_type_hints(LiveConfig)
+    told = {each.name: each.metadata["help"] for each in dataclasses.fields(LiveConfig)}
+    return {name: (hints[name] | None, Field(None, description=told[name])) for name in SETTINGS}
+
+
+AskedStream: type[BaseModel] = create_model(
+    "AskedStream",
+    __config__=ConfigDict(extra="forbid", strict=True),
+    __doc__="A stream to be. Settings that are left out are those of the file's defaults.",
+    source=(Text, Field(description="a URL, a camera's number, screen, test, or with realtime a file")),
+    outputs=(
+        list[Text],
+        Field(default=[], max_length=16, description="URLs to publish to, HLS folders/, files to record into"),
+    ),
+    **_settings(),
+)
+
+
+def checked(model: type[BaseModel], body: bytes) -> dict[str, Any]:
+    """What a body says, as far as it was said. Raises ConfigError, which repeats none of its values."""
+    try:
+        return model.model_validate_json(body).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(each) for each in first["loc"])[:60]
+    if first["type"] == "extra_forbidden":
+        raise ConfigError(redacted(f"no setting is called {where}{nearest(where, model.model_fields)}"))
+    raise ConfigError(redacted(f"{where or 'the body'}: {first['msg']}"))

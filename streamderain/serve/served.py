@@ -1,0 +1,175 @@
+"""One stream that is kept running: when its run crashes, another one takes its place."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from streamderain.config import LiveConfig, StreamConfig
+from streamderain.errors import SourceError, StreamderainError
+from streamderain.frames import Restored
+from streamderain.live.numbers import LiveNumbers
+from streamderain.live.page import Watch
+from streamderain.live.run import LiveRun
+from streamderain.stations import Network
+from streamderain.stream.background import Background
+from streamderain.video.address import redacted
+from streamderain.video.live import Backoff
+from streamderain.video.outlet import is_recording
+
+logger = logging.getLogger(__name__)
+
+Show = Callable[[Restored], None]
+
+PAUSES = Backoff(first=1.0, most=60.0)
+"""Before a run that crashed is followed by the next."""
+
+STEADY_SECONDS = 60.0
+"""A run that lasted longer did not fail at once, and its successor waits only the first pause."""
+
+STUCK_SECONDS = 30.0
+"""A connected source of which nothing was published for so long is stuck."""
+
+
+class Served:
+    """A stream that `start` puts into a thread of its own. `run` is the present or last run, `restarts` counts those
+    that followed a crash, `failure` is why the last one ended.
+
+    A file that ended has no successor, nor has a run that gave its source up after `retries`. Raises what LiveRun
+    raises.
+    """
+
+    def __init__(self, name: str, asked: StreamConfig, config: LiveConfig, network: Network) -> None:
+        self.name, self.asked, self.config = name, asked, config
+        self.restarts, self.ended = 0, False
+        self.failure: str | None = None
+        self._network = network
+        self._show: Show = lambda pair: None
+        self._stopping: Future[None] = Future()
+        self._thread: Background[None] | None = None
+        self._crashes = 0
+        self._seen: object = None
+        self._seen_at = 0.0
+        self.run = self._made()
+
+    def start(self, show: Show) -> None:
+        """Run; `show` gets each pair that goes out."""
+        self._show = show
+        self._thread = Background(f"stream-{self.name}", self._live)
+
+    def stop(self) -> None:
+        """Ask it to end; returns at once."""
+        with suppress(InvalidStateError):
+            self._stopping.set_result(None)
+        self.run.stop()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until it has ended; whether it has."""
+        return self._thread is None or self._thread.join(max(0.0, timeout))
+
+    @property
+    def state(self) -> str:
+        """`live`, `waiting` for its source, `restarting` after a crash, `ended`, or `dead`, which never should be."""
+        if self.join(0):
+            return "ended" if self.ended else "dead"
+        if self.failure is not None:
+            return "restarting"
+        return "live" if self.run.numbers().connected else "waiting"
+
+    def numbers(self) -> LiveNumbers:
+        """How its present run stands, or how its last one ended."""
+        return self.run.numbers()
+
+    def watch(self) -> Watch:
+        """The stream as the page's Watchable, whichever run it is in; its numbers are those of schemas.Numbers."""
+
+        def more() -> dict[str, Any]:
+            source = redacted(self.asked.source)
+            return {"state": self.state, "source": source, "restarts": self.restarts, "failure": self.failure}
+
+        return Watch(lambda: self.run, more)
+
+    def stuck_seconds(self, now: float | None = None) -> float:
+        """How long its source is connected and nothing is published, as far as whoever calls this has seen."""
+        now, numbers = time.monotonic() if now is None else now, self.numbers()
+        seen = (self.restarts, numbers.events.get("connected", 0), numbers.published) if numbers.connected else None
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        return now - self._seen_at if seen else 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether that is too long: 30 seconds, or twice what a frozen source is given."""
+        return self.stuck_seconds() > max(STUCK_SECONDS, 2 * self.config.frozen_after)
+
+    def _live(self) -> Iterator[None]:
+        try:
+            while self._once():
+                if self._stopped_within(PAUSES.delay(self._crashes - 1, random.Random())):
+                    break
+                self.restarts += 1
+            self.ended = True
+        except BaseException:
+            logger.exception("%s: its thread has died", self.name)
+            raise
+        yield from ()
+
+    def _once(self) -> bool:
+        """Run until it ends; whether that was a crash."""
+        began = time.monotonic()
+        try:
+            if self._crashes:
+                self._begin_again()
+            if not self._stopping.done():
+                self.run.run()
+            self.failure = None
+            return False
+        except Exception as error:
+            self._crashes = 1 if time.monotonic() - began > STEADY_SECONDS else self._crashes + 1
+            self.failure = in_words(error)
+            is_final = isinstance(error, SourceError) and self.config.retries is not None
+            logger.error("%s: %s%s", self.name, self.failure, "" if is_final else "; it will be started again")
+            logger.debug("%s", self.name, exc_info=True)
+            return not is_final
+
+    def _begin_again(self) -> None:
+        dials = self.run.settings()
+        # Whoever stops it sees either this run or that it must not begin.
+        self.run = self._made()
+        self.run.adjust(**dials)
+        self.failure = None
+
+    def _made(self) -> LiveRun:
+        outputs = tuple(_unused(output) for output in self.asked.outputs)
+        return LiveRun(self.asked.source, outputs, self.config, self._network, self.name, lambda pair: self._show(pair))
+
+    def _stopped_within(self, seconds: float) -> bool:
+        try:
+            self._stopping.result(seconds)
+        except NotYet:
+            return False
+        return True
+
+
+def _unused(output: str) -> str:
+    """The output, or where it is a recording that exists, one with a number: no restart costs what was recorded."""
+    if not is_recording(output):
+        return output
+    path, number = Path(output), 1
+    while path.exists() and not path.is_dir():
+        number += 1
+        path = Path(output).with_stem(f"{Path(output).stem}-{number}")
+    return str(path) if number > 1 else output
+
+
+def in_words(error: Exception) -> str:
+    """One line, without passwords."""
+    text = str(error) if isinstance(error, StreamderainError) else f"{type(error).__name__}: {error}"
+    return redacted(" ".join(text.split()))

@@ -1,0 +1,170 @@
+"""Many live streams in one process: the network, the fleet, and the page with its API on one port."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streamderain.config import LiveConfig, ServeConfig
+from streamderain.errors import ConfigError
+from streamderain.live.page import shown_on
+from streamderain.serve.fleet import Fleet
+from streamderain.serve.reading import SHARED, read
+from streamderain.serve.served import Served, Show
+from streamderain.stations import Network, load_network
+from streamderain.stream.shared import SharedNetwork
+from streamderain.video.shown import rgb_frame
+
+if TYPE_CHECKING:
+    from streamderain.preview.server import PreviewServer
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+END_SECONDS = 3.0
+"""How long the streams may take to send out what is on their way when all ends."""
+
+GPU_BATCH = 8
+
+_FIXED = ("host", "port", "token", "max_batch")
+
+
+class Server:
+    """Serves `config` from the moment it is made until `close`: listens, loads the network, starts the streams.
+
+    `network` stands in for the one that the config names. `reread` gives the config anew, for `reload`. What changes
+    the fleet, which is None until the network is loaded, is done by one thread, one after the other. Raises
+    ConfigError, SinkError where it cannot listen, and what loading a network raises; a stream that cannot be started
+    is logged, and the others run.
+    """
+
+    def __init__(
+        self, config: ServeConfig, network: Network | None = None, reread: Callable[[], ServeConfig] | None = None
+    ) -> None:
+        self.config, self._reread = config, reread
+        self.fleet: Fleet | None = None
+        self._worker = ThreadPoolExecutor(1, "streamderain-fleet")
+        self._page = self._opened_page()
+        try:
+            self.fleet = Fleet(self._shared(network), config.defaults, self._shown, self._page.remove)
+            self.do(partial(self.fleet.become, config.streams)).result()
+        except BaseException:
+            self.close()
+            raise
+        logger.info("page and API at %s; streams: %d", self.url, len(self.fleet.asked))
+
+    @property
+    def url(self) -> str:
+        """Where page and API are."""
+        return self._page.url
+
+    def do(self, job: Callable[[], T]) -> Future[T]:
+        """Have `job` done after those that were handed in before. Raises RuntimeError once the end has begun."""
+        return self._worker.submit(job)
+
+    def reload(self) -> dict[str, Any]:
+        """Read the config again and become what it says; for `do`. Raises ConfigError, and then nothing has changed.
+
+        What the whole process shares, such as the port, stays as it is, and a line says so.
+        """
+        if self._reread is None or self.fleet is None:
+            raise ConfigError("there is no file to read again; put and delete streams one by one")
+        fresh = self._reread()
+        self.fleet.become(fresh.streams, self._kept(fresh))
+        names = list(self.fleet.asked)
+        logger.info("the file was read again; streams: %d", len(names))
+        return {"streams": names, "failed": dict(self.fleet.failed)}
+
+    def run(self, hangups: SimpleQueue[int]) -> None:
+        """Reload for each of `hangups`, until KeyboardInterrupt."""
+        while True:
+            with suppress(Empty):
+                hangups.get(timeout=1.0)
+                self.do(self._reload_and_log)
+            # Looked at each second, it is known since when a stream is stuck, however seldom anybody asks.
+            for stream in self.fleet or ():
+                stream.stuck_seconds()
+
+    def close(self) -> None:
+        """Send out what is on its way and end all, in less than 5 seconds."""
+        is_idle = True
+        if fleet := self.fleet:
+            deadline = time.monotonic() + END_SECONDS
+            # At once, whatever the worker is at.
+            fleet.stop()
+            ended = self.do(lambda: fleet.close(max(0.0, deadline - time.monotonic())))
+            with suppress(NotYet):
+                ended.result(END_SECONDS + 0.5)
+            is_idle = ended.done()
+            fleet.network.close(0.5)
+        self._worker.shutdown(wait=is_idle, cancel_futures=True)
+        self._page.close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _opened_page(self) -> PreviewServer:
+        try:
+            from streamderain.preview.server import PreviewServer
+            from streamderain.serve.api import PUBLIC, Api, one_line
+
+            host, port, token = self.config.host, self.config.port, self.config.token
+            return PreviewServer(host, port, token, rgb_frame, Api(self).routes(), [one_line], PUBLIC)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"serving needs {error.name}; pip install 'streamderain[live]'") from None
+
+    def _shared(self, network: Network | None) -> SharedNetwork:
+        alone = network or load_network(self.config.defaults)
+        on_cpu = alone.device.type == "cpu"
+        # On a GPU a new size takes a moment, and graphs are recorded while nothing else runs.
+        return SharedNetwork(alone, self.config.max_batch or (1 if on_cpu else GPU_BATCH), aside=on_cpu)
+
+    def _shown(self, stream: Served) -> Show:
+        return shown_on(self._page.add(stream.name, stream.watch()))
+
+    def _kept(self, fresh: ServeConfig) -> LiveConfig:
+        """The new defaults, but for what the one network is; says what waits for the next start."""
+        ours, theirs = self.config.defaults, fresh.defaults
+        changed = [name for name in _FIXED if getattr(fresh, name) != getattr(self.config, name)]
+        changed += [name for name in SHARED if getattr(theirs, name) != getattr(ours, name)]
+        if changed:
+            logger.warning("%s will change at the next start, not before", ", ".join(changed))
+        return replace(theirs, **{name: getattr(ours, name) for name in SHARED})
+
+    def _reload_and_log(self) -> None:
+        try:
+            self.reload()
+        except ConfigError as error:
+            logger.error("%s; all goes on as before", error)
+        except Exception:
+            logger.exception("the file could not be read again")
+
+
+def serve(path: Path) -> None:
+    """Serve what a YAML file says until SIGTERM or Ctrl-C; SIGHUP reads it again. In the main thread only. Raises what
+    Server raises, and ConfigError for the file.
+    """
+    hangups: SimpleQueue[int] = SimpleQueue()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        # Before all else, as it would end the process while the network is loaded.
+        signal.signal(signal.SIGHUP, lambda number, frame: hangups.put(number))
+    with suppress(KeyboardInterrupt), Server(read(path), reread=partial(read, path)) as server:
+        server.run(hangups)
