@@ -110,6 +110,9 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
     recording = tmp_path / "rec.mkv"
     while process.poll() is None and not (recording.exists() and recording.stat().st_size > 5_000):
         time.sleep(0.05)
+    if (title := Path(f"/proc/{process.pid}/cmdline")).exists():
+        assert "secret" not in title.read_text()
+        assert "rtsp://***@127.0.0.1:9/clean" in title.read_text()
     process.send_signal(stop)
     printed, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "")
@@ -119,6 +122,14 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
     assert [each["name"] for each in numbers["outputs"]] == ["rec.mkv", "rtsp://***@127.0.0.1:9/clean"]
     with av.open(recording) as file:
         assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
+
+
+def test_a_traceback_tells_no_password() -> None:
+    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "rtps://***@127.0.0.1:9/x is of an unknown kind" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_a_file_goes_into_one_output(clip: Path, tmp_path: Path) -> None:

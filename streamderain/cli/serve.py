@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from streamderain.cli.redaction import log_to_stderr
+
 
 def serve(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="streams, port and settings; see docs/live.md")],
@@ -22,6 +24,6 @@ def serve(
         return
     from streamderain.serve.server import serve as serve_streams
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, force=True)
+    log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("streamderain").setLevel(logging.INFO)
     serve_streams(config)

@@ -1,0 +1,30 @@
+"""No password leaves the program: not in its log, not in a traceback, not in the list of processes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from streamderain.video.address import redacted
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def log_to_stderr(line: str) -> None:
+    """Write the log of all libraries to stderr, each line in this format of logging's, tracebacks included."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting(line))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def redact_title() -> None:
+    """Show others on this machine the command line without the passwords that stand in it."""
+    given = [sys.executable, *sys.orig_argv[1:]]
+    shown = [redacted(word) for word in given]
+    if shown != given:
+        from setproctitle import setproctitle
+
+        setproctitle(" ".join(shown))
