@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality temporal readme train cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality temporal live-bench soak readme train cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,16 @@ temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and 
 	$(RUN) benchmarks/temporal.py
 	$(RUN) benchmarks/blending.py
 	$(RUN) benchmarks/temporal_page.py
+
+live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries and many cameras, benchmarks/live/*.json
+	$(RUN) benchmarks/live/latency.py
+	$(RUN) benchmarks/live/recoveries.py
+	$(RUN) benchmarks/live/slow.py
+	$(RUN) benchmarks/live/cameras.py
+	$(MAKE) readme
+
+soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does its memory grow?
+	$(RUN) benchmarks/live/soak.py --kill-every 10
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py
