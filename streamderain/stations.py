@@ -139,12 +139,15 @@ def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, la
     blender = TemporalBlender(dials.blend, lane.device)
     neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*reach)
 
-    def finished(arounds: list[Around[_Waiting]]) -> Iterator[FrameBatch]:
+    def finished(arounds: list[Around[_Waiting]], newest: _Waiting | None = None, rainy: Tensor | None = None,
+                 ) -> Iterator[FrameBatch]:  # fmt: skip
         for around in arounds:
             here = around.present
             blender.strength = dials.blend
             before, after = ([each.moment for each in side] for side in (around.before, around.after))
-            change = blender(before, here.moment, after) - to_rgb(here.data, here.frame.layout).clamp(0, 1)
+            # Of one that has not waited it is at hand.
+            was = rainy if rainy is not None and here is newest else to_rgb(here.data, here.frame.layout).clamp(0, 1)
+            change = blender(before, here.moment, after) - was
             change *= dials.strength
             yield FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), lane.mark())
 
@@ -153,7 +156,8 @@ def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, la
         parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
         for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
             waiting = _Waiting(frame, data, Moment.of(rainy, clean))
-            yield from finished(neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats))
+            ready = neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats)
+            yield from finished(ready, waiting, rainy)
 
     with torch.inference_mode(), lane.active():
         try:

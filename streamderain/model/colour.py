@@ -33,11 +33,15 @@ def to_rgb(data: Tensor, layout: PixelLayout) -> Tensor:
     if not chroma:
         return _turn(y.expand(-1, 3, -1, -1), layout.rotation)
     red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
-    cb, cr = (plane.sub_(grey).div_(chroma_range) for plane in chroma)
-    # What each colour has beyond luma; worked out before it is enlarged, while it is small.
-    red, blue = 2 * (1 - red_weight) * cr, 2 * (1 - blue_weight) * cb
-    green = -(red_weight * red + blue_weight * blue) / (1 - red_weight - blue_weight)
-    return _turn(_full_size(torch.cat((red, green, blue), dim=1), layout).add_(y), layout.rotation)
+    cb, cr = torch.split(_full_size(torch.cat(chroma, dim=1).sub_(grey).div_(chroma_range), layout), 1, dim=1)
+    # What red and blue have beyond luma for each unit of their chroma; green has the less of both.
+    red, blue, green_weight = 2 * (1 - red_weight), 2 * (1 - blue_weight), 1 - red_weight - blue_weight
+    rgb = y.new_empty(len(y), 3, layout.height, layout.width)
+    torch.add(y, cr, alpha=red, out=rgb[:, :1])
+    torch.add(y, cr, alpha=-red_weight * red / green_weight, out=rgb[:, 1:2])
+    rgb[:, 1:2].add_(cb, alpha=-blue_weight * blue / green_weight)
+    torch.add(y, cb, alpha=blue, out=rgb[:, 2:])
+    return _turn(rgb, layout.rotation)
 
 
 def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
