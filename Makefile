@@ -57,10 +57,11 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 	$(RUN) benchmarks/live/recoveries.py
 	$(RUN) benchmarks/live/slow.py
 	$(RUN) benchmarks/live/cameras.py
-	$(MAKE) readme
+	$(RUN) benchmarks/live/page.py
 
 soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does its memory grow?
 	$(RUN) benchmarks/live/soak.py --kill-every 10
+	$(RUN) benchmarks/live/page.py
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py

@@ -132,9 +132,21 @@ def test_a_traceback_tells_no_password() -> None:
     assert "secret" not in done.stderr
 
 
-def test_a_file_goes_into_one_output(clip: Path, tmp_path: Path) -> None:
-    done = run(clip, "a.mp4", "b.mp4", cwd=tmp_path)
-    assert done.stderr == "streamderain: 2 outputs are named; a file goes into one, unless --realtime makes it live\n"
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("a.mp4", "b.mp4"), "2 outputs are named; a file goes into one, unless --realtime makes it live"),
+        ((), "no output is named; name one, such as out.mp4"),
+        (("--preview", "0"), "--preview is for live streams; --realtime makes a file one"),
+        (("a.mp4", "--segment", "10m"), "--segment is for live streams; --realtime makes a file one"),
+    ],
+)
+def test_what_a_file_cannot_have(arguments: tuple[str, ...], reason: str, clip: Path) -> None:
+    from typer.testing import CliRunner
+
+    from streamderain.cli.app import app
+
+    assert str(CliRunner().invoke(app, [str(clip), *arguments]).exception) == reason
 
 
 def test_evaluate_prints_a_table_and_writes_json(clip: Path, tmp_path: Path) -> None:

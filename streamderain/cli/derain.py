@@ -22,11 +22,11 @@ def derain(
         str, typer.Argument(metavar="INPUT", help="a video file; or live: a URL, a camera's number, screen, test")
     ],
     outputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="OUTPUT", help="the file to write; of a live source any of files, HLS folders/, and URLs"
         ),
-    ],
+    ] = None,
     *,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, nothing else.")] = False,
@@ -37,12 +37,18 @@ def derain(
 
     if quiet or as_json:
         logging.getLogger("streamderain").setLevel(logging.ERROR)
+    named = outputs or []
+    if not named and config.preview is None:
+        raise ConfigError("no output is named; name one, such as out.mp4")
     if parse(source).is_live or config.realtime:
-        _derain_live(source, outputs, config, quiet, as_json)
-    elif len(outputs) > 1:
-        raise ConfigError(f"{len(outputs)} outputs are named; a file goes into one, unless --realtime makes it live")
-    else:
-        _derain_file(source, outputs[0], config, quiet, as_json)
+        _derain_live(source, named, config, quiet, as_json)
+        return
+    if len(named) > 1:
+        raise ConfigError(f"{len(named)} outputs are named; a file goes into one, unless --realtime makes it live")
+    for setting in ("preview", "segment"):
+        if getattr(config, setting) is not None:
+            raise ConfigError(f"--{setting} is for live streams; --realtime makes a file one")
+    _derain_file(source, named[0], config, quiet, as_json)
 
 
 def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_json: bool) -> None:

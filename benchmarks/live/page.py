@@ -1,0 +1,65 @@
+"""Writes what was measured of live streams, the JSON files beside it, into docs/live.md, between its LIVE marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from parts import FOLDER
+from results import ROOT, load
+
+PAGE = ROOT / "docs" / "live.md"
+BEGIN, END = "<!-- LIVE -->", "<!-- /LIVE -->"
+
+
+def _lines() -> Iterator[str]:
+    latency, slow, recoveries, cameras, soak = (
+        load(name, FOLDER) for name in ("latency", "slow", "recoveries", "cameras", "soak")
+    )
+    yield from ("## Measured", "")
+    for case in latency["cases"]:
+        yield (
+            f"- {latency['size']} at {latency['fps']} fps through a network of {latency['network_ms']:.0f} ms, "
+            f"{case['output']}, blend {case['blend']:g}: {_quantiles(case['latency_ms'])} ms from packet to packet "
+            f"(p50, p95, p99), x264 included, {case['fps_out']:.0f} fps out."
+        )
+    yield (
+        f"- The same through one of {slow['network_ms']:.0f} ms, for {slow['minutes']:.0f} minutes: "
+        f"{_quantiles(slow['latency_ms'])} ms, {slow['latency_ms']['max']:.0f} at most where "
+        f"{slow['max_latency_ms']:.0f} are allowed; {slow['received']:,} frames in, {slow['published']:,} out, "
+        f"{sum(slow['dropped'].values()):,} dropped; {slow['fps_settled']:.1f} fps where {slow['fps_possible']:.1f} "
+        "are possible."
+    )
+    warm, last = recoveries["after_warm_up"], recoveries["after_last"]
+    back = [seconds for way in recoveries["back_seconds"].values() for seconds in way.values()]
+    yield (
+        f"- A camera killed and frozen {recoveries['times']} times: {recoveries['recoveries']} recoveries, at most "
+        f"{max(back):.1f} s after its return; {warm['rss_mib']:.0f} MiB after the warm-up, {last['rss_mib']:.0f} "
+        f"after the last, {warm['files']} and {last['files']} files, {warm['threads']} and {last['threads']} threads."
+    )
+    calm, dying = (sum(cameras[kind]["dropped"].values()) for kind in ("calm", "dying"))
+    yield (
+        f"- {cameras['cameras']} cameras, {cameras['size']} at {cameras['fps']} fps, one of them dying all the time: "
+        f"the others lost {dying} of {cameras['dying']['received']:,} frames, and {calm} while all were well; their "
+        f"p95 was {cameras['p95_ratio']['median']:.2f} times what it was."
+    )
+    yield (
+        f"- The program itself for {soak['minutes']:.0f} minutes, {soak['size']} through `{soak['network']}`, the "
+        f"camera killed {soak['deaths']} times: memory grew by {soak['rss_mib_per_hour']:.2f} MiB an hour after "
+        f"{soak['warm_up_minutes']:.0f} minutes, with a standard error of {soak['standard_error']:.2f}."
+    )
+    yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
+
+
+def _quantiles(latency: dict[str, Any]) -> str:
+    return ", ".join(f"{latency[name]:.0f}" for name in ("p50", "p95", "p99"))
+
+
+def main() -> None:
+    text = "\n".join([BEGIN, *_lines(), END])
+    PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: text, PAGE.read_text(), flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    main()
