@@ -74,10 +74,13 @@ class Peers:
             )
         # Without any server to ask: the viewer is on this network, and nobody else need know.
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        negotiation = asyncio.create_task(self._negotiate(connection, preview, sdp))
         try:
             async with asyncio.timeout(NEGOTIATE_SECONDS):
-                track = await self._negotiate(connection, preview, sdp)
+                track = await asyncio.shield(negotiation)
         except BaseException as error:
+            # Interrupted, as when its viewer goes away, it would leave sockets open.
+            await asyncio.wait([negotiation], timeout=CLOSE_SECONDS)
             await connection.close()
             if isinstance(error, ConfigError) or not isinstance(error, Exception):
                 raise

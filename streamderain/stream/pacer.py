@@ -14,8 +14,8 @@ FORGOTTEN_SECONDS = 2.0
 SLACK = 1.02
 """How much longer than the network's own interval the held one is, so that what waits for it grows less."""
 
-RAISE, MOST_FALL = 0.97, 1.25
-"""Factors of the interval: at each try of a quicker pace, and at most when it was too quick."""
+RAISE, SURE_RAISE, MOST_FALL = 0.97, 0.85, 1.25
+"""Factors of the interval: a quicker pace that is tried, one that surely works, and at most one that is slower."""
 
 LOOK_BACK, SOME, MANY = 10, 3, 6
 """Of the latest frames, how many must have waited for the network for the pace to be too quick: some, where frames also
@@ -231,7 +231,7 @@ class Pacer:
             return
         if sure:
             self._pause = FIRST_PAUSE
-        self._change(now, self.interval * RAISE, True)
+        self._change(now, self.interval * (SURE_RAISE if sure else RAISE), True)
 
     def _change(self, now: float, interval: float, raised: bool) -> None:
         self.interval, self._changed, self._raised = interval, now, raised

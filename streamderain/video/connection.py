@@ -21,6 +21,11 @@ _FIRST_SECONDS = 10.0
 _BURSTS = ("hls", "dash")
 """Formats whose packets come by the segment, seconds of them at once."""
 
+_HOLDING = ("rtsp", "mpegts")
+"""Formats of which libav knows that a picture is complete only when the next one begins."""
+
+MOST_HELD_SECONDS = 0.1
+"""How much of that is counted: where pictures are further apart, none would ever be in time."""
 
 EventKind = Literal["connected", "lost", "frozen", "changed", "refused", "gave up"]
 
@@ -87,21 +92,22 @@ class LibavConnection:
             self._video.codec_context.flags |= Flags.low_delay
         sounds = [stream for stream in container.streams.audio if stream.codec_context and stream.codec_context.rate]
         self.audio: av.AudioStream | None = sounds[0] if sounds else None
-        is_paced = not is_live or container.format.name.split(",")[0] in _BURSTS
-        self._pace = Pace() if is_paced else None
+        kind = container.format.name.split(",")[0]
+        self._pace = Pace() if not is_live or kind in _BURSTS else None
+        self._holds = self._pace is None and kind in _HOLDING
+        self._video_at: float | None = None
 
     def items(self) -> Iterator[Picture | AudioPacket]:
         """Pictures and packets of sound as they come, those of a file in its own time."""
         seen, patience = time.monotonic(), max(self._patience, _FIRST_SECONDS)
         for packet in self._packets():
-            if packet.stream is not self._video:
+            if packet.stream is self._video:
+                arrived = self._arrival(packet)
+                for frame in self._decoded(packet):
+                    yield Picture(frame, units(frame.pts, frame.time_base), arrived)
+                    seen, patience = time.monotonic(), self._patience
+            else:
                 yield packet
-            elif self._pace:
-                self._wait(self._pace.wait(units(packet.pts if packet.dts is None else packet.dts, packet.time_base)))
-            arrived = time.monotonic()
-            for frame in self._decoded(packet):
-                yield Picture(frame, units(frame.pts, frame.time_base), arrived)
-                seen, patience = time.monotonic(), self._patience
             if time.monotonic() - seen > patience and self._is_live:
                 raise Away("frozen", f"packets come, but no picture for {patience:g} s")
 
@@ -124,9 +130,14 @@ class LibavConnection:
         is_whole = True
         while True:
             try:
+                began, is_first = time.monotonic(), True
                 for packet in self._container.demux(streams):
-                    is_whole = True
+                    is_whole, waited = True, time.monotonic() - began
                     yield packet
+                    if waited >= self._patience and self._is_live and not is_first:
+                        # libav has handed out what it held back, and would wait as long again.
+                        raise Away("frozen", f"nothing for {self._patience:g} s")
+                    began, is_first = time.monotonic(), False
                 return
             except av.error.InvalidDataError as error:
                 detail = said(error)
@@ -140,9 +151,16 @@ class LibavConnection:
             if reason:
                 raise reason
 
+    def _arrival(self, packet: AudioPacket) -> float:
+        """time.monotonic() of the packet, which is waited for where it came before its time."""
+        if self._pace:
+            self._wait(self._pace.wait(units(packet.pts if packet.dts is None else packet.dts, packet.time_base)))
+        now, before = time.monotonic(), self._video_at
+        self._video_at = now
+        # It began to come when the one before was complete.
+        return max(before, now - MOST_HELD_SECONDS) if self._holds and before is not None else now
+
     def _decoded(self, packet: AudioPacket) -> list[av.VideoFrame]:
-        if packet.stream is not self._video:
-            return []
         try:
             return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
         except av.FFmpegError as error:
