@@ -11,9 +11,10 @@ import torch
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
-from streamderain.frames import Restored
+from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import LiveNumbers, Rate
 from streamderain.live.publisher import Publisher
+from streamderain.model.colour import to_rgb
 from streamderain.stations import Dials, Network, batch_size, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
@@ -64,6 +65,7 @@ class LiveRun:
             in_flight=2 * batch_size(self._config.batch, network.device),
             # A frame that waits for others may be followed by two that repeat it.
             held_back=3 * delay(network, self._config, may_turn=True),
+            prepare=self._prepare,
             report=lambda line: logger.warning("%s: %s", self.name, line),
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
@@ -132,6 +134,13 @@ class LiveRun:
             events=dict(counts),
             outputs=self._publisher.outputs,
         )
+
+    @torch.inference_mode()
+    def _prepare(self, frame: Frame) -> None:
+        """Have the network do what takes it long before the first picture of a size: half a minute, the first time."""
+        picture = to_rgb(frame.data[None].to(self._network.device), frame.layout).clamp(0, 1)
+        window = picture.expand(self._network.past + 1 + self._network.future, -1, -1, -1)
+        self._network.restore(window[None].contiguous())
 
     def _sent(self, pair: Restored) -> None:
         self._gate.release()

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from streamderain.frames import Frame
+from streamderain.frames import Frame, PixelLayout
 from streamderain.stream.channel import ChannelClosed
 from streamderain.stream.pacer import Pacer
 
@@ -57,7 +57,8 @@ class Gate:
     out to be too slow, when it keeps up again, and when the network alone takes too long, at most one in ten seconds.
 
     `held_back` is how many frames, at most, the stations behind keep until later ones come: as many more are let in,
-    or all would wait for each other.
+    or all would wait for each other. `prepare` is called with the first frame of each layout, while none is on its way,
+    and may take as long as it must: what comes meanwhile is dropped, and what is let in then finds everything ready.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Gate:
         max_latency: float,
         in_flight: int = 2,
         held_back: int = 0,
+        prepare: Callable[[Frame], None] = lambda frame: None,
         clock: Callable[[], float] = time.monotonic,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -72,7 +74,8 @@ class Gate:
             raise ValueError(f"{max_latency = }, {in_flight = }; both are above 0")
         self.received = self.admitted = self.released = 0
         self.dropped: Counter[str] = Counter()
-        self._clock, self._report, self._held_back = clock, report, held_back
+        self._clock, self._report, self._held_back, self._prepare = clock, report, held_back, prepare
+        self._layout: PixelLayout | None = None
         self._pacer = Pacer(max_latency, in_flight)
         self._changed = threading.Condition()
         # When each frame in flight went in, and how many were before it.
@@ -118,7 +121,11 @@ class Gate:
             while (frame := self._take(feed)) is not None:
                 if self._thins(frame):
                     continue
-                waited = self._wait_for_credit(feed)
+                if frame.layout != self._layout:
+                    self._wait_for_credit(feed, lambda: 1)
+                    self._prepare(frame)
+                    self._layout = frame.layout
+                waited = self._wait_for_credit(feed, lambda: self._pacer.slots)
                 frame = self._freshest(frame, feed)
                 if self._lets_in(frame, waited):
                     yield frame
@@ -175,11 +182,11 @@ class Gate:
         self._tell()
         return thinned
 
-    def _wait_for_credit(self, feed: Feed) -> float:
-        """Wait until the frame in hand may go in; for how many seconds. Raises ChannelClosed when the run ends."""
+    def _wait_for_credit(self, feed: Feed, slots: Callable[[], int]) -> float:
+        """Wait until fewer than `slots` are on their way; for how many seconds. Raises ChannelClosed at the end."""
         began = self._clock()
         with self._changed:
-            while self._before() >= self._pacer.slots and not self._closed:
+            while self._before() >= slots() and not self._closed:
                 if feed.closed:
                     raise ChannelClosed
                 self._pause()

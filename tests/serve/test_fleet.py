@@ -126,7 +126,7 @@ def test_a_stream_whose_network_fails_stops_no_other_and_comes_back(
         wait_until(lambda: published(fleet, "bad") > 3)
         assert bad.state == "live"
         assert bad.failure is None
-    assert "bad: restore: RuntimeError: no rain of this width; http://***@here says more" in caplog.text
+    assert "bad: gate: RuntimeError: no rain of this width; http://***@here says more" in caplog.text
     assert "hunter2" not in caplog.text
 
 

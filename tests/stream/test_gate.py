@@ -340,6 +340,30 @@ def test_what_is_lost_while_the_network_hangs_is_counted_meanwhile(
     check_end(gate)
 
 
+def test_each_layout_is_prepared_for_once_and_what_comes_meanwhile_is_dropped() -> None:
+    prepared: list[tuple[int, int]] = []
+    now = 0.0
+
+    def prepare(first: Frame) -> None:
+        nonlocal now
+        prepared.append((first.layout.height, gate.in_flight))
+        now += 20.0
+
+    first = frame(0).layout
+    layouts = [first] * 600 + [replace(first, height=2 * first.height)] * 600
+    frames = [replace(frame(0, layout), pts=number, arrived=number * STEP) for number, layout in enumerate(layouts)]
+    gate = Gate(0.5, prepare=prepare, clock=lambda: now)
+    late = []
+    for each in gate.admit(frames):
+        now = max(now, each.arrived or 0.0)
+        late.append(now - (each.arrived or 0.0))
+        gate.release()
+    assert prepared == [(first.height, 0), (2 * first.height, 0)]
+    # One that is late is let in where none was for long.
+    assert sum(each > 0.5 for each in late) <= 1
+    assert gate.dropped["late"] == pytest.approx(2 * 20 / STEP, rel=0.05)
+
+
 def test_counts_are_exact_with_real_threads() -> None:
     made = 3000
     source = Background("decode", lambda: (frame(number % 200) for number in range(made)), 2, drop_oldest=True)
