@@ -1,6 +1,6 @@
 """The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, FrameBatch, Derained, Restored.
 
-They carry and check; they know no codec, no thread and no network.
+They carry and check; they know no codec and no thread. Beside them, what the pipeline asks of a Network.
 """
 
 from __future__ import annotations
@@ -164,3 +164,20 @@ class Restored:
 
     rainy: Frame
     clean: Frame
+
+
+class Network(Protocol):
+    """What the pipeline asks of a network; Restorer is one."""
+
+    device: torch.device
+
+    @property
+    def past(self) -> int:
+        """Frames before the current one that it reads."""
+
+    @property
+    def future(self) -> int:
+        """Frames after the current one that it reads."""
+
+    def restore(self, windows: Tensor) -> Tensor:
+        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
 from streamderain.errors import SinkError, Stopped, StreamderainError
-from streamderain.frames import Frame, Restored, VideoInfo
-from streamderain.stations import Network, batch_size, delay, derained, load_network
+from streamderain.frames import Frame, Network, Restored, VideoInfo
+from streamderain.stations import batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 from streamderain.video.address import redacted

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.errors import StreamderainError
-from streamderain.frames import Derained, Frame, FrameBatch
+from streamderain.frames import Derained, Frame, FrameBatch, Network
 from streamderain.model.colour import add_rgb, to_rgb
 from streamderain.model.restorer import Restorer
 from streamderain.stream.batcher import batch
@@ -26,23 +25,6 @@ from streamderain.video.decoder import decode
 GPU_BATCH = 4
 FULL_WITHIN_SECONDS = 0.05
 """A batch leaves this long after its first frame even when it is not full."""
-
-
-class Network(Protocol):
-    """What the pipeline asks of a network; Restorer is one."""
-
-    device: torch.device
-
-    @property
-    def past(self) -> int:
-        """Frames before the current one that it reads."""
-
-    @property
-    def future(self) -> int:
-        """Frames after the current one that it reads."""
-
-    def restore(self, windows: Tensor) -> Tensor:
-        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
 
 
 @dataclass

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamderain.config import LiveConfig, host_and_port
+from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
-from streamderain.stations import Network, load_network
+from streamderain.stations import load_network
 from streamderain.video.shown import rgb_frame
 
 logger = logging.getLogger(__name__)

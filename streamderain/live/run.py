@@ -11,11 +11,11 @@ import torch
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
-from streamderain.frames import Frame, Restored
+from streamderain.frames import Frame, Network, Restored
 from streamderain.live.numbers import LiveNumbers, Rate
 from streamderain.live.publisher import Publisher
 from streamderain.model.colour import to_rgb
-from streamderain.stations import Dials, Network, batch_size, delay, derained
+from streamderain.stations import Dials, batch_size, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station

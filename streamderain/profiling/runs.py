@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.frames import Derained, FrameBatch
+from streamderain.frames import Derained, FrameBatch, Network
 from streamderain.profiling.rows import STATIONS, Latency
 from streamderain.run import carry
-from streamderain.stations import Network, delay, derained
+from streamderain.stations import delay, derained
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
 from streamderain.video.encoder import Encoding, available

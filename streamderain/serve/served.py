@@ -14,11 +14,10 @@ from typing import Any
 
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.errors import SourceError, StreamderainError
-from streamderain.frames import Restored
+from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
-from streamderain.stations import Network
 from streamderain.stream.background import Background
 from streamderain.video.address import redacted
 from streamderain.video.live import Backoff

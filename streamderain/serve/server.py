@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamderain.config import LiveConfig, ServeConfig
 from streamderain.errors import ConfigError
+from streamderain.frames import Network
 from streamderain.live.page import shown_on
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.reading import SHARED, read
 from streamderain.serve.served import Served, Show
-from streamderain.stations import Network, load_network
+from streamderain.stations import load_network
 from streamderain.stream.shared import SharedNetwork
 from streamderain.video.shown import rgb_frame
 

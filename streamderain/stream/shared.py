@@ -6,34 +6,17 @@ import threading
 import time
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from streamderain.errors import DeviceError
-from streamderain.frames import Event
+from streamderain.frames import Event, Network
 from streamderain.stream.transfer import Done, lane_on
 
 ACTIVE_SECONDS = 1.0
 """A stream that asked within this time may ask again any moment, and is waited for."""
-
-
-class Restores(Protocol):
-    """What is shared: anything that derains windows, as Restorer does."""
-
-    device: torch.device
-
-    @property
-    def past(self) -> int:
-        """Frames before the current one that it reads."""
-
-    @property
-    def future(self) -> int:
-        """Frames after the current one that it reads."""
-
-    def restore(self, windows: Tensor) -> Tensor:
-        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
 
 
 _Key: TypeAlias = tuple[torch.Size, torch.dtype, torch.device]
@@ -69,7 +52,7 @@ class SharedNetwork:
     device when `restore` returns. That path has not run on a GPU yet.
     """
 
-    def __init__(self, network: Restores, most: int = 4, within: float = 0.01, aside: bool = False) -> None:
+    def __init__(self, network: Network, most: int = 4, within: float = 0.01, aside: bool = False) -> None:
         if most < 1 or within < 0:
             raise ValueError(f"{most = }, {within = }; at least 1 window, and 0 seconds or more")
         self.device, self.past, self.future = network.device, network.past, network.future

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.error import HTTPError
 
 from streamderain.config import LiveConfig, ServeConfig, StreamConfig
+from streamderain.frames import Network
 from streamderain.serve.server import Server
-from streamderain.stations import Network
 from tests.live.networks import Darker
 
 TOKEN = "only for us"

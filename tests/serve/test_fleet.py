@@ -14,11 +14,10 @@ import pytest
 
 from streamderain.config import StreamConfig
 from streamderain.errors import ConfigError, SinkError
-from streamderain.frames import Restored
+from streamderain.frames import Network, Restored
 from streamderain.serve import served
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
-from streamderain.stations import Network
 from streamderain.stream.shared import SharedNetwork
 from streamderain.video.live import Backoff
 from tests.live.networks import Darker

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from streamderain.config import LiveConfig, StreamConfig
+from streamderain.frames import Network
 from streamderain.serve import served
 from streamderain.serve.served import Served
-from streamderain.stations import Network
 from streamderain.video.live import Backoff
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE, wait_until
