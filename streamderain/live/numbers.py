@@ -32,10 +32,13 @@ class Rate:
 
 @dataclass(frozen=True)
 class OutputNumbers:
-    """One output: its redacted name, whether it takes packets, and how many were written, lost, and openings."""
+    """One output: its redacted name, whether it takes packets, how many wait, were written and were lost, and how often
+    it was opened again.
+    """
 
     name: str
     connected: bool
+    queued: int
     written: int
     dropped: int
     reopened: int

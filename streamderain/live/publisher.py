@@ -94,7 +94,9 @@ class Publisher:
     def outputs(self) -> tuple[OutputNumbers, ...]:
         """How each output does."""
         return tuple(
-            OutputNumbers(redacted(name), outlet.connected, outlet.written, outlet.dropped, outlet.reopened)
+            OutputNumbers(
+                redacted(name), outlet.connected, outlet.queued, outlet.written, outlet.dropped, outlet.reopened
+            )
             for name, outlet in zip(self._names, self._outlets, strict=False)
         )
 

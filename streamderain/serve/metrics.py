@@ -70,6 +70,8 @@ _KINDS = (
     _Kind("restarts", "Runs that followed a crash.", lambda stream, now: _one(stream.restarts)),
     _Kind("output_connected", "1 while the output takes packets.",
           _outputs(lambda output: output.connected), _OUTPUT, GaugeMetricFamily),
+    _Kind("output_packets_queued", "Packets that wait for the output.",
+          _outputs(lambda output: output.queued), _OUTPUT, GaugeMetricFamily),
     _Kind("output_packets_written", "Packets that the output took.", _outputs(lambda output: output.written), _OUTPUT),
     _Kind("output_packets_dropped", "Packets that the output lost.", _outputs(lambda output: output.dropped), _OUTPUT),
     _Kind("output_reopened", "Openings of the output after the first.",

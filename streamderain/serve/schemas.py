@@ -26,6 +26,7 @@ class Output(BaseModel):
 
     name: str
     connected: bool
+    queued: int
     written: int
     dropped: int
     reopened: int

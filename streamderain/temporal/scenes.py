@@ -21,6 +21,9 @@ ANOTHER = 0.06
 photographs it is 0.07 and more, within clips in heavy rain up to 0.03, at the jolts of a shaken camera up to 0.055.
 """
 
+PLAINLY_THE_SAME = ANOTHER / 2
+"""Mean difference of frames that nothing was moved in, below which motion, most of the work, is not looked for."""
+
 LARGEST_GAIN = 3.0
 """How much stronger the contrast of a frame may be than that of the one before, in a fade."""
 
@@ -96,6 +99,8 @@ class _Watch:
         step = view.frame.seconds - last.frame.seconds
         if last.frame.layout != view.frame.layout or self._is_late(step):
             return True
+        if _unmoved(view.small, last.small) < PLAINLY_THE_SAME:
+            return False
         # The nearest first: it nearly always explains the frame, and the others need not be asked.
         return all(_difference(view.small, each.small, self._gauge) > ANOTHER for each in reversed(self._views))
 
@@ -105,6 +110,11 @@ class _Watch:
     def is_repeated_by(self, view: _View) -> bool:
         """Whether `view` shows what the frame before it showed, to the last drop."""
         return bool(self._views) and float((view.squares - self._views[-1].squares).abs().max()) < SAME
+
+
+def _unmoved(here: Tensor, there: Tensor) -> float:
+    """Mean difference of `here` and `there`, (1, 1, h, w) in 0..1, but for their means."""
+    return float((here - here.mean() - there + there.mean()).abs().mean())
 
 
 def _difference(here: Tensor, there: Tensor, gauge: Gauge) -> float:
