@@ -10,8 +10,9 @@ Prediction: what is kept by intent fills up: 4096 durations for each of seven st
 recording grows by some 30 bytes for each keyframe, 0.1 MiB an hour. So the slope after 10 minutes is below 1 MiB an
 hour, most of it from the first minutes.
 
-The slope is fitted by least squares to what comes after the warm-up. soak.json is written each minute, so that a run
-that is killed has its results; what the program itself printed comes in the end.
+A window of five frames is 14 MiB, and one more or less is there at any moment, so the slope is fitted, by least
+squares, to the least of each minute after the warm-up. soak.json is written each minute, so that a run that is killed
+has its results; what the program itself printed comes in the end.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ def program(arguments: list[str], stub: bool, said: Path) -> Iterator[subprocess
 
 def judged(rows: list[tuple[float, Vitals]], warm_up: float) -> dict[str, Any]:
     """What the samples, with their seconds since the start, say; those after `warm_up` seconds of growth."""
-    warm = [(seconds / 3600, held) for seconds, held in rows if seconds >= warm_up]
-    hours = [hour for hour, _ in warm]
-    steep, error = slope(hours, [held.rss_mib for _, held in warm])
-    first, last = warm[0][1] if warm else None, rows[-1][1]
+    warm = [held for seconds, held in rows if seconds >= warm_up]
+    minutes = [warm[first : first + SAVE_EVERY] for first in range(0, len(warm) - SAVE_EVERY + 1, SAVE_EVERY)]
+    least = [min(held.rss_mib for held in minute) for minute in minutes]
+    steep, error = slope([number / 60 for number in range(len(least))], least)
+    first, last = warm[0] if warm else None, rows[-1][1]
     return {
         "minutes": rows[-1][0] / 60,
         "rss_mib_per_hour": steep,
@@ -74,7 +76,7 @@ def judged(rows: list[tuple[float, Vitals]], warm_up: float) -> dict[str, Any]:
         "after_warm_up": first._asdict() if first else None,
         "last": last._asdict(),
         "most": Vitals(*map(max, zip(*(held for _, held in rows), strict=True)))._asdict(),
-        "rss_mib_each_minute": [round(held.rss_mib, 2) for _, held in rows[::SAVE_EVERY]],
+        "least_rss_mib_each_minute": [round(each, 2) for each in least],
     }
 
 
