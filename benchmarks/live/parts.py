@@ -26,8 +26,8 @@ from results import save as save_result  # noqa: E402
 
 from streamderain.live.numbers import LiveNumbers  # noqa: E402
 from streamderain.live.run import LiveRun  # noqa: E402
-from streamderain.stream.background import Background  # noqa: E402
 from tests.cameras import Camera, missing  # noqa: E402
+from tests.live.running import running as running  # noqa: E402
 from tests.video.receivers import free_port  # noqa: E402
 
 DARKER = 0.05
@@ -76,23 +76,6 @@ def server(path: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def running(run: LiveRun) -> Iterator[LiveRun]:
-    """The run in a thread of its own; afterwards it has ended, and what it raised is raised."""
-
-    def whole() -> Iterator[LiveNumbers]:
-        yield run.run()
-
-    thread = Background("run", whole)
-    try:
-        yield run
-    finally:
-        run.stop()
-        if not thread.join(20):
-            raise SystemExit("the run did not end within 20 s")
-    thread.get()
 
 
 class Latencies:

@@ -115,8 +115,7 @@ class Publisher:
         """Show the last frame once more; how long to wait for the next."""
         if self._last is None or not self._names:
             return AWAY_SECONDS
-        text = "" if self._source.connected else "NO SIGNAL"
-        frame = noted(self._last, text) if text else self._last
+        frame = self._last if self._source.connected else noted(self._last, "NO SIGNAL")
         now = Frame(frame.data, frame.layout, self._source.now(), self._source.time_base)
         self._write(now)
         self.filled += 1

@@ -15,7 +15,7 @@ from streamderain.frames import Frame, Network, Restored
 from streamderain.live.numbers import LiveNumbers, Rate
 from streamderain.live.publisher import Publisher
 from streamderain.model.colour import to_rgb
-from streamderain.stations import Dials, batch_size, delay, derained
+from streamderain.stations import Dials, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
@@ -62,7 +62,7 @@ class LiveRun:
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
-            in_flight=2 * batch_size(self._config.batch, network.device),
+            in_flight=2 * self._config.batch,
             # A frame that waits for others may be followed by two that repeat it.
             held_back=3 * delay(network, self._config, may_turn=True),
             prepare=self._prepare,

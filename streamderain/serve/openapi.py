@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from streamderain import __version__
+from streamderain.serve.reading import NAME
 from streamderain.serve.schemas import Fault
 
 
@@ -53,7 +54,7 @@ def _operation(operation: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     if names := re.findall(r"\{(\w+)\}", operation.path):
         told["parameters"] = [
             {"name": name, "in": "path", "required": True,
-             "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}}
+             "schema": {"type": "string", "pattern": f"^{NAME}$"}}
             for name in names
         ]  # fmt: skip
     if operation.takes:

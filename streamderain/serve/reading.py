@@ -30,7 +30,9 @@ UNSERVED = {
 SETTINGS = tuple(each.name for each in dataclasses.fields(LiveConfig) if each.name not in (*SHARED, *UNSERVED))
 """Settings that each stream may have for itself."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+NAME = "[A-Za-z0-9_-]{1,60}"
+"""What a stream may be called, as a regular expression."""
+
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOP = ("host", "port", "token", "max_batch", "defaults", "streams")
 
@@ -55,7 +57,7 @@ def stream_config(name: str, values: Mapping[str, Any], defaults: LiveConfig) ->
 
 def check_name(name: object) -> None:
     """Raise ConfigError for what no stream can be called."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
         shown = str(name)[:60]
         raise ConfigError(f"{shown} is no name of a stream; allowed: a text of 1 to 60 of A-Z, a-z, 0-9, _ and -")
 

@@ -21,7 +21,7 @@ from streamderain.live.run import LiveRun
 from streamderain.stream.background import Background
 from streamderain.video.address import redacted
 from streamderain.video.live import Backoff
-from streamderain.video.outlet import is_recording
+from streamderain.video.outlet import is_recording, unused
 
 logger = logging.getLogger(__name__)
 
@@ -159,13 +159,8 @@ class Served:
 
 def _unused(output: str) -> str:
     """The output, or where it is a recording that exists, one with a number: no restart costs what was recorded."""
-    if not is_recording(output):
-        return output
-    path, number = Path(output), 1
-    while path.exists() and not path.is_dir():
-        number += 1
-        path = Path(output).with_stem(f"{Path(output).stem}-{number}")
-    return str(path) if number > 1 else output
+    path = Path(output)
+    return str(unused(path)) if is_recording(output) and path.exists() and not path.is_dir() else output
 
 
 def in_words(error: Exception) -> str:

@@ -12,12 +12,10 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from streamderain.frames import Frame, VideoInfo
+from streamderain.video.clock import TIME_BASE
 from streamderain.video.encoder import Encoder, Encoding
 from streamderain.video.fitting import fitted
 from streamderain.video.pixels import layout_of
-
-CLOCK = Fraction(1, 90000)
-"""The time base of everything that is broadcast."""
 
 KEYFRAME_SECONDS = 2
 """How long a new viewer waits for a picture at most, and about how long the pieces of a live playlist are."""
@@ -73,11 +71,11 @@ class Broadcast:
         self.layout = layout_of(info)
         self._send = send
         rate = info.frame_rate or Fraction(25)
-        self._duration = round(1 / (rate * CLOCK))
+        self._duration = round(1 / (rate * TIME_BASE))
         # Only a container makes the streams that others are made after.
         self._container = av.open(os.devnull, "w", format="null")
         live = quick(encoding, rate)
-        self._encoder = Encoder(self._container, replace(info, time_base=CLOCK), self.layout, live)
+        self._encoder = Encoder(self._container, replace(info, time_base=TIME_BASE), self.layout, live)
         template = self._container.add_stream_from_template(audio) if audio else None
         self._container.start_encoding()
         self.streams = Streams(self._encoder.stream, template, info.rotation)
@@ -88,15 +86,15 @@ class Broadcast:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and send what comes of it. A time that is not after the last one's is moved there."""
-        pts = max(self._last + 1, round(frame.pts * frame.time_base / CLOCK))
+        pts = max(self._last + 1, round(frame.pts * frame.time_base / TIME_BASE))
         self._last = pts
         # By the clock, since a frame rate falls when the machine or the source is slow.
         due = pts >= self._next_key
         if due:
-            self._next_key = pts + int(KEYFRAME_SECONDS / CLOCK)
+            self._next_key = pts + int(KEYFRAME_SECONDS / TIME_BASE)
         key, self._key_asked = due or self._key_asked, False
         self._arrived[pts] = frame.arrived
-        fit = replace(fitted(frame, self.layout), pts=pts, time_base=CLOCK)
+        fit = replace(fitted(frame, self.layout), pts=pts, time_base=TIME_BASE)
         self._hand_on(self._encoder.encode_now(fit, self._duration, key))
 
     def sound(self, packet: av.Packet[Any]) -> None:
@@ -122,7 +120,7 @@ class Broadcast:
         for encoded in packets:
             for packet in self._headers.filter(encoded) if self._headers else [encoded]:
                 assert packet.pts is not None
-                seconds, arrived = float(packet.pts * CLOCK), self._arrived.pop(packet.pts, None)
+                seconds, arrived = float(packet.pts * TIME_BASE), self._arrived.pop(packet.pts, None)
                 self._send(Chunk(packet, "video", packet.is_keyframe, arrived, seconds))
 
 

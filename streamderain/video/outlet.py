@@ -71,6 +71,15 @@ def is_recording(name: str) -> bool:
     return "://" not in name and not _is_playlist(name)
 
 
+def unused(path: Path) -> Path:
+    """The path, or where there is something, one with a number: -2, -3 and so on."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
 def check_outlet(name: str, may_exist: bool) -> None:
     """Raise SinkError for what can never be written to: no known kind, or a recording with no place. `may_exist` says
     whether the recording may be there already.
@@ -173,7 +182,7 @@ class Outlet:
             target = self.path = _playlist(way.path)
             options["hls_segment_filename"] = str(target.with_name(f"{target.stem}-%d.ts"))
         elif way.path:
-            target = self.path = _unused(way.path, self._segment_seconds is not None)
+            target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
         if isinstance(target, Path):
             # Else libav would read the colon in 12:30.mp4 as the end of a protocol.
             target = str(target.absolute())
@@ -337,13 +346,8 @@ def _playlist(path: Path) -> Path:
     return path
 
 
-def _unused(path: Path, in_segments: bool) -> Path:
-    stem = path.stem + (time.strftime("-%Y%m%d-%H%M%S") if in_segments else "")
-    candidate, number = path.with_name(stem + path.suffix), 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{stem}-{number}{path.suffix}")
-    return candidate
+def _in_time(path: Path) -> Path:
+    return path.with_stem(path.stem + time.strftime("-%Y%m%d-%H%M%S"))
 
 
 def _to_disk(path: Path | None) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -19,29 +18,13 @@ from streamderain.frames import Restored
 from streamderain.live.derain import derain_live
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
-from streamderain.stream.background import Background
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
 
 from .networks import Darker
+from .running import running
 
 SOURCE = "test:64x48@20"
-
-
-@contextmanager
-def running(run: LiveRun) -> Iterator[LiveRun]:
-    """The run in a thread of its own; afterwards it has ended."""
-
-    def whole() -> Iterator[LiveNumbers]:
-        yield run.run()
-
-    thread = Background("run", whole)
-    try:
-        yield run
-    finally:
-        run.stop()
-        assert thread.join(10)
-    thread.get()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
