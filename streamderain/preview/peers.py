@@ -64,7 +64,7 @@ class Peers:
         vpx.DEFAULT_BITRATE, vpx.MAX_BITRATE = START_BITRATE, MOST_BITRATE
         self._make_frame = make_frame
         self._connect_seconds = connect_seconds
-        self._watching: set[asyncio.Task[None]] = set()
+        self._viewers: dict[asyncio.Task[None], PreviewTrack] = {}
 
     async def answer(self, preview: Preview, sdp: str) -> dict[str, str]:
         """The answer to a browser's offer, {"sdp", "type"}. Raises ConfigError for one that makes no sense."""
@@ -72,72 +72,82 @@ class Peers:
             raise ConfigError(
                 f"the offer is too large; allowed: {MOST_SECTIONS} sections, {MOST_CANDIDATES} candidates"
             )
-        # Without any server to ask: the viewer is on this network, and nobody else need know.
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        negotiation = asyncio.create_task(self._negotiate(connection, preview, sdp))
-        try:
-            async with asyncio.timeout(NEGOTIATE_SECONDS):
-                track = await asyncio.shield(negotiation)
-        except BaseException as error:
-            # Interrupted, as when its viewer goes away, it would leave sockets open.
-            await asyncio.wait([negotiation], timeout=CLOSE_SECONDS)
-            await connection.close()
-            if isinstance(error, ConfigError) or not isinstance(error, Exception):
-                raise
-            # Whatever a parser meets in words that it does not know.
-            raise ConfigError(f"the offer makes no sense ({type(error).__name__}); send a browser's own") from error
-        task = asyncio.create_task(self._watch(connection, preview, track))
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
-        return {"sdp": connection.localDescription.sdp, "type": connection.localDescription.type}
+        track = PreviewTrack(preview, self._make_frame)
+        answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        viewer = asyncio.create_task(self._serve(preview, track, sdp, answered))
+        self._viewers[viewer] = track
+        viewer.add_done_callback(self._viewers.pop)
+        return await answered
 
     async def close(self) -> None:
         """End all of them."""
-        for task in self._watching:
-            task.cancel()
-        if self._watching:
-            await asyncio.wait(self._watching, timeout=CLOSE_SECONDS)
+        for track in self._viewers.values():
+            track.stop()
+        if self._viewers:
+            await asyncio.wait(self._viewers, timeout=CLOSE_SECONDS)
 
-    async def _negotiate(self, connection: RTCPeerConnection, preview: Preview, sdp: str) -> PreviewTrack:
-        track = PreviewTrack(preview, self._make_frame)
-        sending = connection.addTransceiver(track, "sendonly")
-        # aiortc's H.264 looks better, and takes three times the work of its VP8, for each viewer.
-        codecs = RTCRtpSender.getCapabilities("video").codecs
-        sending.setCodecPreferences(sorted(codecs, key=lambda codec: codec.mimeType != "video/VP8"))
-        await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        if sending.mid is None or len(connection.getTransceivers()) > 1:
-            raise ConfigError("the offer must have one section, of video; it has others or none")
-        await connection.setLocalDescription(await connection.createAnswer())
-        return track
+    async def _serve(
+        self, preview: Preview, track: PreviewTrack, sdp: str, answered: asyncio.Future[dict[str, str]]
+    ) -> None:
+        """A viewer's whole life. It is never cut off, which would leave sockets open: `track` is stopped instead."""
+        # Without any server to ask: the viewer is on this network, and nobody else need know.
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        try:
+            answer = await _negotiate(connection, track, sdp)
+            # Cancelled where whoever asked has gone meanwhile.
+            if not answered.cancelled():
+                answered.set_result(answer)
+                await self._watch(connection, preview, track)
+        except ConfigError as error:
+            if not answered.cancelled():
+                answered.set_exception(error)
+        finally:
+            await connection.close()
 
     async def _watch(self, connection: RTCPeerConnection, preview: Preview, track: PreviewTrack) -> None:
-        """Count as a viewer until connection or stream ends, or the first has not come about in time."""
+        """Count as a viewer until connection or track ends, or the first has not come about in time."""
         changed = asyncio.Event()
         connection.on("connectionstatechange", changed.set)
         track.on("ended", changed.set)
         (sender,) = connection.getSenders()
         silence, before = 0, (0, 0)
-        with preview.viewer():
-            try:
-                async with asyncio.timeout(self._connect_seconds):
-                    while connection.connectionState in ("new", "connecting"):
-                        await changed.wait()
-                        changed.clear()
-                while connection.connectionState == "connected" and track.readyState == "live":
-                    # A closed tab says nothing, and ICE would take half a minute to notice. While pictures go out, a
-                    # browser reports on them every second.
-                    now = await _traffic(sender)
-                    silence = silence + 1 if now[0] != before[0] and now[1] == before[1] else 0
-                    if silence >= SILENT_SECONDS:
-                        break
-                    before = now
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), 1.0)
+        with preview.viewer(), contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._connect_seconds):
+                while connection.connectionState in ("new", "connecting") and track.readyState == "live":
+                    await changed.wait()
                     changed.clear()
-            except TimeoutError:
-                pass
-            finally:
-                await connection.close()
+            while connection.connectionState == "connected" and track.readyState == "live":
+                # A closed tab says nothing, and ICE would take half a minute to notice. While pictures go out, a
+                # browser reports on them every second.
+                now = await _traffic(sender)
+                silence = silence + 1 if now[0] != before[0] and now[1] == before[1] else 0
+                if silence >= SILENT_SECONDS:
+                    break
+                before = now
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), 1.0)
+                changed.clear()
+
+
+async def _negotiate(connection: RTCPeerConnection, track: PreviewTrack, sdp: str) -> dict[str, str]:
+    """The answer to an offer. Raises ConfigError for one that makes no sense."""
+    sending = connection.addTransceiver(track, "sendonly")
+    # aiortc's H.264 looks better, and takes three times the work of its VP8, for each viewer.
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    sending.setCodecPreferences(sorted(codecs, key=lambda codec: codec.mimeType != "video/VP8"))
+    try:
+        # Only this waits, for names on the network; what follows opens sockets, and must not be cut off.
+        async with asyncio.timeout(NEGOTIATE_SECONDS):
+            await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        if sending.mid is None or len(connection.getTransceivers()) > 1:
+            raise ConfigError("the offer must have one section, of video; it has others or none")
+        await connection.setLocalDescription(await connection.createAnswer())
+    except ConfigError:
+        raise
+    except Exception as error:
+        # Whatever a parser meets in words that it does not know.
+        raise ConfigError(f"the offer makes no sense ({type(error).__name__}); send a browser's own") from error
+    return {"sdp": connection.localDescription.sdp, "type": connection.localDescription.type}
 
 
 async def _traffic(sender: RTCRtpSender) -> tuple[int, int]:
