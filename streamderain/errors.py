@@ -2,6 +2,7 @@
 
 StreamderainError
 ├── ConfigError        a setting, preset or key that does not exist or cannot be
+│   └── UnknownStream      a name that no live stream has
 ├── SourceError        an input that cannot be opened or read
 │   └── TruncatedError     an input that ends before its header says
 ├── SinkError          an output that cannot be opened or written
@@ -38,6 +39,13 @@ class StreamderainError(Exception):
 
 class ConfigError(StreamderainError, ValueError):
     """A setting, preset or key that does not exist or cannot be."""
+
+
+class UnknownStream(ConfigError):
+    """A name that no live stream has."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"no stream is called {name[:60]!r}{nearest(name, known)}")
 
 
 class SourceError(StreamderainError, OSError):

@@ -2,32 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-WINDOW_SECONDS = 5.0
-"""How far back a rate looks."""
-
-
-class Rate:
-    """Events per second over the last seconds; one thread counts, any reads."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._times: deque[float] = deque(maxlen=4096)
-
-    def tick(self) -> None:
-        """Count one event, now."""
-        self._times.append(self._clock())
-
-    @property
-    def per_second(self) -> float:
-        """The rate over the window, 0 before there are two events in it."""
-        now = self._clock()
-        recent = [moment for moment in self._times.copy() if moment > now - WINDOW_SECONDS]
-        return len(recent) / (now - recent[0]) if len(recent) > 1 else 0.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def check_extra() -> None:
     """Raise ConfigError where what pages and servers need is not installed."""
     for library in _EXTRA:
         if importlib.util.find_spec(library) is None:
-            raise ConfigError(f"a live page needs {library}; pip install 'streamderain[live]'")
+            raise ConfigError(f"the live page needs {library}; pip install 'streamderain[live]'")
 
 
 class Watch:

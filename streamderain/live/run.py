@@ -12,13 +12,14 @@ import torch
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Network, Restored
-from streamderain.live.numbers import LiveNumbers, Rate
+from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.model.colour import to_rgb
 from streamderain.stations import Dials, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
+from streamderain.stream.rate import Rate
 from streamderain.temporal.scenes import mark_scenes
 from streamderain.video.address import parse, redacted
 from streamderain.video.live import LiveSource
@@ -144,7 +145,7 @@ class LiveRun:
 
     def _sent(self, pair: Restored) -> None:
         self._gate.release()
-        self._out.tick()
+        self._out.count()
         self.show(pair)
 
 

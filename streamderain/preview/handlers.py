@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from streamderain.errors import ConfigError
+from streamderain.errors import ConfigError, UnknownStream
 from streamderain.preview import mjpeg
 from streamderain.preview.guard import Handler, refused
 from streamderain.preview.sink import Preview
@@ -53,11 +53,10 @@ class Streams(dict[str, Watched]):
         self._most_viewers = most_viewers
 
     def named(self, name: object) -> Watched:
-        """The stream of that name, else an answer that says so is raised."""
-        watched = self.get(name) if isinstance(name, str) else None
-        if watched is None:
-            raise Refusal(404, f"no stream is called {str(name)[:60]!r}; GET /api/streams lists them")
-        return watched
+        """The stream of that name. Raises UnknownStream."""
+        if isinstance(name, str) and (watched := self.get(name)):
+            return watched
+        raise UnknownStream(str(name), list(self))
 
     def check_room(self) -> None:
         """Raise an answer that says so when no more viewers are taken."""
@@ -141,6 +140,8 @@ def _told(handler: Handler) -> Handler:
             return await handler(request)
         except Refusal as refusal:
             return refused(refusal.status, str(refusal))
+        except UnknownStream as error:
+            return refused(404, str(error))
         except ConfigError as error:
             return refused(400, str(error))
 

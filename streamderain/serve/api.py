@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from streamderain.errors import StreamderainError, nearest
+from streamderain.errors import StreamderainError, UnknownStream
 from streamderain.preview.guard import Handler, refused
 from streamderain.serve import schemas
 from streamderain.serve.fleet import Fleet
@@ -68,7 +68,6 @@ class Api:
         fleet, name = self._fleet(), request.match_info["name"]
 
         def delete() -> web.Response:
-            _check_known(fleet, name)
             fleet.remove(name)
             return web.Response(status=204)
 
@@ -78,7 +77,6 @@ class Api:
         fleet, name = self._fleet(), request.match_info["name"]
 
         def restart() -> web.Response:
-            _check_known(fleet, name)
             fleet.restart(name)
             return web.json_response(_told(fleet[name]), status=202)
 
@@ -130,16 +128,13 @@ async def one_line(request: web.Request, handler: Handler) -> web.StreamResponse
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
+    except UnknownStream as error:
+        return refused(404, str(error))
     except StreamderainError as error:
         return refused(400, str(error))
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return refused(500, "something unforeseen went wrong; the log says what")
-
-
-def _check_known(fleet: Fleet, name: str) -> None:
-    if name not in fleet:
-        raise web.HTTPNotFound(text=f"no stream is called {name[:60]!r}{nearest(name, fleet.asked)}")
 
 
 def _told(stream: Served) -> dict[str, Any]:

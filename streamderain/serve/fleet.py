@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from streamderain.config import LiveConfig, StreamConfig
-from streamderain.errors import ConfigError, nearest
+from streamderain.errors import UnknownStream
 from streamderain.serve.served import Served, Show, in_words
 from streamderain.stream.shared import SharedNetwork
 from streamderain.video.address import redacted
@@ -46,12 +46,10 @@ class Fleet:
         return name in self._streams
 
     def __getitem__(self, name: str) -> Served:
-        """The stream called `name`. Raises ConfigError where there is none."""
-        try:
-            return self._streams[name]
-        except KeyError:
-            known = list(self._streams)
-            raise ConfigError(f"no stream is called {name[:60]}{nearest(name, known)}") from None
+        """The stream called `name`. Raises UnknownStream."""
+        if stream := self._streams.get(name):
+            return stream
+        raise UnknownStream(name, list(self._streams))
 
     @property
     def asked(self) -> dict[str, StreamConfig]:
@@ -73,7 +71,7 @@ class Fleet:
         return before is None
 
     def remove(self, name: str, patience: float = STOP_SECONDS) -> None:
-        """Stop a stream, whose frames that are on their way still go out. Raises ConfigError where there is none."""
+        """Stop a stream, whose frames that are on their way still go out. Raises UnknownStream."""
         stream = self[name]
         stream.stop()
         if not stream.join(patience):
@@ -83,7 +81,7 @@ class Fleet:
         logger.info("%s: stopped", name)
 
     def restart(self, name: str) -> None:
-        """Stop a stream and start it again as it was asked for. Raises ConfigError where there is none."""
+        """Stop a stream and start it again as it was asked for. Raises UnknownStream."""
         stream = self[name]
         self._replace(Served(name, stream.asked, stream.config, self.network))
 

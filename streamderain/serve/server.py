@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from streamderain.config import LiveConfig, ServeConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
-from streamderain.live.page import shown_on
+from streamderain.live.page import check_extra, shown_on
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.reading import SHARED, read
 from streamderain.serve.served import Served, Show
@@ -122,14 +122,12 @@ class Server:
         self.close()
 
     def _opened_page(self) -> PreviewServer:
-        try:
-            from streamderain.preview.server import PreviewServer
-            from streamderain.serve.api import PUBLIC, Api, one_line
+        check_extra()
+        from streamderain.preview.server import PreviewServer
+        from streamderain.serve.api import PUBLIC, Api, one_line
 
-            host, port, token = self.config.host, self.config.port, self.config.token
-            return PreviewServer(host, port, token, rgb_frame, Api(self).routes(), [one_line], PUBLIC)
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"serving needs {error.name}; pip install 'streamderain[live]'") from None
+        host, port, token = self.config.host, self.config.port, self.config.token
+        return PreviewServer(host, port, token, rgb_frame, Api(self).routes(), [one_line], PUBLIC)
 
     def _shared(self, network: Network | None) -> SharedNetwork:
         alone = network or load_network(self.config.defaults)

@@ -11,12 +11,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from streamderain.frames import Frame, PixelLayout
 from streamderain.stream.channel import ChannelClosed
 from streamderain.stream.pacer import Pacer
+from streamderain.stream.rate import Rate
 
 GLANCE_SECONDS = 0.1
 """How often the wait for the network looks whether the run has ended."""
-
-RATE_SECONDS = 5.0
-"""How far back `rate_in` looks."""
 
 
 @runtime_checkable
@@ -83,7 +81,7 @@ class Gate:
         self._closed = False
         self._feed: Feed | None = None
         self._lost_in_feed = 0
-        self._arrivals: deque[tuple[float, int]] = deque(maxlen=512)
+        self._arrivals = Rate(clock)
 
     @property
     def in_flight(self) -> int:
@@ -99,10 +97,7 @@ class Gate:
     @property
     def rate_in(self) -> float:
         """Frames per second that came over the last seconds; 0 before there are two."""
-        with self._changed:
-            now = self._clock()
-            recent = [each for each in self._arrivals if each[0] > now - RATE_SECONDS]
-            return (self.received - recent[0][1]) / (now - recent[0][0]) if len(recent) > 1 else 0.0
+        return self._arrivals.per_second
 
     def counts(self) -> Counts:
         """All counts at one moment."""
@@ -168,7 +163,7 @@ class Gate:
             skipped = feed.dropped - self._lost_in_feed
             self._lost_in_feed += skipped
             self.received += 1 + skipped
-            self._arrivals.append((self._clock(), self.received))
+            self._arrivals.count(1 + skipped)
             self._pacer.came(frame.seconds, skipped)
             if skipped:
                 self._lose("overtaken", skipped)

@@ -51,6 +51,11 @@ class Address:
     shown: str
 
 
+def in_full(path: Path) -> str:
+    """A file's name as libav takes it; the colon in 12:30.mp4 it would read as the end of a protocol."""
+    return str(path.absolute())
+
+
 def parse(name: str) -> Address:
     """What `name` means. A file of that name comes before all else.
 
@@ -97,8 +102,7 @@ def open_options(address: Address, transport: str = "tcp", quick: bool = True) -
 
 def _file(name: str, target: str) -> Address:
     if "://" not in target:
-        # Else libav would read the colon in 12:30.mp4 as the end of a protocol.
-        target = str(Path(target).absolute())
+        target = in_full(Path(target))
     return Address(name, "file", target, None, False, redacted(name))
 
 

@@ -19,7 +19,7 @@ import av
 from av.container import OutputContainer
 
 from streamderain.errors import SinkError, nearest
-from streamderain.video.address import redacted
+from streamderain.video.address import in_full, redacted
 from streamderain.video.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
 
 logger = logging.getLogger(__name__)
@@ -184,8 +184,7 @@ class Outlet:
         elif way.path:
             target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
         if isinstance(target, Path):
-            # Else libav would read the colon in 12:30.mp4 as the end of a protocol.
-            target = str(target.absolute())
+            target = in_full(target)
         container = av.open(target, "w", format=way.format, container_options=options)
         try:
             self._add_streams(container)

@@ -17,7 +17,7 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
-from streamderain.video.address import redacted
+from streamderain.video.address import in_full, redacted
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,7 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     if "://" not in str(name) and not path.exists():
         raise SourceError(f"{shown} does not exist")
     if path.exists():
-        # Else libav would read the colon in 12:30.mp4 as the end of a protocol.
-        name = path.absolute()
+        name = in_full(path)
     try:
         if hwaccel:
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -20,18 +19,12 @@ from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
+from tests.waiting import wait_until
 
 from .networks import Darker
 from .running import running
 
 SOURCE = "test:64x48@20"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def pictures_of(path: Path) -> list[av.VideoFrame]:
@@ -46,7 +39,7 @@ def balanced(numbers: LiveNumbers) -> bool:
 def test_a_live_source_is_recorded_derained(tmp_path: Path) -> None:
     run = LiveRun(SOURCE, [str(tmp_path / "out.mkv")], LiveConfig(crf=0), Darker())
     with running(run):
-        wait_for(lambda: run.numbers().published >= 15)
+        wait_until(lambda: run.numbers().published >= 15)
     done = run.numbers()
     assert balanced(done)
     assert done.in_flight == 0
@@ -64,7 +57,7 @@ def test_a_network_that_is_too_slow_costs_frames_and_no_latency(tmp_path: Path) 
     config = LiveConfig(max_latency=0.5)
     run = LiveRun(SOURCE, [str(tmp_path / "out.mkv")], config, Darker(seconds=0.15))
     with running(run):
-        wait_for(lambda: run.numbers().published >= 20)
+        wait_until(lambda: run.numbers().published >= 20)
         during = run.numbers()
     done = run.numbers()
     assert sum(during.dropped.values()) > 10
@@ -90,13 +83,13 @@ def test_a_camera_that_comes_back_with_another_size_goes_on_in_the_same_picture(
     config = LiveConfig(frozen_after=1.0, crf=0)
     run = LiveRun(camera.url, [str(tmp_path / "out.mkv")], config, Darker(by=0.0))
     with running(run):
-        wait_for(lambda: run.numbers().published >= 5)
+        wait_until(lambda: run.numbers().published >= 5)
         camera.kill()
-        wait_for(lambda: run.numbers().filled >= 3)
+        wait_until(lambda: run.numbers().filled >= 3)
         assert not run.numbers().connected
         before = run.numbers().published
         camera.start(width=96, height=72)
-        wait_for(lambda: run.numbers().published >= before + 5)
+        wait_until(lambda: run.numbers().published >= before + 5)
     done = run.numbers()
     assert done.reconnects == 1
     assert done.size == "96x72"
@@ -111,7 +104,7 @@ def test_a_recording_is_replaced_when_the_first_picture_is_there(tmp_path: Path)
     run = LiveRun(SOURCE, [str(out)], LiveConfig(overwrite=True), Darker())
     assert out.read_text() == "what was there"
     with running(run):
-        wait_for(lambda: run.numbers().published >= 3)
+        wait_until(lambda: run.numbers().published >= 3)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
     assert len(pictures_of(out)) == run.numbers().published
 
@@ -120,7 +113,7 @@ def test_without_outputs_the_latency_is_that_of_what_is_shown() -> None:
     shown: list[Restored] = []
     run = LiveRun(SOURCE, [], LiveConfig(), Darker(), show=shown.append)
     with running(run):
-        wait_for(lambda: len(shown) >= 5)
+        wait_until(lambda: len(shown) >= 5)
     assert run.latency.count == len(shown)
     assert run.numbers().outputs == ()
 
@@ -133,7 +126,7 @@ def test_latency_is_that_of_the_output_that_is_there(tmp_path: Path) -> None:
     ):
         run = LiveRun(SOURCE, outputs, LiveConfig(), Darker())
         with running(run):
-            wait_for(lambda: run.numbers().published >= 5)  # noqa: B023
+            wait_until(lambda: run.numbers().published >= 5)  # noqa: B023
         assert (run.latency.count > 0) == counts
 
 
@@ -146,9 +139,9 @@ def test_strength_is_turned_while_it_runs(tmp_path: Path) -> None:
 
     run = LiveRun(SOURCE, [], LiveConfig(blend=0.0), Darker(0.2), show=taken)
     with running(run):
-        wait_for(lambda: len(levels) >= 3)
+        wait_until(lambda: len(levels) >= 3)
         run.adjust(strength=0.0)
-        wait_for(lambda: levels[-1] == 0)
+        wait_until(lambda: levels[-1] == 0)
     assert levels[0] > 10
     assert run.settings() == {"strength": 0.0, "blend": 0.0}
     with pytest.raises(ConfigError, match="allowed: 0 to 1"):
@@ -174,9 +167,9 @@ def test_blending_that_is_off_can_be_turned_on_while_it_runs() -> None:
     run = LiveRun("test:64x48@20", [], LiveConfig(), Wavering(), show=taken)
     with running(run):
         assert run.settings()["blend"] == 0
-        wait_for(lambda: len(levels) >= 6)
+        wait_until(lambda: len(levels) >= 6)
         run.adjust(blend=1.0)
-        wait_for(lambda: len(levels) >= 30)
+        wait_until(lambda: len(levels) >= 30)
     steps = [abs(first - second) for first, second in pairwise(levels)]
     assert median(steps[-20:]) < 0.8 * median(steps[:5])
 

@@ -10,7 +10,8 @@ import pytest
 
 from streamderain.preview.server import PreviewServer
 from streamderain.preview.sink import Preview
-from tests.preview.conftest import Camera, Feeder, make_frame, plain, red_and_blue, wait_until
+from tests.preview.conftest import Camera, Feeder, make_frame, plain, red_and_blue
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page

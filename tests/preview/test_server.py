@@ -23,7 +23,8 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from streamderain.errors import ConfigError, SinkError
 from streamderain.preview.server import MOST_VIEWERS, PreviewServer
 from streamderain.preview.sink import Preview
-from tests.preview.conftest import BLUE, RED, Camera, noise, red_and_blue, wait_until
+from tests.preview.conftest import BLUE, RED, Camera, noise, red_and_blue
+from tests.waiting import wait_until
 
 NAME = "front%2Fdoor%201"
 

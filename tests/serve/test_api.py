@@ -13,7 +13,8 @@ from streamderain.errors import ConfigError
 from streamderain.serve import schemas
 from streamderain.serve.api import OPERATIONS, Api
 from streamderain.serve.server import Server
-from tests.serve.asking import QUICK, SOURCE, ask, published, refusal, serving, wait_until
+from tests.serve.asking import QUICK, SOURCE, ask, published, refusal, serving
+from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from streamderain.serve.served import Served
 from streamderain.stream.shared import SharedNetwork
 from streamderain.video.live import Backoff
 from tests.live.networks import Darker
-from tests.serve.asking import QUICK, SOURCE, wait_until
+from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody
+from tests.waiting import wait_until
 
 
 @contextmanager
@@ -74,9 +75,9 @@ def test_streams_come_go_and_stay(tmp_path: Path) -> None:
         fleet.remove("b")
         assert [stream.name for stream in fleet] == ["a"]
         assert gone == ["a", "b"]
-        with pytest.raises(ConfigError, match="no stream is called aa; did you mean a"):
+        with pytest.raises(ConfigError, match="no stream is called 'aa'; did you mean a"):
             fleet.remove("aa")
-        with pytest.raises(ConfigError, match="no stream is called b"):
+        with pytest.raises(ConfigError, match="no stream is called 'b'"):
             fleet.restart("b")
     assert min(pairs["a"], pairs["b"]) > 3
     assert network.calls == fleet.network.batches

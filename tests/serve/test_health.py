@@ -14,9 +14,10 @@ from streamderain.serve.served import Served
 from streamderain.serve.server import Server
 from streamderain.video.live import Backoff
 from tests.live.networks import Darker
-from tests.serve.asking import QUICK, SOURCE, TOKEN, ask, published, refusal, serving, wait_until
+from tests.serve.asking import QUICK, SOURCE, TOKEN, ask, published, refusal, serving
 from tests.serve.networks import Moody
 from tests.video.receivers import free_port
+from tests.waiting import wait_until
 
 
 def test_all_is_well() -> None:

@@ -16,7 +16,8 @@ from streamderain.serve.server import Server
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
 from tests.live.networks import Darker
-from tests.serve.asking import SOURCE, ask, published, serving, wait_until
+from tests.serve.asking import SOURCE, ask, published, serving
+from tests.waiting import wait_until
 
 DASHBOARD = Path(__file__).parent.parent.parent / "configs" / "grafana-dashboard.json"
 

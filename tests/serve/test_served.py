@@ -16,8 +16,9 @@ from streamderain.serve import served
 from streamderain.serve.served import Served
 from streamderain.video.live import Backoff
 from tests.live.networks import Darker
-from tests.serve.asking import QUICK, SOURCE, wait_until
+from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody
+from tests.waiting import wait_until
 
 
 @contextmanager

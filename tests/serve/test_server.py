@@ -27,8 +27,9 @@ from streamderain.errors import ConfigError, SinkError
 from streamderain.serve.reading import read
 from streamderain.serve.server import Server
 from tests.live.networks import Darker
-from tests.serve.asking import QUICK, ask, wait_until
+from tests.serve.asking import QUICK, ask
 from tests.video.receivers import free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "configs" / "deploy"
@@ -141,10 +142,8 @@ def test_what_cannot_be_served_leaves_nothing_behind() -> None:
 
 
 def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "streamderain.serve.api", raising=False)
-    monkeypatch.delitem(sys.modules, "streamderain.serve.metrics", raising=False)
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(ConfigError, match=r"serving needs prometheus_client; pip install 'streamderain\[live\]'"):
+    monkeypatch.setattr("streamderain.live.page.importlib.util.find_spec", lambda library: None)
+    with pytest.raises(ConfigError, match=r"needs aiohttp; pip install 'streamderain\[live\]'"):
         Server(ServeConfig({}, QUICK), Darker())
 
 

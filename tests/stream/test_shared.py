@@ -12,6 +12,7 @@ from torch import Tensor
 
 from streamderain.errors import DeviceError, WeightsError
 from streamderain.stream.shared import SharedNetwork
+from tests.waiting import wait_until
 
 from .conftest import PATIENCE
 
@@ -66,19 +67,12 @@ class Callers:
             self.order.append(number)
 
         self.threads.append(self._in_thread(call))
-        wait_for(lambda: self.shared.queued > before)
+        wait_until(lambda: self.shared.queued > before)
 
     def join(self) -> None:
         for thread in self.threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -208,7 +202,7 @@ def test_a_new_size_keeps_nobody_waiting(
     callers = Callers(shared, in_thread)
     callers.threads.append(in_thread(lambda: callers.answers.update({0: shared.restore(window(0.3))})))
     # It is in the network beside the new size, of which the second waits for the first.
-    wait_for(lambda: len(network.sizes) == 3)
+    wait_until(lambda: len(network.sizes) == 3)
     network.gate.set()
     for thread in slow:
         thread.join(PATIENCE)
