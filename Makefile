@@ -56,6 +56,7 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 	$(RUN) benchmarks/live/latency.py
 	$(RUN) benchmarks/live/recoveries.py
 	$(RUN) benchmarks/live/slow.py
+	$(RUN) benchmarks/live/sharing.py
 	$(RUN) benchmarks/live/cameras.py
 	$(RUN) benchmarks/live/page.py
 

@@ -14,8 +14,8 @@ BEGIN, END = "<!-- LIVE -->", "<!-- /LIVE -->"
 
 
 def _lines() -> Iterator[str]:
-    latency, slow, recoveries, cameras, soak = (
-        load(name, FOLDER) for name in ("latency", "slow", "recoveries", "cameras", "soak")
+    latency, slow, recoveries, cameras, sharing, soak = (
+        load(name, FOLDER) for name in ("latency", "slow", "recoveries", "cameras", "sharing", "soak")
     )
     yield from ("## Measured", "")
     for case in latency["cases"]:
@@ -44,6 +44,12 @@ def _lines() -> Iterator[str]:
         f"the others lost {dying} of {cameras['dying']['received']:,} frames, and {calm} while all were well; their "
         f"p95 was {cameras['p95_ratio']['median']:.2f} times what it was."
     )
+    for case in sharing["cases"]:
+        yield (
+            f"- {case['streams']} streams that keep a network of {sharing['network_ms']:.0f} ms a call busy, whatever "
+            f"goes through it: {case['windows_per_call']:.1f} frames a call, {case['fps']:.0f} fps together where "
+            f"turns would give {case['fps_in_turns']:.0f}."
+        )
     yield (
         f"- The program itself for {soak['minutes']:.0f} minutes, {soak['size']} through `{soak['network']}`, the "
         f"camera killed {soak['deaths']} times: memory grew by {soak['rss_mib_per_hour']:.2f} MiB an hour after "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import TypeAlias
@@ -13,19 +14,17 @@ from torch import Tensor
 
 from streamderain.errors import DeviceError
 from streamderain.frames import Event, Network
+from streamderain.stream.habits import Habits
 from streamderain.stream.transfer import Done, lane_on
-
-ACTIVE_SECONDS = 1.0
-"""A stream that asked within this time may ask again any moment, and is waited for."""
-
 
 _Key: TypeAlias = tuple[torch.Size, torch.dtype, torch.device]
 
 
 class _Request:
-    """What one stream waits for. `key` is what requests of one batch have in common."""
+    """What one stream, the caller's thread, waits for. `key` is what requests of one batch have in common."""
 
     def __init__(self, windows: Tensor) -> None:
+        self.caller = threading.get_ident()
         self.windows = windows
         self.key: _Key = (windows.shape[1:], windows.dtype, windows.device)
         self.ready = _mark_here(windows.device)
@@ -41,9 +40,11 @@ class _Request:
 class SharedNetwork:
     """Stands for `network` in many streams, each of which calls `restore` from a thread of its own.
 
-    The oldest request goes first; those of its shape that come within `within` seconds of it go with it, up to `most`
-    windows together, and a power of two of them, as what backends prepare holds for one number. It goes sooner when no
-    stream is left to wait for. An error reaches the callers whose windows cause it and no others.
+    The oldest request goes first; those of its shape that come within `within` seconds of it, or of the moment when the
+    network is free, go with it, up to `most` windows together, and a power of two of them, as what backends prepare
+    holds for one number. It goes sooner when no other stream of its shape is due by then. Streams that keep the network
+    busy would take turns if what came meanwhile did not wait for those that were in it. An error reaches the callers
+    whose windows cause it and no others.
 
     With `aside`, windows of a size that is new go through in their caller's thread: what a network prepares then, which
     can take half a minute, keeps nobody else waiting. The network must bear two threads at a time.
@@ -62,7 +63,8 @@ class SharedNetwork:
         self._lane = lane_on(network.device)
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
-        self._asked: dict[int, float] = {}
+        self._habits: defaultdict[_Key, Habits] = defaultdict(Habits)
+        self._free = 0.0
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="streamderain-network", daemon=True)
         self._worker.start()
@@ -78,7 +80,7 @@ class SharedNetwork:
         with self._changed:
             if self._closed:
                 raise _closed()
-            self._asked[threading.get_ident()] = request.came
+            self._habits[request.key].comes(request.caller)
             self._requests.append(request)
             self._changed.notify_all()
         request.answered.wait()
@@ -134,8 +136,8 @@ class SharedNetwork:
             self._changed.wait_for(lambda: self._requests or self._closed)
             if self._closed:
                 return []
-            deadline = self._requests[0].came + self._within
-            self._changed.wait_for(self._is_enough, max(0.0, deadline - time.monotonic()))
+            deadline = max(self._requests[0].came, self._free) + self._within
+            self._changed.wait_for(lambda: self._is_enough(deadline), max(0.0, deadline - time.monotonic()))
             group = self._group()
             del group[_whole_power(group) :]
             self._requests = [request for request in self._requests if request not in group]
@@ -152,12 +154,11 @@ class SharedNetwork:
             group.append(request)
         return group
 
-    def _is_enough(self) -> bool:
-        if self._closed:
+    def _is_enough(self, deadline: float) -> bool:
+        if self._closed or sum(map(len, self._group())) >= self._most:
             return True
-        now = time.monotonic()
-        self._asked = {caller: at for caller, at in self._asked.items() if now - at < ACTIVE_SECONDS}
-        return len(self._requests) >= len(self._asked) or sum(map(len, self._group())) >= self._most
+        habits = self._habits[self._requests[0].key]
+        return not habits.expects(time.monotonic() - self._within, deadline)
 
     def _answer(self, group: Sequence[_Request]) -> None:
         try:
@@ -169,6 +170,10 @@ class SharedNetwork:
                     self._answer([request])
                 return
             group[0].error = error
+        with self._changed:
+            self._free = time.monotonic()
+            for request in group:
+                self._habits[request.key].leaves(request.caller)
         for request in group:
             request.answered.set()
 

@@ -150,6 +150,46 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
     assert network.sizes[-15:] == [(4, 2, 3)] * 15
 
 
+def test_streams_that_keep_the_network_busy_do_not_take_turns(
+    network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
+) -> None:
+    within = 0.3
+    shared = opened(within=within)
+    network.gate.clear()
+    first = in_thread(lambda: [shared.restore(window(0.1)) for _ in range(3)].clear())
+    assert network.entered.wait(PATIENCE)
+    second = in_thread(lambda: [shared.restore(window(0.2)) for _ in range(2)].clear())
+    wait_until(lambda: shared.queued)
+    time.sleep(1.5 * within)
+    network.gate.set()
+    for thread in (first, second):
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    # What came long before the network was free waits for the first stream to come back.
+    assert [size[0] for size in network.sizes] == [1, 2, 2]
+
+
+def test_a_stream_that_is_not_due_is_not_waited_for(
+    network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
+) -> None:
+    shared = opened(within=0.3)
+    ended = threading.Event()
+
+    def seldom() -> None:
+        shared.restore(window(0.1))
+        time.sleep(1.0)
+        shared.restore(window(0.1))
+        assert ended.wait(PATIENCE)
+
+    other = in_thread(seldom)
+    wait_until(lambda: len(network.sizes) == 2)
+    began = time.monotonic()
+    shared.restore(window(0.2))
+    assert time.monotonic() - began < 0.2
+    ended.set()
+    other.join(PATIENCE)
+
+
 def test_a_stream_that_does_not_come_is_waited_for_in_vain_only_so_long(
     network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
 ) -> None:
