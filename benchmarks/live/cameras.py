@@ -7,10 +7,10 @@ started again, has time for some frames, and is killed again. In a calm one a ni
 started and killed in the same rhythm: on a machine of two cores the start of a process is felt by everybody, and that
 is no fault of ours.
 
-The seven can only be touched through what all share: the network, which for a second waits for a stream that has died,
-at most 10 ms for each batch, as it also does for one that is merely late; the interpreter, which a reconnect takes for
-some milliseconds; and the two cores. Prediction: no frame of the seven is dropped in either kind of phase, and their
-p95 of about 60 ms moves by less than 5 %, up or down, as in a dying phase there is also one stream less to work for.
+The seven can only be touched through what all share: the network, which waits for a stream that has died when it would
+have been due, at most 10 ms, once; the interpreter, which a reconnect takes for some milliseconds; and the two cores.
+Prediction: no frame of the seven is dropped in either kind of phase, and their p95 of about 60 ms moves by less than
+5 %, up or down, as in a dying phase there is also one stream less to work for.
 
 Latencies are from the arrival of a packet to the end of its writing. Each pair of phases, one after the other, gives
 a ratio; what is reported is the median of the ratios with their quartiles, and the ratio of what was pooled. A phase
