@@ -9,7 +9,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -21,6 +21,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("fps", type=int)
     parser.add_argument("--audio", action="store_true")
     parser.add_argument("--udp-only", action="store_true")
+    parser.add_argument("--login", metavar="NAME:PASSWORD", help="who may watch; by digest, as cameras ask for it")
+    parser.add_argument("--tls", metavar="FILE", help="a certificate and its key; the camera is an rtsps:// one then")
     return parser.parse_args()
 
 
@@ -36,6 +38,21 @@ def pipeline(wanted: argparse.Namespace) -> str:
     return f"( {picture} {sound if wanted.audio else ''} )"
 
 
+def guard(wanted: argparse.Namespace) -> GstRtspServer.RTSPAuth:
+    """Who may watch, and the certificate."""
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    if wanted.login:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(*wanted.login.split(":"), token)
+    else:
+        auth.set_default_token(token)
+    if wanted.tls:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(wanted.tls))
+    return auth
+
+
 def main() -> None:
     """Serve /stream until killed."""
     wanted = arguments()
@@ -48,6 +65,10 @@ def main() -> None:
     factory.set_shared(True)
     if wanted.udp_only:
         factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
+    if wanted.login or wanted.tls:
+        allowed = "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
+        factory.add_role_from_structure(Gst.Structure.new_from_string(allowed))
+        server.set_auth(guard(wanted))
     server.get_mount_points().add_factory("/stream", factory)
     if not server.attach(None):
         raise SystemExit(f"port {wanted.port} is taken")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from pathlib import Path
 
 import av
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from streamderain.errors import ConfigError, SourceError
 from streamderain.frames import Frame
@@ -34,7 +40,7 @@ class Watched:
     def __init__(self, name: str, retries: int | None = None, transport: str = "tcp", realtime: bool = False) -> None:
         self.events: list[SourceEvent] = []
         self.source = LiveSource(
-            parse(name.replace("rtsp://", "rtsp://user:secret@")),
+            parse(re.sub("^(rtsps?://)", r"\1user:secret@", name)),
             transport=transport, frozen_after=1.0, retries=retries, backoff=QUICK, realtime=realtime,
             report=self.events.append,
         )  # fmt: skip
@@ -70,6 +76,28 @@ class Watched:
 
 
 Watch = Callable[..., Watched]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate that its holder has signed, as cameras have, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "camera")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    unencrypted = serialization.NoEncryption()
+    path = tmp_path / "camera.pem"
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, unencrypted))
+    return path
 
 
 @pytest.fixture
@@ -118,6 +146,23 @@ def test_a_camera_that_allows_no_tcp_is_refused(watch: Watch, cameras: Cameras) 
     with pytest.raises(SourceError, match="given up after 0 attempts"):
         watched.take(1)
     assert watched.kinds() == ["refused", "gave up"]
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
+def test_a_camera_that_asks_for_name_and_password(
+    scheme: str, watch: Watch, cameras: Cameras, certificate: Path
+) -> None:
+    secured = ("--tls", str(certificate)) if scheme == "rtsps" else ()
+    camera = cameras(64, 48, 25, "--login", "user:secret", *secured)
+    watched = watch(camera.url.replace("rtsp", scheme))
+    watched.take(5)
+    assert watched.kinds() == ["connected"]
+
+
+def test_a_wrong_password_is_told_and_not_printed(watch: Watch, cameras: Cameras) -> None:
+    watched = watch(cameras(64, 48, 25, "--login", "user:other").url, retries=0)
+    with pytest.raises(SourceError, match="it wants another name and password"):
+        watched.take(1)
 
 
 def test_a_camera_that_is_killed_and_comes_back(watch: Watch, cameras: Cameras) -> None:
