@@ -50,10 +50,11 @@ def _lines() -> Iterator[str]:
             f"goes through it: {case['windows_per_call']:.1f} frames a call, {case['fps']:.0f} fps together where "
             f"turns would give {case['fps_in_turns']:.0f}."
         )
+    low, high = soak["between"]
     yield (
         f"- The program itself for {soak['minutes']:.0f} minutes, {soak['size']} through `{soak['network']}`, the "
         f"camera killed {soak['deaths']} times: memory grew by {soak['rss_mib_per_hour']:.2f} MiB an hour after "
-        f"{soak['warm_up_minutes']:.0f} minutes, with a standard error of {soak['standard_error']:.2f}."
+        f"{soak['warm_up_minutes']:.0f} minutes, with 95 % confidence by {low:.2f} to {high:.2f}."
     )
     yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
 

@@ -10,9 +10,10 @@ Prediction: what is kept by intent fills up: 4096 durations for each of seven st
 recording grows by some 30 bytes for each keyframe, 0.1 MiB an hour. So the slope after 10 minutes is below 1 MiB an
 hour, most of it from the first minutes.
 
-A window of five frames is 14 MiB, and one more or less is there at any moment, so the slope is fitted, by least
-squares, to the least of each minute after the warm-up. soak.json is written each minute, so that a run that is killed
-has its results; what the program itself printed comes in the end.
+A window of five frames is 14 MiB, and one more or less is there at any moment, so the slope is that of the least of
+each minute after the warm-up, and of those the median over all pairs of minutes (Theil and Sen), which jumps by a
+window leave alone where least squares follow them; `between` holds its 95 % confidence interval. soak.json is written
+each minute, so that a run that is killed has its results; what the program itself printed comes in the end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from parts import FOLDER, Vitals, camera, load, save, server, slope, vitals
+from parts import FOLDER, Vitals, camera, load, save, server, vitals
+from scipy.stats import theilslopes
 
 SAMPLE_SECONDS = 5.0
 SAVE_EVERY = 12
@@ -67,12 +69,13 @@ def judged(rows: list[tuple[float, Vitals]], warm_up: float) -> dict[str, Any]:
     warm = [held for seconds, held in rows if seconds >= warm_up]
     minutes = [warm[first : first + SAVE_EVERY] for first in range(0, len(warm) - SAVE_EVERY + 1, SAVE_EVERY)]
     least = [min(held.rss_mib for held in minute) for minute in minutes]
-    steep, error = slope([number / 60 for number in range(len(least))], least)
+    hours = [number / 60 for number in range(len(least))]
+    steep, _, *between = theilslopes(least, hours) if len(least) > 1 else [None] * 4
     first, last = warm[0] if warm else None, rows[-1][1]
     return {
         "minutes": rows[-1][0] / 60,
         "rss_mib_per_hour": steep,
-        "standard_error": error,
+        "between": between,
         "after_warm_up": first._asdict() if first else None,
         "last": last._asdict(),
         "most": Vitals(*map(max, zip(*(held for _, held in rows), strict=True)))._asdict(),
