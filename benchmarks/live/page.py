@@ -53,8 +53,8 @@ def _lines() -> Iterator[str]:
     low, high = soak["between"]
     yield (
         f"- The program itself for {soak['minutes']:.0f} minutes, {soak['size']} through `{soak['network']}`, the "
-        f"camera killed {soak['deaths']} times: memory grew by {soak['rss_mib_per_hour']:.2f} MiB an hour after "
-        f"{soak['warm_up_minutes']:.0f} minutes, with 95 % confidence by {low:.2f} to {high:.2f}."
+        f"camera killed {soak['deaths']} times: memory changes by {soak['rss_mib_per_hour']:+.2f} MiB an hour after "
+        f"{soak['warm_up_minutes']:.0f} minutes, with 95 % confidence by {low:+.2f} to {high:+.2f}."
     )
     yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
 

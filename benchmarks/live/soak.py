@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -56,7 +55,7 @@ def program(arguments: list[str], stub: bool, said: Path) -> Iterator[subprocess
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # Not SIGINT, which a shell has its background jobs, and what they start, ignore.
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
