@@ -138,7 +138,7 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
     start = threading.Barrier(4)
 
     def stream() -> None:
-        for _ in range(20):
+        for _ in range(40):
             start.wait(PATIENCE)
             shared.restore(window(0.1))
 
@@ -146,14 +146,14 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    # At first they do not know of each other; later all are there each time.
-    assert network.sizes[-15:] == [(4, 2, 3)] * 15
+    # At first they know too little of each other, in one run of 300 for a dozen rounds; later all are there each time.
+    assert network.sizes[-10:] == [(4, 2, 3)] * 10
 
 
 def test_streams_that_keep_the_network_busy_do_not_take_turns(
     network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
 ) -> None:
-    within = 0.3
+    within = 0.8
     shared = opened(within=within)
     network.gate.clear()
     first = in_thread(lambda: [shared.restore(window(0.1)) for _ in range(3)].clear())
@@ -172,12 +172,13 @@ def test_streams_that_keep_the_network_busy_do_not_take_turns(
 def test_a_stream_that_is_not_due_is_not_waited_for(
     network: Doubling, opened: Callable[..., SharedNetwork], in_thread: InThread
 ) -> None:
-    shared = opened(within=0.3)
+    within = 0.8
+    shared = opened(within=within)
     ended = threading.Event()
 
     def seldom() -> None:
         shared.restore(window(0.1))
-        time.sleep(1.0)
+        time.sleep(2.5 * within)
         shared.restore(window(0.1))
         assert ended.wait(PATIENCE)
 
@@ -185,7 +186,7 @@ def test_a_stream_that_is_not_due_is_not_waited_for(
     wait_until(lambda: len(network.sizes) == 2)
     began = time.monotonic()
     shared.restore(window(0.2))
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < within
     ended.set()
     other.join(PATIENCE)
 
