@@ -3,8 +3,8 @@
     python samples/make_samples.py            writes both clips beside this script
     python samples/make_samples.py --out DIR  writes them there
 
-Everything random is seeded, so the same versions of the libraries make the same clips. The photograph
-comes with scikit-learn; README.md in this folder says whose it is.
+Everything random is seeded, so the same versions of the libraries make the same clips, but for what another
+processor rounds otherwise. The photograph comes with scikit-learn; README.md in this folder says whose it is.
 """
 
 from __future__ import annotations

@@ -85,4 +85,5 @@ def test_script_makes_the_clips_again(tmp_path: Path) -> None:
     found = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, script, "--out", tmp_path], check=True, env=found)
     for name in (RAINY, CLEAN):
-        assert psnr(tmp_path / name, SAMPLES / name) > 40
+        # Another processor rounds otherwise, and x264 then decides otherwise: 35 dB. Other rain is at 26.
+        assert psnr(tmp_path / name, SAMPLES / name) > 32
