@@ -84,6 +84,6 @@ def test_script_makes_the_clips_again(tmp_path: Path) -> None:
     script = SAMPLES / "make_samples.py"
     found = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, script, "--out", tmp_path], check=True, env=found)
-    for name in (RAINY, CLEAN):
-        # Another processor rounds otherwise, and x264 then decides otherwise: 35 dB. Other rain is at 26.
-        assert psnr(tmp_path / name, SAMPLES / name) > 32
+    # Another processor rounds otherwise, and x264 then codes other noise: 35 dB in the rain, where other rain is at 26.
+    for name, least in ((RAINY, 32), (CLEAN, 40)):
+        assert psnr(tmp_path / name, SAMPLES / name) > least

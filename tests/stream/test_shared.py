@@ -138,7 +138,7 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
     start = threading.Barrier(4)
 
     def stream() -> None:
-        for _ in range(40):
+        for _ in range(45):
             start.wait(PATIENCE)
             shared.restore(window(0.1))
 
@@ -147,7 +147,7 @@ def test_streams_that_ask_at_the_same_time_are_waited_for(
         thread.join(PATIENCE)
         assert not thread.is_alive()
     # At first they know too little of each other, in one run of 300 for a dozen rounds; later all are there each time.
-    assert network.sizes[-10:] == [(4, 2, 3)] * 10
+    assert network.sizes[-15:] == [(4, 2, 3)] * 15
 
 
 def test_streams_that_keep_the_network_busy_do_not_take_turns(
@@ -186,7 +186,7 @@ def test_a_stream_that_is_not_due_is_not_waited_for(
     wait_until(lambda: len(network.sizes) == 2)
     began = time.monotonic()
     shared.restore(window(0.2))
-    assert time.monotonic() - began < within
+    assert time.monotonic() - began < within / 2
     ended.set()
     other.join(PATIENCE)
 
