@@ -11,7 +11,7 @@ import torch
 from results import FOLDER, ROOT, save
 
 from streamderain.config import DerainConfig
-from streamderain.model.restorer import Restorer
+from streamderain.networks.restorer import Restorer
 from streamderain.run import derain
 
 HEIGHT, WIDTH = 480, 640

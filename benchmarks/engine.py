@@ -23,11 +23,11 @@ from results import ROOT, save
 from torch import Tensor, nn
 
 from streamderain.errors import DeviceError
-from streamderain.model import weights
-from streamderain.model.backends.choice import BACKENDS, PRECISIONS, open_backend
-from streamderain.model.drsformer import DRSformer
-from streamderain.model.restorer import pick_device
-from streamderain.video.images import read_clip
+from streamderain.media.images import read_clip
+from streamderain.networks import weights
+from streamderain.networks.backends.choice import BACKENDS, PRECISIONS, open_backend
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.restorer import pick_device
 
 ROUNDS = 5
 CLIP = 9

@@ -20,7 +20,7 @@ from streamderain.config import DerainConfig
 from streamderain.evaluation.evaluate import Score, evaluate, evaluate_clip
 from streamderain.evaluation.methods import Method, networks
 from streamderain.evaluation.pairs import Pair, PairSet
-from streamderain.video.images import list_images
+from streamderain.media.images import list_images
 
 AIM_DB = 42
 HELD_OUT_PHOTOS = 16

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from results import save
 
-from streamderain.video.synthetic import write_test_video
+from streamderain.media.synthetic import write_test_video
 
 HEIGHT, WIDTH = 96, 160
 LENGTHS = (300, 3000)

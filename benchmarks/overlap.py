@@ -16,15 +16,15 @@ from results import save
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.media.decoder import decode
+from streamderain.media.encoder import Encoding
+from streamderain.media.pixels import layout_of
+from streamderain.media.sink import FileSink
+from streamderain.media.source import open_source
+from streamderain.media.synthetic import write_test_video
 from streamderain.run import derain
 from streamderain.stations import derained
 from streamderain.stream.pipeline import Pipeline
-from streamderain.video.decoder import decode
-from streamderain.video.encoder import Encoding
-from streamderain.video.pixels import layout_of
-from streamderain.video.sink import FileSink
-from streamderain.video.source import open_source
-from streamderain.video.synthetic import write_test_video
 
 FRAMES = 240
 HEIGHT, WIDTH = 360, 640

@@ -17,7 +17,7 @@ from streamderain.config import DerainConfig
 from streamderain.evaluation.evaluate import Score, as_json, evaluate, evaluate_clip
 from streamderain.evaluation.methods import Method, every_method
 from streamderain.evaluation.pairs import find_sets
-from streamderain.video.images import read_clip
+from streamderain.media.images import read_clip
 
 HELD_OUT = "clips/clean/pedestrians.mp4"
 HELD_OUT_FRAME_RATE = 10

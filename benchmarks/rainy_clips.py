@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from streamderain.media.images import list_images, read_clip, read_image
 from streamderain.training.rain import Rain, Rainfall
-from streamderain.video.images import list_images, read_clip, read_image
 
 HEIGHT, WIDTH = 320, 480
 RAINS = {

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from results import save
 
-from streamderain.video.synthetic import write_test_video
+from streamderain.media.synthetic import write_test_video
 
 HEIGHT, WIDTH = 480, 640
 WARM_STARTS = 5

@@ -22,7 +22,7 @@ from streamderain.config import DerainConfig
 from streamderain.evaluation.flicker import FlickerMeter
 from streamderain.evaluation.methods import Method, baselines
 from streamderain.evaluation.metrics import luma, psnr
-from streamderain.model.restorer import Restorer
+from streamderain.networks.restorer import Restorer
 from streamderain.temporal import motion
 
 SINGLE = FOLDER / "single.safetensors"

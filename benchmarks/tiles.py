@@ -22,11 +22,11 @@ from results import ROOT, save
 from torch import Tensor
 
 from streamderain.evaluation.metrics import luma, psnr
-from streamderain.model import weights
-from streamderain.model.drsformer import DRSformer
-from streamderain.model.fused import FusedAttention, fused
-from streamderain.model.tiling import OVERLAP, grid, padded, spans, tiled
-from streamderain.video.images import read_clip
+from streamderain.media.images import read_clip
+from streamderain.networks import weights
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.fused import FusedAttention, fused
+from streamderain.networks.tiling import OVERLAP, grid, padded, spans, tiled
 
 FRAMES = 6
 TILES = (256 * 256, 128 * 128)

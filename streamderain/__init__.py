@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamderain.errors import StreamderainError
-    from streamderain.model.restorer import Restorer
+    from streamderain.networks.restorer import Restorer
     from streamderain.run import Progress, derain
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ __all__ = ["Progress", "Restorer", "StreamderainError", "__version__", "derain"]
 
 _HOMES = {
     "Progress": "streamderain.run",
-    "Restorer": "streamderain.model.restorer",
+    "Restorer": "streamderain.networks.restorer",
     "StreamderainError": "streamderain.errors",
     "derain": "streamderain.run",
 }

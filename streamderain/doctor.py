@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from streamderain.config import saved_settings, settings_file
 from streamderain.errors import ConfigError
 from streamderain.machine import machine
-from streamderain.model import weights
-from streamderain.model.backends.choice import backend_on, cache_folder
-from streamderain.model.restorer import pick_device
-from streamderain.video.encoder import video_encoders
-from streamderain.video.ffmpeg import ffmpeg_version
+from streamderain.media.encoder import video_encoders
+from streamderain.media.ffmpeg import ffmpeg_version
+from streamderain.networks import weights
+from streamderain.networks.backends.choice import backend_on, cache_folder
+from streamderain.networks.restorer import pick_device
 
 _HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox", "vaapi", "v4l2m2m")
 

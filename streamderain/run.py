@@ -12,16 +12,16 @@ from typing import Any, Protocol
 from streamderain.config import DerainConfig, build
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
+from streamderain.media.address import redacted
+from streamderain.media.compare import beside, compared_layout
+from streamderain.media.encoder import Encoding, available
+from streamderain.media.ffmpeg import FfmpegSink
+from streamderain.media.pixels import layout_of
+from streamderain.media.sink import FileSink, check_output
+from streamderain.media.source import Source, open_source
 from streamderain.stations import batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
-from streamderain.video.address import redacted
-from streamderain.video.compare import beside, compared_layout
-from streamderain.video.encoder import Encoding, available
-from streamderain.video.ffmpeg import FfmpegSink
-from streamderain.video.pixels import layout_of
-from streamderain.video.sink import FileSink, check_output
-from streamderain.video.source import Source, open_source
 
 logger = logging.getLogger(__name__)
 

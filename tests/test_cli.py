@@ -63,9 +63,9 @@ def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
-    from streamderain.video.decoder import decode
-    from streamderain.video.source import open_source
-    from streamderain.video.synthetic import write_test_video
+    from streamderain.media.decoder import decode
+    from streamderain.media.source import open_source
+    from streamderain.media.synthetic import write_test_video
 
     write_test_video(tmp_path / "long.mp4", 32, 48, 2000)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
@@ -197,7 +197,7 @@ def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
 def test_profile_measures_gives_its_verdict_and_saves_what_is_best(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from tests.model.conftest import network
+    from tests.networks.conftest import network
 
     save_file(network().state_dict(), tmp_path / "tiny.safetensors")
     sizes = ("--resolution", "64x48")
@@ -270,7 +270,7 @@ def test_models_lists_what_is_known_and_what_is_present(tmp_path: Path) -> None:
 def test_export_writes_what_its_flag_or_the_ending_says(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from tests.model.conftest import network
+    from tests.networks.conftest import network
 
     save_file(network().state_dict(), tmp_path / "tiny.safetensors")
     for arguments, written in ((["--onnx"], "tiny.onnx"), (["net.pt"], "net.pt")):

@@ -21,7 +21,7 @@ ROWS = (
     ("run", "live"),
     ("stations",),
     ("config", "machine"),
-    ("video", "stream", "model", "preview"),
+    ("media", "stream", "networks", "preview"),
     ("temporal",),
     ("frames",),
     ("errors",),
@@ -77,8 +77,8 @@ def outside_its_room(tree: ast.AST, module: Path) -> Iterator[str]:
     own = room_of(module)
     for name, line in imported(tree, module):
         library = name.split(".")[0]
-        if library == "av" and own != "video":
-            yield f"{module}:{line}: av outside video"
+        if library == "av" and own != "media":
+            yield f"{module}:{line}: av outside media"
         if library == "threading" and own not in ("stream", "preview"):
             yield f"{module}:{line}: threading outside stream and preview"
         if name == "torch.cuda.Stream" and module != Path("stream/transfer.py"):
@@ -137,31 +137,31 @@ def test_the_module_keeps_to_its_row_and_size(module: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "text", "fault"),
     [
-        ("model/tiling.py", "from streamderain.video.pixels import layout_of", "model imports"),
-        ("model/tiling.py", "import streamderain.stream.channel as queue", "model imports"),
-        ("model/tiling.py", "from ..stream import channel", "model imports streamderain.stream.channel"),
+        ("networks/tiling.py", "from streamderain.media.pixels import layout_of", "networks imports"),
+        ("networks/tiling.py", "import streamderain.stream.channel as queue", "networks imports"),
+        ("networks/tiling.py", "from ..stream import channel", "networks imports streamderain.stream.channel"),
         ("stream/channel.py", "def f():\n    from streamderain.config import build", "stream imports"),
         ("config.py", "from streamderain.run import derain", "config imports"),
         ("profiling.py", "import streamderain.serve", "profiling imports"),
-        ("temporal/blend.py", "from streamderain.model.tiling import padded", "temporal imports"),
+        ("temporal/blend.py", "from streamderain.networks.tiling import padded", "temporal imports"),
         ("stations.py", "from streamderain.run import derain", "stations imports"),
         ("frames.py", "from streamderain import derain", "frames imports"),
         ("errors.py", "from streamderain import Restorer", "errors imports streamderain.Restorer"),
         ("run.py", "import streamderain", "run imports"),
         ("helpers.py", "", "stands in no row"),
-        ("run.py", "if True:\n    import av.error", "av outside video"),
-        ("evaluation/metrics.py", "from av import open", "av outside video"),
+        ("run.py", "if True:\n    import av.error", "av outside media"),
+        ("evaluation/metrics.py", "from av import open", "av outside media"),
         ("serve.py", "import threading", "threading outside"),
         ("run.py", "from threading import Thread", "threading outside"),
         ("run.py", "import torch\ntorch.cuda.Stream()", "CUDA streams outside"),
         ("stream/window.py", "from torch.cuda import Stream", "CUDA streams outside"),
         ("training/trainer.py", "DataLoader(samples, pin_memory=True)", "pinned memory outside"),
         ("stream/window.py", "data.pin_memory()", "pinned memory outside"),
-        ("video/images.py", "import cv2", "cv2 is loaded"),
-        ("video/images.py", "try:\n    from cv2 import imread\nexcept ImportError:\n    pass", "cv2 is loaded"),
-        ("video/images.py", "class A:\n    import cv2", "cv2 is loaded"),
-        ("video/images.py", "x = 1\n" * 401, "401 lines"),
-        ("video/images.py", "def f():\n" + "    x = 1\n" * 80, "f has 81 lines"),
+        ("media/images.py", "import cv2", "cv2 is loaded"),
+        ("media/images.py", "try:\n    from cv2 import imread\nexcept ImportError:\n    pass", "cv2 is loaded"),
+        ("media/images.py", "class A:\n    import cv2", "cv2 is loaded"),
+        ("media/images.py", "x = 1\n" * 401, "401 lines"),
+        ("media/images.py", "def f():\n" + "    x = 1\n" * 80, "f has 81 lines"),
     ],
 )
 def test_a_made_up_fault_is_found(module: str, text: str, fault: str) -> None:
@@ -176,10 +176,10 @@ def test_a_made_up_fault_is_found(module: str, text: str, fault: str) -> None:
         ("stream/window.py", "from streamderain.stream.channel import Channel\nfrom . import batcher"),
         ("errors.py", "from streamderain import __version__"),
         ("stream/transfer.py", "import torch\ntorch.cuda.Stream()\ntorch.empty(1, pin_memory=True)"),
-        ("video/source.py", "import av"),
+        ("media/source.py", "import av"),
         ("stream/channel.py", "import threading"),
-        ("video/images.py", "def f():\n    import cv2"),
-        ("video/images.py", "def f():\n" + "    x = 1\n" * 79),
+        ("media/images.py", "def f():\n    import cv2"),
+        ("media/images.py", "def f():\n" + "    x = 1\n" * 79),
     ],
 )
 def test_what_is_allowed_is_no_fault(module: str, text: str) -> None:
@@ -188,7 +188,7 @@ def test_what_is_allowed_is_no_fault(module: str, text: str) -> None:
 
 def test_every_module_is_looked_at() -> None:
     found = set(modules())
-    assert {Path("run.py"), Path("stream/transfer.py"), Path("model/drsformer.py")} <= found
+    assert {Path("run.py"), Path("stream/transfer.py"), Path("networks/drsformer.py")} <= found
 
 
 @pytest.mark.parametrize("module", ["streamderain", "streamderain.config", "streamderain.errors"])

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
+from streamderain.media.decoder import decode
+from streamderain.media.source import open_source
 from streamderain.run import Progress, derain
-from streamderain.video.decoder import decode
-from streamderain.video.source import open_source
 
 
 class Brighter:
@@ -135,7 +135,7 @@ def test_an_error_of_the_caller_passes_through_and_keeps_what_is_whole(clip: Pat
 
 def test_a_truncated_clip_gives_what_could_be_read(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mp4"
-    from streamderain.video.synthetic import write_test_video
+    from streamderain.media.synthetic import write_test_video
 
     write_test_video(tmp_path / "plain.mp4", 64, 96, 40)
     # A header in front, so that the cut takes frames and not the index.

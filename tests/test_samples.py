@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from streamderain.frames import Frame
-from streamderain.model.colour import to_rgb
-from streamderain.video.decoder import decode
-from streamderain.video.source import open_source
+from streamderain.media.decoder import decode
+from streamderain.media.source import open_source
+from streamderain.networks.colour import to_rgb
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"

@@ -28,7 +28,7 @@ from streamderain.live.numbers import LiveNumbers  # noqa: E402
 from streamderain.live.run import LiveRun  # noqa: E402
 from tests.cameras import Camera, missing  # noqa: E402
 from tests.live.running import running as running  # noqa: E402
-from tests.video.receivers import free_port  # noqa: E402
+from tests.media.receivers import free_port  # noqa: E402
 
 DARKER = 0.05
 """What the stub takes away everywhere, so that blending finds rain everywhere: the dearest case for it."""

@@ -15,7 +15,7 @@ from typing import NoReturn
 from streamderain.cli.app import app
 from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
-from streamderain.video.address import redacted
+from streamderain.media.address import redacted
 
 INTERRUPTED = 130
 

@@ -33,7 +33,7 @@ def derain(
     config: LiveConfig,
 ) -> None:
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
-    from streamderain.video.address import parse
+    from streamderain.media.address import parse
 
     if quiet or as_json:
         logging.getLogger("streamderain").setLevel(logging.ERROR)

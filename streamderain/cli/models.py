@@ -16,7 +16,7 @@ models_app = typer.Typer(help="List known weights, or add some.", invoke_without
 def _models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
-    from streamderain.model.weights import catalogue
+    from streamderain.networks.weights import catalogue
 
     for known in catalogue():
         size = f"{known.size} bytes" if known.size else "size not stated"
@@ -32,7 +32,7 @@ def _add(
     name: Annotated[str | None, typer.Option(help="what to call it; by default the file's name")] = None,
 ) -> None:
     """Verify a weights file and install it for --model NAME."""
-    from streamderain.model.weights import add
+    from streamderain.networks.weights import add
 
     path = add(file, name)
     print(f"{path.stem} is installed in {path.parent}; use it with --model {path.stem}")
@@ -49,7 +49,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")] = False,
 ) -> None:
     """Write a network for other programs: as ONNX, or as TorchScript. See docs/export.md."""
-    from streamderain.model.export import export as export_network
+    from streamderain.networks.export import export as export_network
 
     if onnx and torchscript:
         raise ConfigError("onnx and torchscript are both set; a file can be one of them")

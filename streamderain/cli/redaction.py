@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from streamderain.video.address import redacted
+from streamderain.media.address import redacted
 
 
 class _Redacting(logging.Formatter):

@@ -21,10 +21,10 @@ from streamderain.evaluation.metrics import luma, psnr, ssim
 from streamderain.evaluation.pairs import Pair, PairSet
 from streamderain.evaluation.profile_picture import TemporalProfile
 from streamderain.frames import Frame, Restored
-from streamderain.model.colour import to_rgb
-from streamderain.video.decoder import decode
-from streamderain.video.images import read_image
-from streamderain.video.source import open_source
+from streamderain.media.decoder import decode
+from streamderain.media.images import read_image
+from streamderain.media.source import open_source
+from streamderain.networks.colour import to_rgb
 
 MEAN = "mean"
 """The name of a score that is the mean over its set."""

@@ -13,13 +13,13 @@ from torch import Tensor
 from streamderain.config import DerainConfig
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Network, Restored
-from streamderain.model import weights
-from streamderain.model.restorer import pick_device
+from streamderain.media.source import open_source
+from streamderain.networks import weights
+from streamderain.networks.restorer import pick_device
 from streamderain.stations import blend_reach, derained, load_network, network_reach
 from streamderain.stream.pipeline import Pipeline
 from streamderain.stream.window import Around, Neighbourhood
 from streamderain.temporal.blend import Moment, TemporalBlender
-from streamderain.video.source import open_source
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamderain.errors import EvaluationError
-from streamderain.video.images import PICTURE_ENDINGS
+from streamderain.media.images import PICTURE_ENDINGS
 
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".ts")
 CLEAN_MARK = "-clean"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import SinkError
-from streamderain.video.images import write_image
+from streamderain.media.images import write_image
 
 LEAST_STRIP = 128
 """Pixels; lines of a short clip are repeated until its strip is as high."""

@@ -28,8 +28,8 @@ from streamderain.evaluation.methods import Method
 from streamderain.evaluation.metrics import luma
 from streamderain.evaluation.pairs import VIDEO_ENDINGS
 from streamderain.evaluation.profile_picture import TemporalProfile
-from streamderain.video.decoder import decode
-from streamderain.video.source import open_source
+from streamderain.media.decoder import decode
+from streamderain.media.source import open_source
 
 MOST_FRAMES = 100
 """Held in memory, 92 MB of 640x480; later frames are not looked at."""

@@ -11,8 +11,8 @@ from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
+from streamderain.media.shown import rgb_frame
 from streamderain.stations import load_network
-from streamderain.video.shown import rgb_frame
 
 logger = logging.getLogger(__name__)
 

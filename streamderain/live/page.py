@@ -14,7 +14,7 @@ from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
-from streamderain.model.colour import to_rgb
+from streamderain.networks.colour import to_rgb
 from streamderain.preview.sink import Preview
 
 _EXTRA = ("aiohttp", "aiortc", "prometheus_client", "pydantic")

@@ -13,15 +13,15 @@ from streamderain.config import LiveConfig, seconds
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import OutputNumbers
+from streamderain.media.address import redacted
+from streamderain.media.broadcast import Broadcast, Chunk
+from streamderain.media.encoder import Encoding, available
+from streamderain.media.live import Backoff, LiveSource
+from streamderain.media.note import noted
+from streamderain.media.outlet import Outlet, is_recording
 from streamderain.stream.background import Background
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
-from streamderain.video.address import redacted
-from streamderain.video.broadcast import Broadcast, Chunk
-from streamderain.video.encoder import Encoding, available
-from streamderain.video.live import Backoff, LiveSource
-from streamderain.video.note import noted
-from streamderain.video.outlet import Outlet, is_recording
 
 logger = logging.getLogger(__name__)
 

@@ -14,16 +14,16 @@ from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
-from streamderain.model.colour import to_rgb
+from streamderain.media.address import parse, redacted
+from streamderain.media.live import LiveSource
+from streamderain.media.outlet import check_outlet
+from streamderain.networks.colour import to_rgb
 from streamderain.stations import Dials, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.rate import Rate
 from streamderain.temporal.scenes import mark_scenes
-from streamderain.video.address import parse, redacted
-from streamderain.video.live import LiveSource
-from streamderain.video.outlet import check_outlet
 
 logger = logging.getLogger(__name__)
 

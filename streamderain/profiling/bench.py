@@ -15,14 +15,14 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.errors import DeviceError
-from streamderain.model import weights
-from streamderain.model.restorer import Restorer, pick_device
+from streamderain.media.images import read_clip
+from streamderain.media.synthetic import write_test_video
+from streamderain.networks import weights
+from streamderain.networks.restorer import Restorer, pick_device
 from streamderain.profiling.memory import Peak
 from streamderain.profiling.rows import Measured, Setup, Size
 from streamderain.profiling.runs import SWING, run, timed
 from streamderain.stations import batch_size, delay
-from streamderain.video.images import read_clip
-from streamderain.video.synthetic import write_test_video
 
 FIDELITY_SIZE = Size(360, 640)
 """Where a network's precision is judged, and where it is first tried."""

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.frames import Derained, FrameBatch, Network
+from streamderain.media.encoder import Encoding, available
+from streamderain.media.pixels import layout_of
+from streamderain.media.sink import FileSink
+from streamderain.media.source import open_source
 from streamderain.profiling.rows import STATIONS, Latency
 from streamderain.run import carry
 from streamderain.stations import delay, derained
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
-from streamderain.video.encoder import Encoding, available
-from streamderain.video.pixels import layout_of
-from streamderain.video.sink import FileSink
-from streamderain.video.source import open_source
 
 SWING = 120
 """Frames after which an encoder surely gives back one for each that it takes. libx264 takes about 50 in before."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.errors import UnknownStream
+from streamderain.media.address import redacted
 from streamderain.serve.served import Served, Show, in_words
 from streamderain.stream.shared import SharedNetwork
-from streamderain.video.address import redacted
 
 logger = logging.getLogger(__name__)
 

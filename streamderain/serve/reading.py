@@ -13,7 +13,7 @@ import yaml
 
 from streamderain.config import LiveConfig, ServeConfig, StreamConfig, build
 from streamderain.errors import ConfigError, SourceError, nearest
-from streamderain.video.address import parse, redacted
+from streamderain.media.address import parse, redacted
 
 SHARED = ("model", "device", "backend", "precision", "memory")
 """Settings of the one network; all streams have them in common."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, c
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, nearest
+from streamderain.media.address import redacted
 from streamderain.serve.reading import SETTINGS
-from streamderain.video.address import redacted
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]
 

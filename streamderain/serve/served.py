@@ -18,10 +18,10 @@ from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
+from streamderain.media.address import redacted
+from streamderain.media.live import Backoff
+from streamderain.media.outlet import is_recording, unused
 from streamderain.stream.background import Background
-from streamderain.video.address import redacted
-from streamderain.video.live import Backoff
-from streamderain.video.outlet import is_recording, unused
 
 logger = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from streamderain.config import LiveConfig, ServeConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
+from streamderain.media.shown import rgb_frame
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.reading import SHARED, read
 from streamderain.serve.served import Served, Show
 from streamderain.stations import load_network
 from streamderain.stream.shared import SharedNetwork
-from streamderain.video.shown import rgb_frame
 
 if TYPE_CHECKING:
     from streamderain.preview.server import PreviewServer

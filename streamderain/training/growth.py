@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from streamderain.model.drsformer import DRSformer
-from streamderain.model.variant import Variant
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.variant import Variant
 
 NOISE = 0.05
 """Standard deviation of the noise over that of the weights it is added to."""

@@ -18,7 +18,13 @@ from torch import Tensor
 from streamderain.config import RainConfig
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
 from streamderain.frames import Frame, Restored, VideoInfo
-from streamderain.model.colour import add_rgb, to_rgb
+from streamderain.media.decoder import decode
+from streamderain.media.encoder import Encoding
+from streamderain.media.images import PICTURE_ENDINGS, list_images, read_image, write_image
+from streamderain.media.pixels import layout_of
+from streamderain.media.sink import FileSink, check_output
+from streamderain.media.source import open_source
+from streamderain.networks.colour import add_rgb, to_rgb
 from streamderain.run import Progress, carry
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
@@ -27,12 +33,6 @@ from streamderain.training.droplets import LensDroplets
 from streamderain.training.pan import Pan
 from streamderain.training.rain import STEADY, Rain, Rainfall, View
 from streamderain.training.veil import Veil
-from streamderain.video.decoder import decode
-from streamderain.video.encoder import Encoding
-from streamderain.video.images import PICTURE_ENDINGS, list_images, read_image, write_image
-from streamderain.video.pixels import layout_of
-from streamderain.video.sink import FileSink, check_output
-from streamderain.video.source import open_source
 
 CAMERA_BITS_PER_PIXEL = 0.16
 """What phones record with: 10 Mbit/s for 1080p30, 4 for 720p30 (Android 9 compatibility definition, section 5.2.2)."""

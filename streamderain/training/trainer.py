@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Sampler
 
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
-from streamderain.model import weights
-from streamderain.model.drsformer import DRSformer, ResidualBlock
-from streamderain.model.restorer import pick_device
-from streamderain.model.variant import Variant
+from streamderain.networks import weights
+from streamderain.networks.drsformer import DRSformer, ResidualBlock
+from streamderain.networks.restorer import pick_device
+from streamderain.networks.variant import Variant
 from streamderain.training.clips import Material, RainySamples
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.plot import draw_log

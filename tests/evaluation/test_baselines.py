@@ -9,9 +9,9 @@ import torch
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.evaluation.methods import baselines
 from streamderain.evaluation.pairs import Pair, PairSet
+from streamderain.media.decoder import decode
+from streamderain.media.source import open_source
 from streamderain.run import derain
-from streamderain.video.decoder import decode
-from streamderain.video.source import open_source
 
 CPU = torch.device("cpu")
 

@@ -15,9 +15,9 @@ from streamderain.evaluation.evaluate import MEAN, Score, as_json, evaluate, eva
 from streamderain.evaluation.methods import Method, every_method, networks
 from streamderain.evaluation.metrics import luma, psnr
 from streamderain.evaluation.pairs import find_sets
-from streamderain.model.restorer import Restorer
-from streamderain.video.images import read_clip, read_image
-from streamderain.video.synthetic import write_test_video
+from streamderain.media.images import read_clip, read_image
+from streamderain.media.synthetic import write_test_video
+from streamderain.networks.restorer import Restorer
 from tests.pictures import write_image
 
 CPU = DerainConfig(device="cpu", backend="torch")

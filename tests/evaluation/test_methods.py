@@ -12,7 +12,7 @@ from streamderain.config import DerainConfig
 from streamderain.errors import WeightsError
 from streamderain.evaluation.evaluate import upright
 from streamderain.evaluation.methods import Method, bundled, every_method, networks
-from streamderain.model.restorer import Restorer
+from streamderain.networks.restorer import Restorer
 
 CPU = DerainConfig(device="cpu")
 

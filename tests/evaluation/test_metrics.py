@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streamderain.evaluation.metrics import luma, psnr, ssim
-from streamderain.video.images import read_folder
+from streamderain.media.images import read_folder
 
 
 def test_luma_has_the_studio_range() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamderain.errors import SinkError
 from streamderain.evaluation.profile_picture import GAP, LEAST_STRIP, MOST_FRAMES, TemporalProfile
-from streamderain.video.images import read_image
+from streamderain.media.images import read_image
 
 
 def striped(value: int) -> Tensor:

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.errors import DeviceError
+from streamderain.media.images import read_clip
+from streamderain.media.source import open_source
+from streamderain.media.synthetic import write_test_video
 from streamderain.profiling import bench as bench_module
 from streamderain.profiling.bench import QUICK, Bench
 from streamderain.profiling.memory import Peak
 from streamderain.profiling.rows import STATIONS, Setup, Size
 from streamderain.profiling.runs import Run, run
 from streamderain.stream.stats import StationStats
-from streamderain.video.images import read_clip
-from streamderain.video.source import open_source
-from streamderain.video.synthetic import write_test_video
-from tests.model.conftest import network
+from tests.networks.conftest import network
 
 SMALL = Size(48, 64)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from streamderain.errors import ConfigError, SinkError
+from streamderain.media.images import read_image
 from streamderain.profiling.plot import check_plot, draw
 from streamderain.profiling.rows import Profile
-from streamderain.video.images import read_image
 
 from .made_up import measured, other, profile, skipped
 

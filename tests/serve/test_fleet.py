@@ -15,11 +15,11 @@ import pytest
 from streamderain.config import StreamConfig
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Network, Restored
+from streamderain.media.live import Backoff
 from streamderain.serve import served
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
 from streamderain.stream.shared import SharedNetwork
-from streamderain.video.live import Backoff
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from streamderain.config import ServeConfig, StreamConfig
+from streamderain.media.live import Backoff
 from streamderain.serve import served
 from streamderain.serve.served import Served
 from streamderain.serve.server import Server
-from streamderain.video.live import Backoff
 from tests.live.networks import Darker
+from tests.media.receivers import free_port
 from tests.serve.asking import QUICK, SOURCE, TOKEN, ask, published, refusal, serving
 from tests.serve.networks import Moody
-from tests.video.receivers import free_port
 from tests.waiting import wait_until
 
 

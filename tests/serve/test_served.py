@@ -12,9 +12,9 @@ import pytest
 
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.frames import Network
+from streamderain.media.live import Backoff
 from streamderain.serve import served
 from streamderain.serve.served import Served
-from streamderain.video.live import Backoff
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody

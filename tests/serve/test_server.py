@@ -27,8 +27,8 @@ from streamderain.errors import ConfigError, SinkError
 from streamderain.serve.reading import read
 from streamderain.serve.server import Server
 from tests.live.networks import Darker
+from tests.media.receivers import free_port
 from tests.serve.asking import QUICK, ask
-from tests.video.receivers import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from streamderain.frames import Frame, FrameBatch, PixelLayout
-from streamderain.model.colour import add_rgb, to_rgb
-from streamderain.model.drsformer import DRSformer
-from streamderain.model.restorer import Restorer
-from streamderain.model.variant import Variant
+from streamderain.networks.colour import add_rgb, to_rgb
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.restorer import Restorer
+from streamderain.networks.variant import Variant
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.transfer import CudaLane, Lane, download, lane_on, upload
 from streamderain.stream.window import windows

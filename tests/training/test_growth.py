@@ -10,8 +10,8 @@ import torch
 
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
-from streamderain.model.drsformer import DRSformer
-from streamderain.model.variant import Variant
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.variant import Variant
 from streamderain.training.clips import Material
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.trainer import Trainer

@@ -14,11 +14,11 @@ from torch import Tensor
 from streamderain.config import RainConfig
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
 from streamderain.frames import Frame, VideoInfo
+from streamderain.media.decoder import decode
+from streamderain.media.images import read_image, write_image
+from streamderain.media.source import open_source
 from streamderain.run import Progress
 from streamderain.training.rainmaker import Weather, make_rainy, recording
-from streamderain.video.decoder import decode
-from streamderain.video.images import read_image, write_image
-from streamderain.video.source import open_source
 from tests.training.conftest import photo
 
 EXACT = RainConfig(rate=30.0, strength=60.0, noise=0.0, crf=0)

@@ -12,9 +12,9 @@ import torch
 
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
-from streamderain.model import weights
-from streamderain.model.restorer import Restorer
-from streamderain.model.variant import Variant
+from streamderain.networks import weights
+from streamderain.networks.restorer import Restorer
+from streamderain.networks.variant import Variant
 from streamderain.training.clips import Material
 from streamderain.training.trainer import (
     LAST_RATE,

@@ -1,0 +1,41 @@
+"""Decoded pictures -> Frame, as a generator; keeps exact times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from streamderain.errors import SourceError
+from streamderain.frames import Frame
+from streamderain.media.pixels import layout_of, to_planes
+from streamderain.media.source import Source
+
+
+def decode(source: Source) -> Iterator[Frame]:
+    """Every frame of `source`, each with a time after the one before.
+
+    A frame whose file gives it no time, or one that is not later, gets the next that the frame rate allows.
+    Raises SourceError when the picture changes size, TruncatedError when the file ends early.
+    """
+    info = source.info
+    layout = layout_of(info)
+    step = max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
+    last: int | None = None
+    for picture in source.frames():
+        pts = picture.pts
+        if pts is None:
+            pts = 0 if last is None else last + step
+        elif last is not None and pts <= last:
+            pts = last + 1
+        if (picture.height, picture.width) != (info.height, info.width):
+            raise SourceError(
+                f"{source.name} changes from {info.width}x{info.height} to {picture.width}x{picture.height} "
+                f"at {float(pts * info.time_base):.2f} s; a video of one size is needed: cut it there"
+            )
+        last = pts
+        source.last_duration = picture.duration or step
+        # A stream may change from 8 to 10 bits, or from 4:2:0, between two frames.
+        now = info if picture.format.name == info.pixel_format else replace(info, pixel_format=picture.format.name)
+        shape = layout if now is info else layout_of(now)
+        yield Frame(to_planes(picture, now, shape), shape, pts, info.time_base)

@@ -1,0 +1,195 @@
+"""The system's ffmpeg as a sink, for encoders and outputs that PyAV's libav lacks: vaapi, SRT, a newer build.
+
+Frames travel through a pipe as raw video in NUT, which keeps exact times; the other streams are read by
+ffmpeg from the source itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import ffmpeg
+
+from streamderain.errors import SinkError
+from streamderain.frames import Frame, PixelLayout
+from streamderain.media.address import redacted
+from streamderain.media.encoder import Encoding
+from streamderain.media.sink import Muxed
+from streamderain.media.source import Source
+
+logger = logging.getLogger(__name__)
+
+_TURNS: dict[int, list[tuple[str, dict[str, str]]]] = {
+    0: [],
+    90: [("transpose", {"dir": "cclock"})],
+    180: [("hflip", {}), ("vflip", {})],
+    270: [("transpose", {"dir": "clock"})],
+}
+"""Filters that turn a picture upright, by the degrees counter-clockwise that it takes."""
+
+_NEEDS_EVEN = re.compile("264|265|hevc|_(vaapi|qsv|nvenc|amf|videotoolbox)$")
+
+
+class FfmpegSink:
+    """Writes through the `ffmpeg` on PATH to a file, renamed when whole, or to a URL.
+
+    Raises SinkError when there is no ffmpeg, or with its own words when it gives up.
+    """
+
+    def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
+        self.path = Path(output)
+        self._is_url = "://" in output
+        self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self.frames = 0
+        self._output = output
+        # ffmpeg reads the other streams itself.
+        source.drop_passengers()
+        command = command_line(source, layout, encoding, output if self._is_url else str(self.partial.absolute()))
+        # Not a pipe, which ffmpeg would block on when nobody reads it.
+        self._errors = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
+        )
+        try:
+            container = av.open(self._process.stdin, "w", format="nut")
+            raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
+            self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure() from error
+        except BaseException:
+            self._end()
+            self._errors.close()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Hand one frame to ffmpeg. Raises SinkError when it is gone."""
+        try:
+            self._muxed.write(frame)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure() from error
+        self.frames += 1
+
+    def commit(self) -> None:
+        """Let ffmpeg finish, and give the file its name."""
+        try:
+            self._muxed.finish()
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure() from error
+        if self._end() != 0:
+            raise self._failure()
+        self._errors.close()
+        if not self._is_url:
+            os.replace(self.partial, self.path)
+
+    def abandon(self) -> Path | None:
+        """Let ffmpeg finish what it was given under the partial name; None when nothing could be kept."""
+        try:
+            self._muxed.finish()
+        except (av.FFmpegError, OSError, SinkError):
+            logger.debug("ffmpeg took no more frames", exc_info=True)
+        whole = self._end() == 0 and self.frames > 0 and not self._is_url
+        self._errors.close()
+        if not whole and not self._is_url:
+            self.partial.unlink(missing_ok=True)
+        return self.partial if whole else None
+
+    def _end(self) -> int:
+        assert self._process.stdin
+        try:
+            self._process.stdin.close()
+        except OSError:
+            logger.debug("ffmpeg had closed its input already", exc_info=True)
+        return self._process.wait()
+
+    def _failure(self) -> SinkError:
+        ended = self._end()
+        self._errors.seek(0)
+        said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
+        self._errors.close()
+        silent = f"it was killed by signal {-ended}" if ended < 0 else "it gave no reason"
+        # ffmpeg gives the reason first and what followed from it last.
+        return SinkError(
+            f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0].strip()) if said else silent}"
+        )
+
+
+def ffmpeg_version() -> tuple[int, int] | None:
+    """Major and minor version of the ffmpeg on PATH; None when there is none. Builds from source without
+    a number count as the newest.
+    """
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"version n?(\d+)\.(\d+)", shown)
+    return (int(match[1]), int(match[2])) if match else (99, 0)
+
+
+def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target: str) -> list[str]:
+    """The ffmpeg command that encodes raw NUT from its standard input to `target`, with the source's
+    colours, shape, times, sound and subtitles. Raises SinkError when there is no ffmpeg.
+    """
+    version = ffmpeg_version()
+    if version is None:
+        raise SinkError("--via-ffmpeg needs a program called ffmpeg on PATH; install it, or leave --via-ffmpeg out")
+    info = source.info
+    picture: dict[str, object] = {"format": "nut"}
+    output: dict[str, object] = {
+        "c": "copy",
+        "c:v": encoding.encoder,
+        # From the NUT, as an input that no stream is taken from is not opened.
+        "map_metadata": "0",
+        "map_chapters": "0",
+        # Frames come out with the times that they went in with, on the same clock.
+        "enc_time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
+        **({"fps_mode": "passthrough"} if version >= (5, 1) else {"vsync": "passthrough"}),
+        **encoding.options,
+    }
+    if encoding.crf is not None and not encoding.encoder.endswith(("_vaapi", "_qsv", "_nvenc")):
+        output.setdefault("crf", encoding.crf)
+    if encoding.preset is not None:
+        output["preset"] = encoding.preset
+    if info.rotation and version >= (6, 0):
+        picture |= {"display_rotation": info.rotation, "noautorotate": None}
+    if "://" in target:
+        output["format"] = "mpegts"
+    frames = ffmpeg.input("pipe:0", **picture)
+    others = ffmpeg.input(source.container.name)
+    video = frames.video.filter("setparams", **_colours(source, layout)).filter(
+        "setsar", _aspect(info.sample_aspect_ratio)
+    )
+    global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
+    if version < (6, 0):
+        # Those cannot mark what they encode as rotated.
+        for name, options in _TURNS[info.rotation]:
+            video = video.filter(name, **options)
+    if encoding.encoder.endswith("_vaapi"):
+        video = video.filter("format", "nv12").filter("hwupload")
+        global_options += ["-vaapi_device", "/dev/dri/renderD128"]
+    streams = [video, *(others[str(stream.index)] for stream in source.copied)]
+    command: list[str] = (
+        ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
+    )
+    return command
+
+
+def _colours(source: Source, layout: PixelLayout) -> dict[str, object]:
+    info = source.info
+    return {
+        "range": 2 if layout.full_range else info.color_range,
+        "color_primaries": info.color_primaries,
+        "color_trc": info.color_trc,
+        "colorspace": info.color_space or 1,
+    }
+
+
+def _aspect(ratio: Fraction | None) -> str:
+    return f"{ratio.numerator}/{ratio.denominator}" if ratio else "0"

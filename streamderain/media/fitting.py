@@ -1,0 +1,93 @@
+"""Frames of any layout -> one fixed layout, for an output that outlives a change of its source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from av.video.reformatter import Interpolation
+from torch import Tensor
+
+from streamderain.frames import Frame, PixelLayout
+from streamderain.media.pixels import to_video_frame
+
+
+def fitted(frame: Frame, layout: PixelLayout) -> Frame:
+    """`frame` in `layout`: turned, scaled with its shape kept, set on black where that leaves room, its colours
+    converted. A frame that has the layout already is returned as it is.
+    """
+    if frame.layout == layout:
+        return frame
+    turned = _turned(_coloured(frame), layout.rotation)
+    inner = _inside(turned.layout, layout)
+    top, left = (layout.height - inner.height) // 4 * 2, (layout.width - inner.width) // 4 * 2
+    data = _black(layout)
+    # Of a grey layout there is luma alone.
+    for target, plane in zip(layout.split(data), inner.split(_converted(turned, inner)), strict=False):
+        # The bars are even, so that they are whole in planes of half the samples as well.
+        down, right = top * target.shape[0] // layout.height, left * target.shape[1] // layout.width
+        target[down : down + plane.shape[0], right : right + plane.shape[1]] = plane
+    return replace(frame, data=data, layout=layout)
+
+
+def _coloured(frame: Frame) -> Frame:
+    """Grey as colour without any, as libav holds all grey to be full range."""
+    if frame.layout.chroma != "gray":
+        return frame
+    layout = replace(frame.layout, chroma="444")
+    mid = torch.full((2 * frame.layout.samples,), 1 << (layout.bits - 1), dtype=frame.data.dtype)
+    return replace(frame, data=torch.cat([frame.data, mid]), layout=layout)
+
+
+def _turned(frame: Frame, rotation: int) -> Frame:
+    """The frame with its samples turned so that it takes `rotation` degrees more to stand upright."""
+    turns = (frame.layout.rotation - rotation) // 90 % 4
+    if turns == 0:
+        return frame
+    # Chroma that is halved in one direction would, once turned, be halved in the other.
+    whole = replace(frame.layout, chroma="444")
+    planes = [torch.rot90(plane, turns) for plane in whole.split(_converted(frame, whole))]
+    height, width = planes[0].shape
+    layout = replace(whole, height=height, width=width, rotation=rotation)
+    return replace(frame, data=torch.cat([plane.flatten() for plane in planes]), layout=layout)
+
+
+def _inside(source: PixelLayout, layout: PixelLayout) -> PixelLayout:
+    """The layout of the largest picture of the source's shape that `layout` has room for."""
+    scale = min(layout.height / source.height, layout.width / source.width)
+    height, width = (
+        whole if whole <= side * scale else max(2, round(side * scale / 2) * 2)
+        for side, whole in ((source.height, layout.height), (source.width, layout.width))
+    )
+    return replace(layout, height=height, width=width, chroma="420" if layout.chroma == "gray" else layout.chroma)
+
+
+def _converted(frame: Frame, layout: PixelLayout) -> Tensor:
+    """The samples of a coloured frame in a coloured layout of any size, (layout.samples,)."""
+    picture = to_video_frame(frame.data, frame.layout, _format(frame.layout))
+    data = torch.empty(layout.samples, dtype=_dtype(layout))
+    # Also what names the colours that `layout` stands for.
+    target = to_video_frame(data, layout, _format(layout))
+    picture = picture.reformat(
+        layout.width, layout.height, target.format.name, int(picture.colorspace), int(target.colorspace),
+        Interpolation.BICUBIC, int(picture.color_range), int(target.color_range),
+    )  # fmt: skip
+    for plane, ours in zip(picture.planes, layout.split(data), strict=True):
+        samples = ours.numpy()
+        samples[...] = np.frombuffer(memoryview(plane), samples.dtype).reshape(plane.height, -1)[:, : plane.width]
+    return data
+
+
+def _black(layout: PixelLayout) -> Tensor:
+    data = torch.full((layout.samples,), 1 << (layout.bits - 1), dtype=_dtype(layout))
+    layout.split(data)[0].fill_(0 if layout.full_range else 16 << (layout.bits - 8))
+    return data
+
+
+def _dtype(layout: PixelLayout) -> torch.dtype:
+    return torch.uint8 if layout.bits == 8 else torch.int16
+
+
+def _format(layout: PixelLayout) -> str:
+    return f"yuv{layout.chroma}p" + ("" if layout.bits == 8 else f"{layout.bits}le")

@@ -1,0 +1,105 @@
+"""How a connection to a live source is made: quickly if that is enough, by libav or else by OpenCV."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from streamderain.media.address import OPENCV, Address, open_options
+from streamderain.media.camera import OpencvCamera
+from streamderain.media.connection import Away, Connected, LibavConnection, said
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Opening:
+    """Opens `address` as often as it is asked to, and remembers what was learnt on the way.
+
+    `transport` is how RTSP travels. `patience`, in seconds, bounds each of two steps of opening, and then each packet.
+    `wait` and `damaged` are LibavConnection's.
+    """
+
+    address: Address
+    transport: str
+    patience: float
+    wait: Callable[[float], None]
+    damaged: Callable[[str], None]
+    hwaccel: str | None = None
+    _is_quick: bool = True
+
+    def open(self) -> Connected:
+        """Connect. Raises Away, which tells no password, nor does what it is chained to."""
+        if self.address.format == OPENCV:
+            return OpencvCamera(self.address.target, self.patience)
+        began = time.monotonic()
+        try:
+            return self._connection()
+        except Away as away:
+            reason = away
+        except av.FFmpegError as error:
+            # Cut off in the middle of an answer, libav may call it invalid.
+            is_late = isinstance(error, av.error.ExitError) or time.monotonic() - began > self.patience
+            reason = self._reason(error, is_late)
+        except ValueError as error:
+            if "no container format" not in str(error):
+                reason = Away("refused", f"libav cannot read it ({type(error).__name__})")
+            elif self.address.kind == "camera":
+                return OpencvCamera(self.address.target, self.patience)
+            else:
+                reason = Away("refused", f"this libav has no {self.address.format}", hopeless=True)
+        # Raised outside of the handler, as libav's own error holds the whole URL.
+        raise reason
+
+    def _connection(self) -> LibavConnection:
+        container = self._container()
+        if self._is_quick and not _is_known(container):
+            container.close()
+            self._is_quick = False
+            container = self._container()
+        return LibavConnection(container, self.address.is_live, self.patience, self.wait, self.damaged)
+
+    def _container(self) -> InputContainer:
+        return av.open(
+            self.address.target,
+            format=self.address.format,
+            options=open_options(self.address, self.transport, self._is_quick),
+            timeout=(self.patience, self.patience),
+            metadata_errors="replace",
+            hwaccel=HWAccel(self.hwaccel, allow_software_fallback=True) if self.hwaccel else None,
+        )
+
+    def _reason(self, error: av.FFmpegError, is_late: bool) -> Away:
+        if is_late:
+            return Away("refused", f"no answer within {self.patience:g} s")
+        if isinstance(error, av.error.HTTPUnauthorizedError):
+            return Away("refused", "it wants another name and password; they go before the host, with %40 for an @")
+        is_here = self.address.kind != "stream" and "://" not in self.address.target
+        return Away("refused", said(error), hopeless=is_here or isinstance(error, av.error.ProtocolNotFoundError))
+
+
+def usable_hwaccel(name: str | None) -> str | None:
+    """`name` if a decoder can be made with that libav device type, else None and a line in the log."""
+    if name is None:
+        return None
+    try:
+        decoder = av.CodecContext.create("h264", "r", hwaccel=HWAccel(name, allow_software_fallback=True))
+        reason = "" if decoder.is_hwaccel else "this libav was built without it"
+    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+        reason = str(error)
+    if reason:
+        logger.warning("%s decoding is not available here (%s); decoding on the CPU", name, reason)
+    return None if reason else name
+
+
+def _is_known(container: InputContainer) -> bool:
+    """Whether opening found out what pictures and sound there are."""
+    videos, sounds = container.streams.video, container.streams.audio
+    has_size = any(stream.codec_context and stream.codec_context.width for stream in videos)
+    return has_size and all(stream.codec_context is None or stream.codec_context.rate for stream in sounds)

@@ -1,0 +1,364 @@
+"""Packets -> one server, playlist or recording; plain and synchronous, it may block and it may die."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import av
+from av.container import OutputContainer
+
+from streamderain.errors import SinkError, nearest
+from streamderain.media.address import in_full, redacted
+from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
+
+logger = logging.getLogger(__name__)
+
+_SCHEMES = {
+    "rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "srt": "mpegts",
+}  # fmt: skip
+_ENDINGS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".ts": "mpegts"}
+
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_OPTIONS: dict[str, dict[str, str]] = {
+    "rtsp": {"rtsp_transport": "tcp"},
+    "flv": {"flvflags": "no_duration_filesize"},
+    "matroska": {"cluster_time_limit": "1000"},
+    "mp4": _FRAGMENTS,
+    "mov": _FRAGMENTS,
+    "hls": {
+        "hls_time": str(KEYFRAME_SECONDS),
+        "hls_list_size": "6",
+        "hls_flags": "delete_segments+append_list+temp_file+independent_segments",
+    },
+}
+# libav's 10 s would hold the picture back for as long when the sound stops.
+_ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
+
+_TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
+_SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
+"""What players find in these formats; the muxers would write more. Others refuse by themselves."""
+
+_FAULTS = (OSError, ValueError, av.FFmpegError)
+"""What libav and the system raise; not all of libav's errors are of the system's kinds."""
+
+_DISK_SECONDS = 1.0
+"""How much a power cut may take that the system has not yet written to the disk."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What a name means: `format` is libav's, `path` that of a recording or playlist."""
+
+    name: str = field(repr=False)
+    format: str
+    path: Path | None = None
+    is_srt: bool = False
+
+
+def is_recording(name: str) -> bool:
+    """Whether this output is a file or files that grow for as long as the run lasts."""
+    return "://" not in name and not _is_playlist(name)
+
+
+def unused(path: Path) -> Path:
+    """The path, or where there is something, one with a number: -2, -3 and so on."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_stem(f"{path.stem}-{number}")
+    return candidate
+
+
+def check_outlet(name: str, may_exist: bool) -> None:
+    """Raise SinkError for what can never be written to: no known kind, or a recording with no place. `may_exist` says
+    whether the recording may be there already.
+    """
+    way = _way(name)
+    if way.is_srt:
+        _ffmpeg(name)
+    if way.path is None or way.format == "hls":
+        return
+    if way.path.exists() and not may_exist:
+        raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
+    if not way.path.parent.is_dir():
+        raise SinkError(f"{way.path.parent} is no folder that exists; create it first")
+
+
+class Outlet:
+    """One output of a broadcast, for one thread at a time: an rtsp://, rtmp://, udp://, tcp:// or srt:// URL, a folder
+    with its slash or an .m3u8 (HLS), or a recording in .mkv, .mp4, .mov or .ts.
+
+    It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
+    three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
+    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
+    is how many seconds ffmpeg, which does SRT, has to end.
+
+    Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
+    """
+
+    def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
+                 timeout: float = 5.0) -> None:  # fmt: skip
+        self._shown = redacted(name)
+        self._way = _way(name)
+        self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
+        self._sound = streams.audio is not None and self._takes_sound(streams.audio)
+        self._relay: _Relay | None = None
+        self._container: OutputContainer | None = None
+        self._begin: Fraction | None = None
+        self._on_disk = 0.0
+        self.path: Path | None = None
+        self._open()
+
+    def write(self, chunk: Chunk) -> None:
+        """Write one packet; before the first keyframe there is nothing to write."""
+        starts = chunk.kind == "video" and chunk.is_key
+        if self._begin is not None and starts and self._is_long_enough(chunk):
+            self.close()
+            self._open()
+        if self._begin is None:
+            if not starts:
+                return
+            self._begin, self._on_disk = _seconds(chunk.packet), chunk.seconds
+        packet = self._copy(chunk)
+        if packet is None:
+            return
+        if self._container is None:
+            raise SinkError(f"{self._shown} is closed")
+        try:
+            self._container.mux(packet)
+            if self._way.path and self._way.format != "hls" and chunk.seconds - self._on_disk >= _DISK_SECONDS:
+                self._on_disk = chunk.seconds
+                _to_disk(self.path)
+        except _FAULTS as error:
+            raise SinkError(f"{self._shown} cannot be written to: {self._reason(error)}") from error
+
+    def close(self) -> None:
+        """Write the end, as far as whoever reads it is still there."""
+        container, self._container, self._begin = self._container, None, None
+        try:
+            if container:
+                container.close()
+            _to_disk(self.path)
+        except _FAULTS:
+            logger.debug("%s could not be finished", self._shown, exc_info=True)
+        if self._relay:
+            self._relay.end()
+
+    def _open(self) -> None:
+        try:
+            self._connect()
+        except _FAULTS as error:
+            # Sound that the format has no place for shows in as many ways as there are formats.
+            if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
+                raise self._refusal(error) from error
+            self._sound = False
+            try:
+                self._connect()
+            except _FAULTS as error:
+                raise self._refusal(error) from error
+            self._warn_of_silence()
+
+    def _connect(self) -> None:
+        way, options = self._way, {**_ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
+        target: Any = way.name
+        if way.is_srt:
+            if self._relay:
+                self._relay.end()
+            self._relay = _Relay(way.name, self._timeout)
+            target = self._relay.pipe
+        elif way.format == "hls":
+            assert way.path
+            target = self.path = _playlist(way.path)
+            options["hls_segment_filename"] = str(target.with_name(f"{target.stem}-%d.ts"))
+        elif way.path:
+            target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
+        if isinstance(target, Path):
+            target = in_full(target)
+        container = av.open(target, "w", format=way.format, container_options=options)
+        try:
+            self._add_streams(container)
+            container.start_encoding()
+        except BaseException:
+            self._discard(container)
+            raise
+        self._container = container
+
+    def _add_streams(self, container: OutputContainer) -> None:
+        self._video = container.add_stream_from_template(self._streams.video)
+        if self._streams.rotation:
+            self._video.set_display_rotation(self._streams.rotation)
+        if self._sound:
+            assert self._streams.audio
+            self._audio = container.add_stream_from_template(self._streams.audio)
+
+    def _discard(self, container: OutputContainer) -> None:
+        """Leave nothing of what could not be begun."""
+        with suppress(*_FAULTS):
+            container.close()
+        if self._way.path and self._way.format != "hls" and self.path:
+            self.path.unlink(missing_ok=True)
+
+    def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
+        """The chunk as this output's own packet, at its own time; None for what it has no place for."""
+        theirs = chunk.packet
+        assert self._begin is not None
+        assert theirs.pts is not None
+        if chunk.kind == "audio" and (not self._sound or _seconds(theirs) < self._begin):
+            return None
+        # Muxing changes a packet, and others get it too.
+        packet: av.Packet[Any] = av.Packet(bytes(theirs))
+        packet.stream = self._video if chunk.kind == "video" else self._audio
+        shift = round(self._begin / exact(theirs.time_base))
+        packet.time_base, packet.duration = theirs.time_base, theirs.duration
+        packet.pts = theirs.pts - shift
+        packet.dts = packet.pts if theirs.dts is None else theirs.dts - shift
+        packet.is_keyframe = theirs.is_keyframe
+        return packet
+
+    def _is_long_enough(self, chunk: Chunk) -> bool:
+        assert self._begin is not None
+        return self._segment_seconds is not None and chunk.seconds - self._begin >= self._segment_seconds
+
+    def _takes_sound(self, audio: av.AudioStream) -> bool:
+        taken = _SOUND.get(self._way.format)
+        if taken is None or audio.codec_context.codec.canonical_name in taken:
+            return True
+        self._warn_of_silence()
+        return False
+
+    def _warn_of_silence(self) -> None:
+        assert self._streams.audio
+        codec = self._streams.audio.codec_context.codec.canonical_name
+        logger.warning("%s: %s takes no %s, so it goes without sound", self._shown, self._way.format, codec)
+
+    def _refusal(self, error: Exception) -> SinkError:
+        if isinstance(error, SinkError):
+            return error
+        refusal = SinkError(f"{self._shown} cannot be opened: {self._reason(error)}")
+        if self._relay:
+            self._relay.end()
+        return refusal
+
+    def _reason(self, error: Exception) -> str:
+        said = self._relay.said() if self._relay else ""
+        return said or redacted(getattr(error, "strerror", None) or str(error))
+
+
+class _Relay:
+    """The system's ffmpeg, which reads a transport stream from `pipe` and sends it on by SRT."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        program = _ffmpeg(url)
+        self._timeout = timeout
+        # Not a pipe, which ffmpeg would block on when nobody reads it.
+        self._errors = tempfile.TemporaryFile()
+        self._secrets = tempfile.NamedTemporaryFile("w", suffix=".ffpreset")
+        command = [
+            program, "-hide_banner", "-loglevel", "error", "-nostdin",
+            "-fpsprobesize", "0", "-probesize", "100000", "-analyzeduration", "200000", "-f", "mpegts", "-i", "pipe:0",
+            "-map", "0", "-c", "copy", "-fpre", self._secrets.name, "-muxdelay", "0", "-muxpreload", "0",
+            *(word for key, value in _ALL_FORMATS.items() for word in (f"-{key}", value)),
+            "-f", "mpegts", self._without_secrets(url),
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
+        )
+        self.pipe = self._process.stdin
+
+    def _without_secrets(self, url: str) -> str:
+        """The URL without what everybody could read in the list of processes; that goes by a file."""
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query)
+        secret = [(key, value) for key, value in pairs if "***" in redacted(f"?{key}=x")]
+        for key, value in secret:
+            print(f"{key}={value}", file=self._secrets, flush=True)
+        return urlunsplit(parts._replace(query=urlencode([pair for pair in pairs if pair not in secret])))
+
+    def said(self) -> str:
+        """Its last words, or nothing; when it has failed it has a moment to say them."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").splitlines()
+        return redacted(lines[0].strip()) if lines else ""
+
+    def end(self) -> None:
+        """Let it send what it has, or end it."""
+        assert self._process.stdin
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(self._timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+        self._secrets.close()
+
+
+def _way(name: str) -> _Way:
+    if "://" in name:
+        scheme = name.split("://")[0].lower()
+        if scheme not in _SCHEMES:
+            raise SinkError(
+                f"{redacted(name)} is of an unknown kind, {scheme}; allowed: {', '.join(_SCHEMES)}"
+                f"{nearest(scheme, _SCHEMES)}"
+            )
+        if scheme == "udp" and "pkt_size=" not in name:
+            # Seven packets of a transport stream, which fit into one of Ethernet.
+            name += ("&" if "?" in name else "?") + "pkt_size=1316"
+        return _Way(name, _SCHEMES[scheme], is_srt=scheme == "srt")
+    if _is_playlist(name):
+        return _Way(name, "hls", Path(name) if name.lower().endswith(".m3u8") else Path(name) / "index.m3u8")
+    path = Path(name)
+    if path.is_dir():
+        raise SinkError(f"{name} is a folder; {name}/ makes it one for HLS, or name a file in it")
+    if path.suffix.lower() not in _ENDINGS:
+        raise SinkError(f"{name} has an ending that tells no format for live video; try {', '.join(_ENDINGS)}")
+    return _Way(name, _ENDINGS[path.suffix.lower()], path)
+
+
+def _ffmpeg(url: str) -> str:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise SinkError(f"{redacted(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
+    return program
+
+
+def _is_playlist(name: str) -> bool:
+    return name.endswith(("/", os.sep)) or name.lower().endswith(".m3u8")
+
+
+def _playlist(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _in_time(path: Path) -> Path:
+    return path.with_stem(path.stem + time.strftime("-%Y%m%d-%H%M%S"))
+
+
+def _to_disk(path: Path | None) -> None:
+    """Have the system write what it holds of a file, which else may take it half a minute."""
+    if path is not None and path.exists():
+        file = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def _seconds(packet: av.Packet[Any]) -> Fraction:
+    assert packet.pts is not None
+    return packet.pts * exact(packet.time_base)

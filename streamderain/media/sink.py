@@ -1,0 +1,178 @@
+"""Where derained frames go: a file, written beside its name and renamed when whole."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+from collections import deque
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from streamderain.errors import SinkError
+from streamderain.frames import Frame, PixelLayout
+from streamderain.media.encoder import Encoder, Encoding
+from streamderain.media.source import Source
+
+logger = logging.getLogger(__name__)
+
+
+class Muxed:
+    """An encoder and copies of the source's other streams in one open container."""
+
+    def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
+                 copy_streams: bool) -> None:  # fmt: skip
+        self._container, self._source = container, source
+        self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
+        self._encoder = Encoder(container, source.info, layout, encoding)
+        self._encoder.stream.metadata.update(source.video.metadata)
+        container.metadata.update(source.container.metadata)
+        self._copies: dict[int, av.stream.Stream] = {}
+        for stream in source.copied if copy_streams else ():
+            self._copy(stream)
+        container.set_chapters(source.container.chapters())
+        # The header now, so that what does not fit together shows before the first frame is derained.
+        container.start_encoding()
+
+    def _copy(self, stream: av.stream.Stream) -> None:
+        ending = self._container.format.name
+        name = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
+        try:
+            copy = self._container.add_stream_from_template(stream)
+        except (av.FFmpegError, ValueError) as error:
+            if stream.type == "audio":
+                raise SinkError(
+                    f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
+                ) from error
+            logger.warning(
+                "%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending
+            )
+            return
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        self._copies[stream.index] = copy
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame and write what is ready, the packets of the copied streams among it."""
+        self._mux_passengers()
+        for packet in self._encoder.encode(frame):
+            self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder and the source still hold, and the container's end."""
+        self._mux_passengers()
+        for packet in self._encoder.flush(self._source.last_duration):
+            self._container.mux(packet)
+        self._container.close()
+
+    def _mux_passengers(self) -> None:
+        while self._passengers:
+            packet = self._passengers.popleft()
+            copy = self._copies.get(packet.stream.index)
+            if copy is not None:
+                packet.stream = copy
+                self._container.mux(packet)
+
+
+class FileSink:
+    """A video file that gets its name when it is whole; until then it is `out.partial.mp4` beside it.
+
+    Raises SinkError when the output cannot be written or its format is unknown.
+    """
+
+    def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding,
+                 copy_streams: bool = True) -> None:  # fmt: skip
+        self.path = path
+        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.frames = 0
+        try:
+            container = av.open(self.partial.absolute(), "w", container_options=_muxing(path, source))
+        except (av.FFmpegError, ValueError) as error:
+            raise SinkError(_open_failure(path, error)) from error
+        if container.format.name == "image2":
+            raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
+        self._container = container
+        try:
+            self._muxed = Muxed(container, source, layout, encoding, copy_streams)
+        except av.FFmpegError as error:
+            self._discard()
+            raise SinkError(_write_failure(path, error)) from error
+        except BaseException:
+            self._discard()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Encode and write one frame. Raises SinkError when the disk is full or the encoder refuses."""
+        try:
+            self._muxed.write(frame)
+        except av.FFmpegError as error:
+            raise SinkError(_write_failure(self.path, error)) from error
+        self.frames += 1
+
+    def commit(self) -> None:
+        """Finish the file and give it its name."""
+        try:
+            self._muxed.finish()
+        except av.FFmpegError as error:
+            raise SinkError(_write_failure(self.path, error)) from error
+        os.replace(self.partial, self.path)
+
+    def abandon(self) -> Path | None:
+        """Finish what is whole under the partial name and return that; None when nothing could be kept."""
+        if self.frames:
+            try:
+                self._muxed.finish()
+                return self.partial
+            except (av.FFmpegError, SinkError):
+                logger.debug("the partial output could not be finished", exc_info=True)
+        self._discard()
+        return None
+
+    def _discard(self) -> None:
+        try:
+            self._container.close()
+        except av.FFmpegError:
+            logger.debug("the partial output could not be closed", exc_info=True)
+        self.partial.unlink(missing_ok=True)
+
+
+def check_output(path: Path, source: Path, overwrite: bool) -> None:
+    """Raise SinkError where writing `path` would lose something or cannot work."""
+    if path.is_dir():
+        raise SinkError(f"{path} is a folder; name a file in it")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise SinkError(f"{path} is the input itself; name another output")
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path} exists; --overwrite replaces it, or name another output")
+    folder = path.parent
+    if not folder.is_dir():
+        raise SinkError(f"{folder} is no folder that exists; create it first")
+    if not os.access(folder, os.W_OK):
+        raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
+
+
+def _muxing(path: Path, source: Source) -> dict[str, str]:
+    if path.suffix.lower() not in (".mp4", ".mov", ".m4v"):
+        return {}
+    # Streams begin by the movie's clock, of milliseconds by default, to which their own times would be rounded.
+    clocks = [stream.time_base.denominator for stream in (source.video, *source.copied) if stream.time_base]
+    clock = math.lcm(*clocks)
+    return {"movflags": "+faststart", "movie_timescale": str(clock if clock < 2**31 else clocks[0])}
+
+
+def _open_failure(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{path} cannot be written: {error.strerror}"
+    return f"{path} has an ending that tells no video format; try .mp4, .mkv, .mov or .webm"
+
+
+def _write_failure(path: Path, error: av.FFmpegError) -> str:
+    advice = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "; make room or name an output on another disk"
+    elif error.errno == errno.EINVAL:
+        advice = "; the format may not take what the input holds: try .mkv"
+    return f"{path} cannot be written: {error.strerror}{advice}"

@@ -1,0 +1,67 @@
+"""The sound of a live run: packets on the run's clock, and a template for them that outlives each connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+
+import av
+
+from streamderain.media.clock import TIME_BASE, RunClock, units
+from streamderain.media.connection import AudioPacket
+
+logger = logging.getLogger(__name__)
+
+_MOST_PACKETS = 2000
+"""Kept while nobody takes them: half a minute or more."""
+
+
+class Sound:
+    """Keeps packets of the format that the first connection with a picture has; others are left out."""
+
+    def __init__(self, shown: str) -> None:
+        self.packets: deque[AudioPacket] = deque(maxlen=_MOST_PACKETS)
+        self.template: av.AudioStream | None = None
+        self._shown = shown
+        self._is_settled, self._fits, self._last = False, False, -1
+
+    def begin(self, stream: av.AudioStream | None) -> None:
+        """A connection has this sound."""
+        if not self._is_settled:
+            self.template = None if stream is None else _outliving(stream)
+        self._fits = stream is not None and self.template is not None and _format(stream) == _format(self.template)
+        if self._is_settled and stream is not None and not self._fits:
+            logger.warning("%s: its sound is another than at first, and is left out", self._shown)
+
+    def settle(self) -> None:
+        """There is a picture: the run's sound is what it is now."""
+        self._is_settled = True
+
+    def take(self, packet: AudioPacket, clock: RunClock) -> None:
+        """Keep `packet`, its times rewritten in units of TIME_BASE on the run's clock; it belongs to the template then.
+
+        One that has no time, or none beside the pictures, or is not later than the one before, is left out.
+        """
+        source = units(packet.pts, packet.time_base)
+        at = clock.moved(source) if source is not None else None
+        if not self._fits or self.template is None or at is None or at <= self._last:
+            return
+        duration = units(packet.duration, packet.time_base)
+        packet.time_base, packet.pts, packet.dts, packet.duration = TIME_BASE, at, at, duration
+        packet.stream = self.template
+        self._last = at
+        self.packets.append(packet)
+
+
+def _outliving(stream: av.AudioStream) -> av.AudioStream:
+    """A copy of `stream` that is still valid when its container is closed: libav frees a stream with its container."""
+    holder = av.open(os.devnull, "w", format="null")
+    copy = holder.add_stream_from_template(stream)
+    copy.time_base = TIME_BASE
+    return copy
+
+
+def _format(stream: av.AudioStream) -> tuple[str, int, int]:
+    context = stream.codec_context
+    return context.name, context.sample_rate, context.layout.nb_channels

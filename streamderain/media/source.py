@@ -1,0 +1,219 @@
+"""A file's name -> an open Source: what it is, its frames, and the packets that pass the network by."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+
+from streamderain.errors import SourceError, TruncatedError
+from streamderain.frames import VideoInfo
+from streamderain.media.address import in_full, redacted
+
+logger = logging.getLogger(__name__)
+
+_COPIED_KINDS = ("audio", "subtitle")
+
+_LEEWAY_SECONDS = 1
+"""How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
+
+
+@dataclass(eq=False)
+class Source:
+    """An open video; `close` it, or use it in a `with` block.
+
+    `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
+    far; whoever writes the output takes them from the left. `damaged` counts packets that could not
+    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base.
+    """
+
+    name: str
+    info: VideoInfo
+    container: InputContainer
+    video: av.VideoStream
+    copied: list[av.stream.Stream]
+    passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
+    damaged: int = 0
+    last_duration: int = 0
+    _decoded: Iterator[av.VideoFrame] = field(default_factory=lambda: iter(()))
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Every decoded frame in order of presentation, once. Raises TruncatedError at the end when the
+        header promised more packets.
+        """
+        return self._decoded
+
+    def drop_passengers(self) -> None:
+        """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
+        self.passengers = deque(maxlen=0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
+    """Open a video file and decode its first frame, which tells what the header may not.
+
+    `hwaccel` names a libav device type, such as cuda; without it, or where it fails, decoding is done on
+    the CPU and the log says so. Raises SourceError for what is no readable video.
+    """
+    shown = redacted(str(name))
+    container = _open(name, shown, hwaccel)
+    try:
+        return _describe(container, shown)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
+    path = Path(name)
+    if path.is_dir():
+        raise SourceError(f"{shown} is a folder; name a video file in it")
+    if "://" not in str(name) and not path.exists():
+        raise SourceError(f"{shown} does not exist")
+    if path.exists():
+        name = in_full(path)
+    try:
+        if hwaccel:
+            try:
+                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True))
+            except (av.FFmpegError, ValueError, NotImplementedError) as error:
+                logger.warning("%s decoding is not available here (%s); decoding on the CPU", hwaccel, error)
+        return av.open(name)
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
+
+
+def _describe(container: InputContainer, shown: str) -> Source:
+    # Cover art is a video stream too; its one picture is not what the file is about.
+    videos = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise SourceError(f"{shown} holds no video, only {kinds}")
+    video = videos[0]
+    if video.codec_context is None:
+        raise SourceError(f"{shown} holds video of a codec that this libav cannot decode")
+    video.thread_type = "AUTO"
+    copied = [stream for stream in container.streams if stream.type in _COPIED_KINDS]
+    for stream in container.streams:
+        if stream is not video and stream not in copied:
+            logger.warning("%s: stream %d (%s) is not copied", shown, stream.index, stream.type)
+    source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied)
+    decoded = _decode(source)
+    try:
+        first = next(decoded)
+    except StopIteration:
+        raise SourceError(f"{shown} holds no frame that can be decoded") from None
+    source.info = video_info(container, video, first)
+    source._decoded = _chain(first, decoded)
+    return source
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    yield first
+    yield from others
+
+
+def _decode(source: Source) -> Iterator[av.VideoFrame]:
+    packets, end, cut = 0, Fraction(0), False
+    try:
+        for packet in source.container.demux([source.video, *source.copied]):
+            end = max(end, _end_of(packet))
+            if packet.stream is not source.video:
+                if packet.dts is not None:
+                    source.passengers.append(packet)
+            elif packet.is_corrupt and _is_indexed(source):
+                # Only the last sample of a cut file reads short; it would decode to a smeared picture.
+                cut = True
+            else:
+                packets += packet.size > 0
+                yield from _frames_of(packet, source)
+    except av.FFmpegError as error:
+        raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
+    _check_whole(source, packets, end, cut)
+
+
+def _is_indexed(source: Source) -> bool:
+    return bool({"mp4", "avi"} & set(source.container.format.name.split(",")))
+
+
+def _end_of(packet: av.Packet[av.stream.Stream]) -> Fraction:
+    if packet.pts is None or packet.time_base is None:
+        return Fraction(0)
+    return (packet.pts + (packet.duration or 0)) * packet.time_base
+
+
+def _check_whole(source: Source, packets: int, end: Fraction, cut: bool) -> None:
+    kind, advice = source.container.format.name, "fetch the whole file, or take what is kept"
+    # The header's own count still has the samples that an edit list skips, and the empty ones of AVI.
+    promised = len(source.video.index_entries) if "mp4" in kind else packets
+    if cut or packets < promised:
+        of = f" of {promised}" if packets < promised else ""
+        raise TruncatedError(f"{source.name} ends after {packets}{of} frames; {advice}")
+    length = Fraction(source.container.duration or 0, av.time_base)
+    if "matroska" in kind and length - end > _LEEWAY_SECONDS:
+        raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
+
+
+def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[av.VideoFrame]:
+    try:
+        for frame in packet.decode():
+            assert isinstance(frame, av.VideoFrame)
+            yield frame
+    except (av.error.InvalidDataError, av.error.PatchWelcomeError) as error:
+        source.damaged += 1
+        logger.warning("%s: a damaged packet is left out (%s)", source.name, error.strerror)
+
+
+def video_info(container: InputContainer, video: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
+    """What the header says of `video`, and its first decoded frame where the header may not."""
+    duration: float | None = None
+    if video.duration is not None and video.time_base is not None:
+        duration = float(video.duration * video.time_base)
+    elif container.duration is not None:
+        duration = container.duration / av.time_base
+    jpeg_range = first.format.name.startswith("yuvj")
+    return VideoInfo(
+        codec=video.codec_context.name,
+        pixel_format=first.format.name,
+        height=first.height,
+        width=first.width,
+        time_base=_fraction(video.time_base) or Fraction(1, 90000),
+        frame_rate=_fraction(video.average_rate or video.guessed_rate),
+        duration_seconds=duration,
+        frames=video.frames or None,
+        sample_aspect_ratio=_fraction(video.sample_aspect_ratio),
+        color_range=2 if jpeg_range else int(first.color_range),
+        color_space=int(first.colorspace),
+        color_primaries=int(first.color_primaries),
+        color_trc=int(first.color_trc),
+        rotation=round(first.rotation / 90) * 90 % 360,
+    )
+
+
+def _fraction(ratio: Any) -> Fraction | None:
+    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; None for none or 0."""
+    return Fraction(ratio.numerator, ratio.denominator) if ratio else None

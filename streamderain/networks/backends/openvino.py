@@ -1,0 +1,200 @@
+"""OpenVINO on a CPU: static shapes, and everything that takes long kept on disk."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+from streamderain.errors import DeviceError
+from streamderain.networks.backends.choice import cache_folder
+from streamderain.networks.backends.eager import EagerBackend
+from streamderain.networks.backends.shapes import PerShape, Run
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.fused import fused, lowered
+from streamderain.networks.memory import footprint
+
+logger = logging.getLogger(__name__)
+
+EXAMPLE_SIDE = 192
+"""Pixels, height and width, that a network is converted with; sizes from here on have the same layers."""
+
+PARTS = ("stem", "trunk", "joined")
+"""Converted one by one, because only the trunk may be in less than float32: motion needs the digits."""
+
+PACKAGE = Path(__file__).parents[2]
+
+_NAMES = {"float32": "f32", "bfloat16": "bf16"}
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    """OpenVINO itself, one for the whole process and never let go.
+
+    Its plugin gives the thread that makes it a stack for signals of its own, and takes that away with itself: after two
+    the thread may be left on a stack that is gone, and the next signal, a child that ends say, kills the process.
+    """
+    return openvino.Core()
+
+
+class OpenvinoBackend:
+    """A fused network, compiled for each shape that comes.
+
+    "auto" precision is what OpenVINO finds quickest on this processor: bfloat16 where it computes in it.
+    """
+
+    name = "openvino"
+
+    def __init__(self, network: DRSformer, precision: str = "auto") -> None:
+        if precision == "float16":
+            raise DeviceError("OpenVINO computes in float32 or bfloat16 on a CPU, not float16; try --precision auto")
+        self._network = network
+        self._folder = cache_folder() / "openvino" / _digest(network)
+        self._passes = PerShape(self._prepared)
+        if precision == "auto":
+            quickest = _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+            precision = "bfloat16" if quickest == "bf16" else "float32"
+        self.precision = precision
+
+    def __call__(self, stacked: Tensor) -> Tensor:
+        """See Backend."""
+        return self._passes(stacked)
+
+    def bytes_per_pixel(self) -> float:
+        """See Backend. The parts hold their memory side by side; tried, they take 1.7 and 1.1 times their tensors."""
+        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        stem, trunk, joined = footprint(lowered(fused(self._network), dtype))
+        return 1.8 * (stem + joined) + 1.1 * trunk
+
+    def _prepared(self, stacked: Tensor) -> Run:
+        try:
+            return self._compiled(tuple(stacked.shape))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            logger.warning("OpenVINO cannot run this network, so plain torch does, more slowly: %s", reason)
+            return EagerBackend(self._network, torch.device("cpu"))
+
+    def _compiled(self, shape: tuple[int, ...]) -> Run:
+        models = self._models(min(EXAMPLE_SIDE, *shape[2:]))
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        if os.access(self._folder, os.W_OK):
+            hints["CACHE_DIR"] = str(self._folder / "compiled")
+        requests: list[Any] = []
+        inputs = [shape]
+        for part, model in zip(PARTS, models, strict=True):
+            model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
+            precision = self.precision if part == "trunk" else "float32"
+            compiled = _core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
+            outputs = [tuple(port.shape) for port in compiled.outputs]
+            if part == "stem":
+                inputs, choices = outputs[:1], outputs[1]
+            else:
+                inputs = [choices, outputs[0]]
+            requests.append(compiled.create_infer_request())
+        return _Pass(*requests).run
+
+    def _models(self, side: int) -> list[openvino.Model]:
+        """The parts for pictures of any size from `side` on, read where they were kept, else made."""
+        kept = self._folder / str(side)
+        try:
+            return [_core().read_model(kept / f"{part}.xml") for part in PARTS]
+        except RuntimeError:  # not there, or damaged
+            shutil.rmtree(kept, ignore_errors=True)
+        models = _converted(self._network, side)
+        try:
+            _keep(models, kept)
+        except OSError as error:
+            logger.warning("nothing can be kept in %s, so the next start takes as long: %s", kept, error.strerror)
+        return models
+
+
+class _Pass(NamedTuple):
+    """The three parts of a network, compiled for one shape; what one makes is read by the next where it lies."""
+
+    stem: Any
+    trunk: Any
+    joined: Any
+
+    def run(self, stacked: Tensor) -> Tensor:
+        """See Backend."""
+        # OpenVINO reads the memory itself, which must stay until it is done.
+        array = stacked.contiguous().numpy()
+        self.stem.infer([openvino.Tensor(array, shared_memory=True)])
+        self.trunk.set_input_tensor(0, self.stem.get_output_tensor(0))
+        self.trunk.infer()
+        self.joined.set_input_tensor(0, self.stem.get_output_tensor(1))
+        self.joined.set_input_tensor(1, self.trunk.get_output_tensor(0))
+        self.joined.infer()
+        return torch.from_numpy(self.joined.get_output_tensor(0).data).clone()
+
+
+class _Part(nn.Module):
+    """One method of a network as a module of its own."""
+
+    def __init__(self, network: DRSformer, part: str) -> None:
+        super().__init__()
+        self.network = network
+        self._run = getattr(network, part)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self._run(*inputs)
+
+
+def _digest(network: DRSformer) -> str:
+    """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
+    digest = hashlib.sha256(f"{openvino.__version__} {network.variant}".encode())
+    for room in ("networks", "temporal"):
+        for file in sorted((PACKAGE / room).glob("*.py")):
+            digest.update(file.read_bytes())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.inference_mode()
+def _converted(network: DRSformer, side: int) -> list[openvino.Model]:
+    logger.info("preparing the network for this processor, once")
+    quick = fused(network)
+    frames = torch.rand(1, 3 * network.variant.frames, side, side)
+    stem, choices = quick.stem(frames)
+    examples = (frames, stem, (choices, quick.trunk(stem)))
+    with warnings.catch_warnings():
+        # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Not openvino.convert_model, which takes twice as long and reports each use to its makers.
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        decoders = [
+            TorchScriptPythonDecoder(_Part(quick, part), example_input=example)
+            for part, example in zip(PARTS, examples, strict=True)
+        ]
+        return [frontend.convert(frontend.load(decoder)) for decoder in decoders]
+
+
+def _keep(models: list[openvino.Model], folder: Path) -> None:
+    """Save the parts in `folder`, which gets its name when it is whole; where another process was quicker, its stays.
+
+    Raises OSError where nothing can be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        for part, model in zip(PARTS, models, strict=True):
+            openvino.save_model(model, beside / f"{part}.xml", compress_to_fp16=False)
+        if not folder.exists():
+            beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

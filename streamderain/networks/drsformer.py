@@ -1,0 +1,376 @@
+"""DRSformer: a U-net of transformer blocks that attend over channels and keep only the top scores.
+
+Written from Chen et al., "Learning A Sparse Transformer Network for Effective Image Deraining",
+CVPR 2023 (arXiv 2303.11950); equation numbers below are that paper's. Parameter names are those of
+the published checkpoints, so that these load strictly.
+
+Four things go beyond the paper, and all vanish at the published sizes: a pixel-unshuffled stem
+(`scale` > 1), which runs the whole network at a fraction of the resolution; a window of
+neighbouring frames (`past`, `future`) that enter as further input channels; their alignment
+(`aligned`), with a vote of each pixel between the current frame and what the frames agree on; and
+residual blocks of dense convolutions (`dense`) in the place of the experts, which processors run at
+ten times the rate of depthwise ones.
+
+Knows nothing of files, devices or video.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.networks.variant import Variant
+
+KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))
+"""What each of the four branches of the attention keeps of a row's scores, as numerator, denominator."""
+
+EXPERT_STEPS = 4
+EXPERTS_PER_STEP = 8
+
+
+class LayerNorm(nn.Module):
+    """Normalisation over the channels of each pixel of (N, C, H, W); biased variance, epsilon 1e-5."""
+
+    class Body(nn.Module):
+        """Holds the affine part under the name that the published checkpoints give it."""
+
+        def __init__(self, dim: int) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(dim))
+            self.bias = nn.Parameter(torch.zeros(dim))
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.body = self.Body(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        pixels = x.permute(0, 2, 3, 1)
+        normed = F.layer_norm(pixels, pixels.shape[-1:], self.body.weight, self.body.bias, eps=1e-5)
+        return normed.permute(0, 3, 1, 2)
+
+
+class TopKSparseAttention(nn.Module):
+    """Attention over channels in which each row keeps its largest scores only (TKSA, eqs. 3 to 5).
+
+    Four branches keep 1/2, 2/3, 3/4 and 4/5 of the keys; they share the values and are added with
+    learned weights.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(dim, dim * 3, 1, bias=False)
+        self.qkv_dwconv = nn.Conv2d(dim * 3, dim * 3, 3, padding=1, groups=dim * 3, bias=False)
+        self.project_out = nn.Conv2d(dim, dim, 1, bias=False)
+        for branch in range(1, len(KEPT_FRACTIONS) + 1):
+            self.register_parameter(f"attn{branch}", nn.Parameter(torch.tensor([0.2])))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        count, channels, height, width = x.shape
+        heads = self.temperature.shape[0]
+        qkv = self.qkv_dwconv(self.qkv(x)).reshape(count, 3, heads, channels // heads, height * width)
+        query, key, value = qkv.unbind(1)
+        query = F.normalize(query, dim=-1)
+        key = F.normalize(key, dim=-1)
+        scores = query @ key.transpose(-2, -1) * self.temperature
+        # The branches share `value`, so their attention matrices are summed before the one product.
+        out = self._sparse(scores) @ value
+        projected: Tensor = self.project_out(out.reshape(count, channels, height, width))
+        return projected
+
+    def _sparse(self, scores: Tensor) -> Tensor:
+        """(N, heads, C, C) scores -> the weighted sum of the branches' attention matrices."""
+        keys = scores.shape[-1]
+        total = torch.zeros_like(scores)
+        for branch, (numerator, denominator) in enumerate(KEPT_FRACTIONS, start=1):
+            # A head of a single channel still keeps that one.
+            kept = max(1, keys * numerator // denominator)
+            top, index = scores.topk(kept, dim=-1)
+            weight = self.get_parameter(f"attn{branch}")
+            total = total.scatter_add(-1, index, top.softmax(dim=-1) * weight)
+        return total
+
+
+class MixedScaleFeedForward(nn.Module):
+    """Feed-forward network that mixes 3x3 and 5x5 depthwise convolutions twice (MSFN, eq. 6)."""
+
+    def __init__(self, dim: int, expansion: float) -> None:
+        super().__init__()
+        hidden = int(dim * expansion)
+        wide = hidden * 2
+        self.project_in = nn.Conv2d(dim, wide, 1, bias=False)
+        self.dwconv3x3 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False)
+        self.dwconv5x5 = nn.Conv2d(wide, wide, 5, padding=2, groups=wide, bias=False)
+        self.dwconv3x3_1 = nn.Conv2d(wide, hidden, 3, padding=1, groups=hidden, bias=False)
+        self.dwconv5x5_1 = nn.Conv2d(wide, hidden, 5, padding=2, groups=hidden, bias=False)
+        self.project_out = nn.Conv2d(wide, dim, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        x = self.project_in(x)
+        small_first, small_second = F.relu(self.dwconv3x3(x)).chunk(2, dim=1)
+        large_first, large_second = F.relu(self.dwconv5x5(x)).chunk(2, dim=1)
+        small = F.relu(self.dwconv3x3_1(torch.cat((small_first, large_first), dim=1)))
+        large = F.relu(self.dwconv5x5_1(torch.cat((small_second, large_second), dim=1)))
+        projected: Tensor = self.project_out(torch.cat((small, large), dim=1))
+        return projected
+
+
+class SparseTransformerBlock(nn.Module):
+    """Attention and feed-forward, each normalised before and added to its input (STB, eqs. 1 and 2)."""
+
+    def __init__(self, dim: int, heads: int, expansion: float) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm(dim)
+        self.attn = TopKSparseAttention(dim, heads)
+        self.norm2 = LayerNorm(dim)
+        self.ffn = MixedScaleFeedForward(dim, expansion)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        x = x + self.attn(self.norm1(x))
+        out: Tensor = x + self.ffn(self.norm2(x))
+        return out
+
+
+class _Convolutions(nn.Module):
+    """A sequence under the name `op`, as the published checkpoints have it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.op = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.op(x)
+        return out
+
+
+def _separable(dim: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
+    padding = dilation * (kernel // 2)
+    depthwise = nn.Conv2d(dim, dim, kernel, padding=padding, dilation=dilation, groups=dim, bias=False)
+    return [depthwise, nn.Conv2d(dim, dim, 1, bias=False)]
+
+
+class ExpertLayer(nn.Module):
+    """Eight experts side by side, each scaled by its weight, joined by a 1x1 convolution (eq. 7)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        separable = [
+            _Convolutions(*_separable(dim, kernel), nn.ReLU(), *_separable(dim, kernel)) for kernel in (1, 3, 5, 7)
+        ]
+        dilated = [_Convolutions(*_separable(dim, kernel, dilation=2)) for kernel in (3, 5, 7)]
+        pooling = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        self._ops = nn.ModuleList([*separable, *dilated, pooling])
+        self._out = nn.Sequential(nn.Conv2d(dim * EXPERTS_PER_STEP, dim, 1, bias=False), nn.ReLU())
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """(N, C, H, W) features and (N, 8) expert weights -> (N, C, H, W)."""
+        answers = [op(x) * weight.view(-1, 1, 1, 1) for op, weight in zip(self._ops, weights.unbind(1), strict=True)]
+        out: Tensor = self._out(torch.cat(answers, dim=1))
+        return out
+
+
+class ExpertWeights(nn.Module):
+    """The weights of all experts in all steps, from the mean of each channel."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        outputs = EXPERT_STEPS * EXPERTS_PER_STEP
+        self.ca_fc = nn.Sequential(nn.Linear(dim, outputs * 2), nn.ReLU(), nn.Linear(outputs * 2, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 4, 8), each row of eight adding up to one."""
+        logits: Tensor = self.ca_fc(x.mean(dim=(2, 3)))
+        return logits.view(-1, EXPERT_STEPS, EXPERTS_PER_STEP).softmax(dim=-1)
+
+
+class ExpertSteps(nn.Module):
+    """Four layers of experts in a row, each added to its input."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.preprocess = _Convolutions(nn.Conv2d(dim, dim, 1, bias=False), nn.ReLU())
+        self._ops = nn.ModuleList([ExpertLayer(dim) for _ in range(EXPERT_STEPS)])
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """(N, C, H, W) features and (N, 4, 8) weights -> (N, C, H, W)."""
+        x = self.preprocess(x)
+        for step, step_weights in zip(self._ops, weights.unbind(1), strict=True):
+            x = F.relu(x + step(x, step_weights))
+        return x
+
+
+class MixtureOfExperts(nn.Module):
+    """Mixture-of-experts feature compensator with one layer of weights (MEFC, section 3.4)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([ExpertWeights(dim), ExpertSteps(dim)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        out: Tensor = self.layers[1](x, self.layers[0](x))
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """Two dense 3x3 convolutions, added to their input; does nothing until it is trained."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(dim, dim, 3, padding=1)
+        self.second = nn.Conv2d(dim, dim, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        out: Tensor = x + self.second(F.relu(self.first(x)))
+        return out
+
+
+class PatchEmbedding(nn.Module):
+    """3x3 convolution from the input's channels to the network's width."""
+
+    def __init__(self, channels: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, dim, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, dim, H, W)."""
+        out: Tensor = self.proj(x)
+        return out
+
+
+class Downsample(nn.Module):
+    """Half the resolution, twice the channels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 2C, H/2, W/2)."""
+        out: Tensor = self.body(x)
+        return out
+
+
+class Upsample(nn.Module):
+    """Twice the resolution, half the channels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(dim, dim * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C/2, 2H, 2W)."""
+        out: Tensor = self.body(x)
+        return out
+
+
+class DRSformer(nn.Module):
+    """The whole network; what it was built from stands in `variant`."""
+
+    def __init__(self, variant: Variant | None = None) -> None:
+        super().__init__()
+        self.variant = variant = variant or Variant()
+        dim, heads = variant.dim, variant.heads
+
+        def level(depth: int, width: int) -> nn.Sequential:
+            return nn.Sequential(
+                *(SparseTransformerBlock(width, heads[depth], variant.expansion) for _ in range(variant.blocks[depth]))
+            )
+
+        def compensator(width: int, blocks: int) -> nn.Module:
+            if variant.mefc:
+                return MixtureOfExperts(width)
+            return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+        if variant.frames > 1:
+            # Past and future frames enter alike, so no shape tells how many there are of each.
+            self.register_buffer("window", torch.tensor([variant.past, variant.future]))
+        self.patch_embed = PatchEmbedding((3 * variant.frames + 2 * variant.aligned) * variant.scale**2, dim)
+        self.encoder_level0 = compensator(dim, variant.dense[0])
+        self.encoder_level1 = level(0, dim)
+        self.down1_2 = Downsample(dim)
+        self.encoder_level2 = level(1, dim * 2)
+        self.down2_3 = Downsample(dim * 2)
+        self.encoder_level3 = level(2, dim * 4)
+        self.down3_4 = Downsample(dim * 4)
+        self.latent = level(3, dim * 8)
+        self.up4_3 = Upsample(dim * 8)
+        self.reduce_chan_level3 = nn.Conv2d(dim * 8, dim * 4, 1, bias=False)
+        self.decoder_level3 = level(2, dim * 4)
+        self.up3_2 = Upsample(dim * 4)
+        self.reduce_chan_level2 = nn.Conv2d(dim * 4, dim * 2, 1, bias=False)
+        self.decoder_level2 = level(1, dim * 2)
+        self.up2_1 = Upsample(dim * 2)
+        # The first level keeps both halves of the skip connection, hence twice the width.
+        self.decoder_level1 = level(0, dim * 2)
+        self.refinement = compensator(dim * 2, variant.dense[1])
+        self.output = nn.Conv2d(dim * 2, 3 * variant.scale**2, 3, padding=1, bias=False)
+        if variant.aligned:
+            choices = candidate_count(variant.past)
+            self.vote = nn.Conv2d(dim * 2, choices * variant.scale**2, 3, padding=1)
+            nn.init.zeros_(self.vote.weight)
+            # At first the current frame has nearly all of the vote.
+            self.vote.bias = nn.Parameter(
+                torch.tensor([4.0, *[0.0] * (choices - 1)]).repeat_interleave(variant.scale**2)
+            )
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Rainy RGB in 0..1 -> derained RGB, which may leave 0..1 slightly.
+
+        `frames`: (N, 3 * frames, H, W), floating point, the window in order of time, H and W
+        multiples of `variant.size_multiple`. Returns (N, 3, H, W), same dtype: the current frame.
+        """
+        stem, choices = self.stem(frames)
+        return self.joined(choices, self.trunk(stem))
+
+    def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` takes -> the trunk's input, (N, channels, H / scale, W / scale), and the pictures that each
+        pixel can choose from, (N, K, 3, H, W), the current frame first. Has no weights.
+        """
+        past, (count, _, height, width) = self.variant.past, frames.shape
+        window = frames.view(count, -1, 3, height, width)
+        stem, choices = frames, window[:, past : past + 1]
+        if self.variant.aligned:
+            moved = aligned(window, past)
+            choices = candidates(window, moved, past)
+            # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
+            leave = (choices[:, -2:] - window[:, past : past + 1]).mean(dim=2)
+            stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
+        if self.variant.scale > 1:
+            stem = F.pixel_unshuffle(stem, self.variant.scale)
+        return stem, choices
+
+    def trunk(self, stem: Tensor) -> Tensor:
+        """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""
+        level1 = self.encoder_level1(self.encoder_level0(self.patch_embed(stem)))
+        level2 = self.encoder_level2(self.down1_2(level1))
+        level3 = self.encoder_level3(self.down2_3(level2))
+        x = self.up4_3(self.latent(self.down3_4(level3)))
+        x = self.decoder_level3(self.reduce_chan_level3(torch.cat((x, level3), dim=1)))
+        x = self.decoder_level2(self.reduce_chan_level2(torch.cat((self.up3_2(x), level2), dim=1)))
+        x = self.decoder_level1(torch.cat((self.up2_1(x), level1), dim=1))
+        x = self.refinement(x)
+        residual: Tensor = self.output(x)
+        return torch.cat((residual, self.vote(x)), dim=1) if self.variant.aligned else residual
+
+    def joined(self, choices: Tensor, answer: Tensor) -> Tensor:
+        """The choice of each pixel and what is added to it: pictures (N, K, 3, H, W) and the trunk's answer ->
+        (N, 3, H, W).
+        """
+        if self.variant.scale > 1:
+            answer = F.pixel_shuffle(answer, self.variant.scale)
+        residual = answer[:, :3]
+        if not self.variant.aligned:
+            return choices[:, 0] + residual
+        shares = answer[:, 3:].softmax(dim=1)
+        chosen: Tensor = (shares[:, :, None] * choices).sum(dim=1)
+        return chosen + residual

@@ -1,0 +1,148 @@
+"""Restorer: a network on a device, ready to derain pictures of any size."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from streamderain.errors import DeviceError
+from streamderain.networks import weights
+from streamderain.networks.backends.choice import open_backend
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.memory import Plan, budget, planned
+from streamderain.networks.tiling import padded, tiled
+
+PIPELINE_BYTES, WINDOW_BYTES = 520, 30
+"""What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
+window. Measured on 40 frames of 3840x2160 with x264 on a CPU.
+"""
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device behind "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises DeviceError when this machine lacks it.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise DeviceError(f"no device is called {wanted}; allowed: auto, cpu, cuda, cuda:N, mps") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"{wanted} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "try --device auto, or `streamderain doctor`"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("mps is not here: this is no Mac with Apple silicon; try --device auto")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"{wanted} is a device streamderain does not use; allowed: auto, cpu, cuda, cuda:N, mps")
+    return device
+
+
+class Restorer:
+    """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame."""
+
+    def __init__(
+        self,
+        network: DRSformer,
+        device: torch.device | str = "cpu",
+        backend: str = "auto",
+        precision: str = "auto",
+        memory: float = 0.0,
+    ) -> None:
+        self.device = torch.device(device)
+        self.variant = network.variant
+        self.backend = open_backend(network, self.device, backend, precision)
+        self._memory = memory
+        self._plans: dict[tuple[int, int, int], Plan] = {}
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "default",
+        device: str = "auto",
+        backend: str = "auto",
+        precision: str = "auto",
+        memory: float = 0.0,
+    ) -> Restorer:
+        """The weights called `model`, or in the file of that path, on `device`, in at most `memory` GiB, 0 for most of
+        what is free; see `open_backend` for the rest.
+
+        Raises WeightsError and DeviceError.
+        """
+        picked = pick_device(device)
+        return cls(weights.load(model, picked.type), picked, backend, precision, memory)
+
+    @property
+    def past(self) -> int:
+        """Frames before the current one that the network reads."""
+        return self.variant.past
+
+    @property
+    def future(self) -> int:
+        """Frames after the current one that the network reads."""
+        return self.variant.future
+
+    @torch.inference_mode()
+    def restore(self, windows: Tensor) -> Tensor:
+        """Derain N frames that stand between their neighbours.
+
+        `windows`: (N, past + 1 + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
+        and W. Returns (N, 3, H, W), the same range.
+        """
+        plan = self.plan(len(windows), *windows.shape[-2:])
+        groups = torch.split(windows.flatten(1, 2), plan.batch)
+        return torch.cat([tiled(self._padded, group, plan.tile) for group in groups]).clamp_(0, 1)
+
+    def plan(self, batch: int, height: int, width: int) -> Plan:
+        """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.
+
+        Raises DeviceError where they cannot.
+        """
+        size = (batch, height, width)
+        if size not in self._plans:
+            limit = budget(self.device, self._memory)
+            held = PIPELINE_BYTES + self.variant.frames * WINDOW_BYTES
+            self._plans[size] = planned(batch, height * width, self._network_bytes, held, limit)
+        return self._plans[size]
+
+    @cached_property
+    def _network_bytes(self) -> float:
+        return self.backend.bytes_per_pixel()
+
+    def _padded(self, stacked: Tensor) -> Tensor:
+        return padded(self.backend, stacked, self.variant.size_multiple)
+
+    @torch.inference_mode()
+    def __call__(self, pictures: Tensor, consecutive: bool = False) -> Tensor:
+        """Derain uint8 RGB pictures, (N, 3, H, W); returns the same shape and dtype, on the same device.
+
+        By default each picture stands for itself. With `consecutive` they are the frames of one clip, in
+        order, and a network that looks at neighbours sees them. Raises ValueError for another shape or dtype.
+        """
+        if pictures.dtype != torch.uint8 or pictures.dim() != 4 or pictures.shape[1] != 3:
+            raise ValueError(
+                f"pictures are {tuple(pictures.shape)} {pictures.dtype}; expected (N, 3, H, W) torch.uint8"
+            )
+        if not len(pictures):
+            return pictures.clone()
+        clips = [pictures] if consecutive else list(torch.split(pictures, 1))
+        return torch.cat([self._clip(clip) for clip in clips])
+
+    def _clip(self, clip: Tensor) -> Tensor:
+        before, after = clip[:1].expand(self.past, -1, -1, -1), clip[-1:].expand(self.future, -1, -1, -1)
+        pictures = torch.cat((before, clip, after))
+        # One frame at a time, so that a long clip needs no more of the device's memory than a short one.
+        windows = (pictures[first : first + self.variant.frames] for first in range(len(clip)))
+        return torch.cat([self._frame(window).to(clip.device) for window in windows])
+
+    def _frame(self, window: Tensor) -> Tensor:
+        """(past + 1 + future, 3, H, W) uint8 -> (1, 3, H, W) uint8, on the network's device."""
+        derained = self.restore(window[None].to(self.device).float() / 255)
+        return (derained * 255).round().to(torch.uint8)

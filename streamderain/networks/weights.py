@@ -1,0 +1,243 @@
+"""Known weights, where they are, and how a file of them becomes a network.
+
+No file is ever unpickled into code: .safetensors holds none, .pth is read with torch's weights-only
+reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from streamderain.errors import WeightsError, nearest
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.variant import Variant
+
+BUNDLED = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Known:
+    """Weights that streamderain knows by name. `size` in bytes and `sha256` are those of the file as it
+    is published, None where the authors state neither; `where` says how to come by it.
+    """
+
+    name: str
+    about: str
+    licence: str
+    where: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+_BY_HAND = "by hand: follow 'Pre-trained Models' in the README of cschenxiang/DRSformer on GitHub"
+
+KNOWN = (
+    Known(
+        "fast",
+        "five frames at half resolution, for CPUs and many streams",
+        "Apache-2.0; trained on CC0, CC-BY and CC-BY-SA photos, see weights/fast.md",
+        "in the package",
+    ),
+    Known(
+        "best",
+        "five frames at half resolution, fourteen times the work of `fast`, for GPUs",
+        "Apache-2.0; trained on CC0, CC-BY and CC-BY-SA photos, see weights/best.md",
+        "in the package",
+    ),
+    *(
+        Known(f"drsformer-{data}", f"the published network, trained on {title}", "none stated", _BY_HAND)
+        for data, title in (
+            ("rain200h", "Rain200H"),
+            ("rain200l", "Rain200L, without MEFC"),
+            ("did-data", "DID-Data"),
+            ("ddn-data", "DDN-Data"),
+            ("spa-data", "SPA-Data, without MEFC"),
+        )
+    ),
+)
+
+_KNOWN_NAMES = {known.name for known in KNOWN}
+
+
+def default_on(device_type: str) -> str:
+    """The bundled weights that suit a "cpu", or a GPU."""
+    return "fast" if device_type == "cpu" else "best"
+
+
+def weights_folder() -> Path:
+    """Where added weights live: $STREAMDERAIN_WEIGHTS, else the user's data folder."""
+    if named := os.environ.get("STREAMDERAIN_WEIGHTS"):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "streamderain" / "weights"
+
+
+def installed() -> dict[str, Path]:
+    """Name and file of all weights that are present, the bundled ones first."""
+    found: dict[str, Path] = {}
+    for folder in (BUNDLED, weights_folder()):
+        for path in sorted(folder.glob("*.safetensors")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find(model: str, device_type: str = "cpu") -> Path:
+    """The file behind a name ("default" on this type of device, "fast", an added one) or a path.
+
+    Raises WeightsError when there is neither.
+    """
+    present = installed()
+    name = default_on(device_type) if model == "default" else model
+    if name in present:
+        return present[name]
+    if Path(model).is_file():
+        return Path(model)
+    for known in KNOWN:
+        if known.name == model:
+            raise WeightsError(
+                f"{model} is not here yet: {known.where}; then `streamderain models add FILE --name {model}`"
+            )
+    hint = nearest(model, ["default", *present, *(known.name for known in KNOWN)])
+    raise WeightsError(f"no weights called {model}; there are {', '.join(['default', *present])}, or name a file{hint}")
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The state dict in a .safetensors or a .pth file, names as the network has them.
+
+    Raises WeightsError when the file holds none.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no weights file ({error}); allowed: .safetensors, .pth") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise WeightsError(
+            f"{path} is no weights file: it is damaged, or holds more than tensors; allowed: .safetensors, .pth"
+        ) from error
+    state = _state_in(saved)
+    if state is None:
+        raise WeightsError(f"{path} holds no weights; expected tensors by name, at the top or under 'params'")
+    return state
+
+
+def _state_in(saved: object) -> dict[str, Tensor] | None:
+    if not isinstance(saved, Mapping):
+        return None
+    inner = next((saved[key] for key in ("params_ema", "params", "state_dict") if key in saved), saved)
+    if not isinstance(inner, Mapping) or not inner or not all(isinstance(each, Tensor) for each in inner.values()):
+        return None
+    if not all(isinstance(name, str) for name in inner):
+        return None
+    # DataParallel wraps a network in a module called `module`.
+    return {name.removeprefix("module."): value for name, value in inner.items()}
+
+
+def build(state: Mapping[str, Tensor], source: str) -> DRSformer:
+    """The network that `state` belongs to, with these weights, in float32, for inference.
+
+    Raises WeightsError, naming what is missing, extra or of another shape; `source` says where from.
+    """
+    try:
+        variant = Variant.of(state)
+    except KeyError as error:
+        raise WeightsError(f"{source} is not a DRSformer: {error.args[0]} is missing") from error
+    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(f"{source} is not a DRSformer: its tensors have shapes that none has ({error})") from error
+    network = _empty(variant, source)
+    wanted = network.state_dict()
+    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    faults = [
+        _some("missing", [name for name in wanted if name not in state]),
+        _some("extra", [name for name in state if name not in wanted]),
+        _some("of another shape", shapes),
+    ]
+    if any(faults):
+        raise WeightsError(f"{source} does not fit the DRSformer it looks like: {'; '.join(filter(None, faults))}")
+    whole = {name: value if name == "window" else value.float() for name, value in state.items()}
+    network.load_state_dict(whole, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _empty(variant: Variant, source: str) -> DRSformer:
+    try:
+        with torch.device("meta"):
+            return DRSformer(variant)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{source} is not a DRSformer: there can be no {variant} ({reason})") from error
+
+
+def _some(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} {what} ({shown})"
+
+
+def load(model: str, device_type: str = "cpu") -> DRSformer:
+    """The network behind a name or a path, itself on the CPU; what "default" is depends on the type of device.
+
+    Raises WeightsError.
+    """
+    path = find(model, device_type)
+    return build(read(path), str(path))
+
+
+def add(path: Path, name: str | None = None) -> Path:
+    """Verify the weights in `path` and install them as `name`, by default the file's own; where they went.
+
+    Raises WeightsError when they are not a DRSformer's, or the name is a bundled one's.
+    """
+    name = name or path.stem
+    if (BUNDLED / f"{name}.safetensors").exists() or name == "default":
+        raise WeightsError(f"{name} is the name of bundled weights; choose another with --name")
+    if not name or Path(name).name != name:
+        raise WeightsError(f"{name!r} cannot be a name for weights; a name holds no folder")
+    digest = sha256(path) if path.is_file() else ""
+    for known in KNOWN:
+        if known.name == name and known.sha256 and known.sha256 != digest:
+            raise WeightsError(f"{path} is not {name}: its sha256 is {digest}, expected {known.sha256}")
+    state = build(read(path), str(path)).state_dict()
+    folder = weights_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{name}.new"
+    # Cloned, because safetensors refuses tensors that share memory, as views of one flat buffer do.
+    whole = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    save_file(whole, beside, {"added_sha256": digest})
+    return beside.replace(folder / f"{name}.safetensors")
+
+
+def catalogue() -> list[Known]:
+    """All known weights, then those that the user added under names of their own, with size, sha256 and
+    place of those that are present.
+    """
+    present = installed()
+    added = [Known(name, "added here", "see where it came from", "") for name in present if name not in _KNOWN_NAMES]
+    return [_present(known, present[known.name]) if known.name in present else known for known in (*KNOWN, *added)]
+
+
+def _present(known: Known, path: Path) -> Known:
+    """`known` with the facts of its file; the sha256 is that of the file that was added."""
+    with safe_open(path, "pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+    digest = metadata.get("added_sha256") or sha256(path)
+    return replace(known, size=path.stat().st_size, sha256=digest, where=f"present: {path}")
