@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain.media.images import list_images, read_clip, read_image
-from streamderain.training.rain import Rain, Rainfall
+from streamderain.rain.falling import Rain, Rainfall
 
 HEIGHT, WIDTH = 320, 480
 RAINS = {

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from streamderain.training.rain import Rain, Rainfall
+from streamderain.rain.falling import Rain, Rainfall
 
 HEIGHT, WIDTH, FRAME_RATE, SECONDS = 360, 640, 25, 4
 FRAMES = FRAME_RATE * SECONDS

@@ -20,7 +20,7 @@ ROWS = (
     ("profiling", "doctor", "distributed", "serve"),
     ("run", "live"),
     ("stations",),
-    ("config", "machine"),
+    ("config", "machine", "rain"),
     ("media", "stream", "networks", "preview"),
     ("temporal",),
     ("frames",),

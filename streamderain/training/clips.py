@@ -20,10 +20,10 @@ from torch.utils.data import Dataset
 
 from streamderain.errors import TrainingError
 from streamderain.media.images import read_clip, read_folder
-from streamderain.training.camera import Camera, draw_camera
-from streamderain.training.lines import draw_lines
-from streamderain.training.painted import paint_rain
-from streamderain.training.rain import Rain, Rainfall
+from streamderain.rain.camera import Camera, draw_camera
+from streamderain.rain.falling import Rain, Rainfall
+from streamderain.rain.lines import draw_lines
+from streamderain.rain.painted import paint_rain
 
 MOST_HIDDEN = 0.3
 """Mean opacity beyond which a picture is more rain than scene, and less rain is drawn."""

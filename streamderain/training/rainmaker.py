@@ -25,14 +25,14 @@ from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import open_source
 from streamderain.networks.colour import add_rgb, to_rgb
+from streamderain.rain.camera import Camera
+from streamderain.rain.droplets import LensDroplets
+from streamderain.rain.falling import STEADY, Rain, Rainfall, View
+from streamderain.rain.pan import Pan
+from streamderain.rain.veil import Veil
 from streamderain.run import Progress, carry
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
-from streamderain.training.camera import Camera
-from streamderain.training.droplets import LensDroplets
-from streamderain.training.pan import Pan
-from streamderain.training.rain import STEADY, Rain, Rainfall, View
-from streamderain.training.veil import Veil
 
 CAMERA_BITS_PER_PIXEL = 0.16
 """What phones record with: 10 Mbit/s for 1080p30, 4 for 720p30 (Android 9 compatibility definition, section 5.2.2)."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.training.rain import Rain, Rainfall, View
+from streamderain.rain.falling import Rain, Rainfall, View
 
 CALM = Rain(rate_mm_per_hour=20, wind_m_per_s=0, gust_m_per_s=0, strength=20, exposure_seconds=1 / 400, seed=3)
 HEIGHT, WIDTH = 120, 160

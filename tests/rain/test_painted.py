@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from streamderain.training import painted
-from streamderain.training.painted import PaintedRain, Stroke, paint_rain
+from streamderain.rain import painted
+from streamderain.rain.painted import PaintedRain, Stroke, paint_rain
 
 STROKE = Stroke(density=0.003, length_px=15, angle=0.3, width_px=0.6, brightness=0.6)
 

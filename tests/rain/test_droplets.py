@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from streamderain.training.droplets import LensDroplets
+from streamderain.rain.droplets import LensDroplets
 
 HEIGHT, WIDTH = 240, 320
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamderain.training.rain import blur
+from streamderain.rain.falling import blur
 
 WATER_INDEX = 1.333
 CONTACT_DEGREES = (25.0, 45.0)

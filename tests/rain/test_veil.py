@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from streamderain.training.veil import Veil, extinction_per_metre, plausible_depth
+from streamderain.rain.veil import Veil, extinction_per_metre, plausible_depth
 
 HEIGHT, WIDTH = 60, 80
 

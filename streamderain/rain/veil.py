@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamderain.training.rain import DROPS_PER_CUBIC_METRE_AND_MM, drop_slope, light_in_drops
+from streamderain.rain.falling import DROPS_PER_CUBIC_METRE_AND_MM, drop_slope, light_in_drops
 
 EXTINCTION_EFFICIENCY = 2.0
 """A drop takes away twice the light that meets it, half of that by diffraction (van de Hulst, 1957, chapter 8)."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamderain.training.rain import STEADY, View
+from streamderain.rain.falling import STEADY, View
 
 COARSENESS = 2
 LEAST_RESPONSE = 0.15

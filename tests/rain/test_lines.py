@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from streamderain.training.lines import Lines, draw_lines
+from streamderain.rain.lines import Lines, draw_lines
 
 BARS = Lines(
     offsets=(-12.0, 0.0, 12.0), angle=0.0, width_px=2.0, amplitude=0.0, wavelength=40.0, alike=True,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.training.camera import Camera, draw_camera
+from streamderain.rain.camera import Camera, draw_camera
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streamderain.training.pan import Pan
-from streamderain.training.rain import STEADY
+from streamderain.rain.falling import STEADY
+from streamderain.rain.pan import Pan
 from tests.training.conftest import photo
 
 LARGE = photo(1, 320, 400).float() / 255
