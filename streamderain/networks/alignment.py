@@ -33,19 +33,19 @@ def aligned(window: Tensor, current: int) -> Tensor:
 
 
 @torch.no_grad()
-def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
+def candidates(moved: Tensor, resting: Tensor, current: int) -> Tensor:
     """What the current frame may have looked like without rain, which is elsewhere in each frame.
 
     The current frame itself; where there are two before it, their median with it, which a live stream has too;
-    the median of all aligned frames, `moved`; and that of the frames as they came, as nothing beats it where
-    the camera stands still.
+    the median of all aligned frames, `moved`; and that of the frames as they came, `resting`, as nothing beats it
+    where the camera stands still.
 
-    (N, T, 3, H, W) twice -> (N, K, 3, H, W).
+    (N, T, 3, H, W) and (N, 3, H, W) -> (N, K, 3, H, W).
     """
     found = [moved[:, current]]
     if current >= 2:
         found.append(median_over_frames(moved[:, current - 2 : current + 1]))
-    return torch.stack((*found, median_over_frames(moved), median_over_frames(window)), dim=1)
+    return torch.stack((*found, median_over_frames(moved), resting), dim=1)
 
 
 def candidate_count(past: int) -> int:

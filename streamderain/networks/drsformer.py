@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from streamderain.networks.alignment import aligned, candidate_count, candidates
 from streamderain.networks.variant import Variant
+from streamderain.temporal.filters import median_over_frames
 
 KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))
 """What each of the four branches of the attention keeps of a row's scores, as numerator, denominator."""
@@ -338,16 +339,22 @@ class DRSformer(nn.Module):
         """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        stem, choices = frames, window[:, past : past + 1]
         if self.variant.aligned:
-            moved = aligned(window, past)
-            choices = candidates(window, moved, past)
-            # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
-            leave = (choices[:, -2:] - window[:, past : past + 1]).mean(dim=2)
-            stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
-        if self.variant.scale > 1:
-            stem = F.pixel_unshuffle(stem, self.variant.scale)
-        return stem, choices
+            return self.stem_of_aligned(aligned(window, past), median_over_frames(window))
+        return self._unshuffled(frames), window[:, past : past + 1]
+
+    def stem_of_aligned(self, moved: Tensor, resting: Tensor) -> tuple[Tensor, Tensor]:
+        """What `stem` returns, of a window whose neighbours lie on the current frame already, `moved`, (N, T, 3, H, W),
+        and the median of the frames as they came, `resting`, (N, 3, H, W).
+        """
+        past = self.variant.past
+        choices = candidates(moved, resting, past)
+        # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
+        leave = (choices[:, -2:] - moved[:, past : past + 1]).mean(dim=2)
+        return self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1)), choices
+
+    def _unshuffled(self, pictures: Tensor) -> Tensor:
+        return F.pixel_unshuffle(pictures, self.variant.scale) if self.variant.scale > 1 else pictures
 
     def trunk(self, stem: Tensor) -> Tensor:
         """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.temporal.filters import median_over_frames
 from tests.scenery import SIZE, inner, scene
 
 
@@ -32,7 +33,7 @@ def test_streaks_do_not_drag_the_scene_along() -> None:
     for frame in range(3):
         for x, y in torch.randint(0, SIZE - 14, (12, 2), generator=generator).tolist():
             rainy[0, frame, :, y : y + 14, x] += 0.4
-    restored = candidates(rainy, aligned(rainy, 1), 1)[0, 1]
+    restored = candidates(aligned(rainy, 1), median_over_frames(rainy), 1)[0, 1]
     rain, left = (F.mse_loss(each, scene(0, 0)) for each in (rainy[0, 1], restored))
     assert left < 0.2 * rain
 
@@ -40,7 +41,7 @@ def test_streaks_do_not_drag_the_scene_along() -> None:
 @pytest.mark.parametrize(("past", "future"), [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 3)])
 def test_candidates_are_medians_of_the_frames(past: int, future: int) -> None:
     window, moved = torch.rand(2, 1, past + 1 + future, 3, 4, 6).unbind(0)
-    found = candidates(window, moved, past)
+    found = candidates(moved, median_over_frames(window), past)
     assert found.shape == (1, candidate_count(past), 3, 4, 6)
     expected = [moved[:, past]]
     if past >= 2:
