@@ -13,7 +13,7 @@ from streamderain.cli.evaluate import evaluate
 from streamderain.cli.models import doctor, export, models_app
 from streamderain.cli.profile import profile
 from streamderain.cli.serve import serve
-from streamderain.cli.training import rain, train
+from streamderain.cli.training import campaign, rain, train
 
 _DEFAULT_COMMAND = "derain"
 
@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (serve, evaluate, profile, export, rain, train, doctor):
+for command in (serve, evaluate, profile, export, rain, train, campaign, doctor):
     app.command(command.__name__)(command)
 
 
