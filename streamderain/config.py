@@ -162,10 +162,14 @@ class TrainConfig:
     held_out_samples: int = _setting(32, "samples that are drawn of what only judges")
     held_out_clip: Path | None = _setting(None, "a clean video that only judges")
     folder: Path = _setting(Path("training"), "where checkpoint, log and weights go")
-    start: str | None = _setting(None, "weights to start from, a name or a file; half as wide ones are grown")
+    start: str | None = _setting(None, "weights to start from, a name or a file; levels half as wide, or with fewer "
+                                "dense blocks, are grown")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
-    dim: int = _setting(16, "channels at the first level")
+    widths: tuple[int, ...] = _setting((16, 32, 64, 128), "channels at each of the four levels")
     blocks: tuple[int, ...] = _setting((1, 2, 2, 2), "transformer blocks at each of the four levels")
+    heads: tuple[int, ...] = _setting((1, 2, 4, 8), "heads of the attention at each of the four levels")
+    residual: tuple[int, ...] = _setting((0, 0, 0, 0), "dense residual blocks in front of each level's transformer "
+                                         "blocks")  # fmt: skip
     expansion: float = _setting(2.0, "width of the feed-forward network over its input's")
     mefc: bool = _setting(False, "with the mixture-of-experts compensators")
     dense: tuple[int, ...] = _setting((2, 1), "dense residual blocks before and behind the U-net")
@@ -195,8 +199,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        if len(self.blocks) != 4:
-            raise ConfigError(f"blocks is {self.blocks}; a DRSformer has four levels")
+        for name in ("widths", "blocks", "heads", "residual"):
+            if len(getattr(self, name)) != 4:
+                raise ConfigError(f"{name} is {getattr(self, name)}; a DRSformer has four levels")
         if len(self.dense) != 2 or (self.mefc and any(self.dense)):
             raise ConfigError(f"dense is {self.dense}; two numbers are needed, 0 and 0 with mefc")
         for name in ("patch", "window"):

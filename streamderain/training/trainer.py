@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamderain.config import TrainConfig
-from streamderain.errors import TrainingError
+from streamderain.errors import ConfigError, TrainingError
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer, ResidualBlock
@@ -39,19 +40,12 @@ BEST_PSNR = 60.0
 
 
 def variant_of(config: TrainConfig) -> Variant:
-    """The network that `config` describes."""
-    first, second, third, latent = config.blocks
-    return Variant(
-        dim=config.dim,
-        blocks=(first, second, third, latent),
-        expansion=config.expansion,
-        mefc=config.mefc,
-        scale=config.scale,
-        past=config.past,
-        future=config.future,
-        dense=(config.dense[0], config.dense[1]),
-        aligned=config.aligned,
-    )
+    """The network that `config` describes. Raises ConfigError where there can be none."""
+    names = [each.name for each in fields(Variant)]
+    try:
+        return Variant(**{name: getattr(config, name) for name in names})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def charbonnier(derained: Tensor, clean: Tensor) -> Tensor:
@@ -151,7 +145,7 @@ class Trainer:
                 module.forward = half(module.forward)  # type: ignore[method-assign]
 
     def start_from(self, model: str) -> None:
-        """Begin with the weights called `model` instead of random ones, grown where this network is twice as wide.
+        """Begin with the weights called `model` instead of random ones, grown where `can_grow` says so.
 
         Raises TrainingError for another network's, WeightsError where there are none.
         """
@@ -179,7 +173,7 @@ class Trainer:
             self.network.load_state_dict(network)
             self.average.load_state_dict(average)
         except RuntimeError as error:
-            sizes = "dim, blocks, expansion, mefc, dense, scale, past and future"
+            sizes = "widths, blocks, heads, residual, expansion, mefc, dense, scale, past and future"
             raise TrainingError(f"{source} is of another network; set {sizes} as it has them") from error
 
     @property

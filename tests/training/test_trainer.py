@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from streamderain.config import TrainConfig
-from streamderain.errors import TrainingError
+from streamderain.errors import ConfigError, TrainingError
 from streamderain.networks import weights
 from streamderain.networks.restorer import Restorer
 from streamderain.networks.variant import Variant
@@ -33,7 +33,7 @@ from tests.pictures import write_image
 
 def tiny(folder: Path, **settings: Any) -> TrainConfig:
     small: dict[str, Any] = {
-        "folder": folder, "device": "cpu", "dim": 8, "blocks": (1, 1, 1, 1), "expansion": 1.0,
+        "folder": folder, "device": "cpu", "widths": (8, 16, 32, 64), "blocks": (1, 1, 1, 1), "expansion": 1.0,
         "steps": 4, "batch": 2, "patch": 32, "window": 48, "cache": 3, "dense": (1, 1), "workers": 0,
         "validate_every": 2, "held_out_samples": 2,
     }  # fmt: skip
@@ -131,7 +131,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, material: Materia
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, material: Material) -> None:
     trained(tiny(tmp_path, steps=1), material)
     with pytest.raises(TrainingError, match="is of another network"):
-        Trainer(tiny(tmp_path, dim=16), material, material).resume()
+        Trainer(tiny(tmp_path, widths=(16, 32, 64, 128)), material, material).resume()
 
 
 def test_training_can_start_from_given_weights(tmp_path: Path, material: Material) -> None:
@@ -145,8 +145,16 @@ def test_training_can_start_from_given_weights(tmp_path: Path, material: Materia
 
 def test_the_config_names_the_network(tmp_path: Path) -> None:
     config = tiny(tmp_path, mefc=True, dense=(0, 0), scale=1, past=2, future=0)
-    expected = Variant(dim=8, blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
+    expected = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
     assert variant_of(config) == expected
+    uneven = tiny(tmp_path, widths=(8, 20, 24, 16), blocks=(0, 0, 1, 1), heads=(1, 2, 3, 4), residual=(1, 2, 0, 1))
+    assert variant_of(uneven).widths == (8, 20, 24, 16)
+    assert (variant_of(uneven).heads, variant_of(uneven).residual) == ((1, 2, 3, 4), (1, 2, 0, 1))
+
+
+def test_a_network_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="8 heads cannot share 20 channels; set heads that divide widths"):
+        variant_of(tiny(tmp_path, widths=(8, 16, 32, 20)))
 
 
 def test_the_learning_rate_rises_stays_and_falls_at_the_end(tmp_path: Path) -> None:
@@ -181,8 +189,8 @@ def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
 
 def test_weights_of_another_network_are_refused_in_words(tmp_path: Path, material: Material) -> None:
     trained(tiny(tmp_path / "small", steps=2), material)
-    other = Trainer(tiny(tmp_path / "other", dim=24), material, material)
-    with pytest.raises(TrainingError, match="is of another network; set dim"):
+    other = Trainer(tiny(tmp_path / "other", widths=(24, 48, 96, 192)), material, material)
+    with pytest.raises(TrainingError, match="is of another network; set widths"):
         other.start_from(str(tmp_path / "small" / "weights.safetensors"))
 
 
