@@ -21,7 +21,8 @@ from torch.utils.data import Dataset
 from streamderain.errors import TrainingError
 from streamderain.media.images import read_clip, read_folder
 from streamderain.rain.camera import Camera, draw_camera
-from streamderain.rain.falling import Rain, Rainfall
+from streamderain.rain.drawing import draw_rain
+from streamderain.rain.falling import Rainfall
 from streamderain.rain.lines import draw_lines
 from streamderain.rain.painted import paint_rain
 
@@ -328,28 +329,3 @@ def _cut_out(photo: Tensor, rng: random.Random) -> Tensor:
 
 def _size(picture: Tensor) -> str:
     return f"{picture.shape[-1]}x{picture.shape[-2]}"
-
-
-def draw_rain(rng: random.Random) -> Rain:
-    """Rain from a few drops to a cloudburst, through cameras from slow to fast, most of it well visible.
-
-    Wide on purpose: rain in pictures on the net is drawn far stronger than rain is. Physics makes long
-    streaks faint; here the opacity of a drop of 1.5 mm two metres away is drawn, from an eighth to hiding all,
-    whatever the exposure.
-    """
-    exposure = 10 ** rng.uniform(-2.9, -1.4)
-    focal, height = rng.uniform(0.8, 1.6), rng.randint(240, 1400)
-    physical = 0.0015 / (5.5 * exposure) * 0.0015 * focal * height / 2
-    return Rain(
-        rate_mm_per_hour=10 ** rng.uniform(0.2, 2.1),
-        wind_m_per_s=rng.gauss(0, 2.0),
-        gust_m_per_s=rng.choice((0.05, 0.3, 1.0)),
-        exposure_seconds=exposure,
-        focal_heights=focal,
-        picture_height=height,
-        strength=10 ** rng.uniform(-0.9, 0.5) / physical,
-        whiteness=rng.uniform(0, 1),
-        defocus_px=rng.uniform(0.3, 1.5),
-        farthest_metres=rng.choice((2.0, 4.0, 8.0)),
-        seed=rng.randrange(2**31),
-    )

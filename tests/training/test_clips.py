@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import TrainingError
-from streamderain.training.clips import Material, Mix, RainySamples, borrow_rain, draw_rain
+from streamderain.rain.drawing import draw_rain
+from streamderain.training.clips import Material, Mix, RainySamples, borrow_rain
 
 PATCH = 32
 STILLS = Mix(still=1, pair=0, clip=0, dry=0, filmed=0, lined=0)
