@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 
-import pytest
 import torch
-import torch.nn.functional as F
 
-from streamderain.rain import painted
 from streamderain.rain.painted import PaintedRain, Stroke, paint_rain
 
 STROKE = Stroke(density=0.003, length_px=15, angle=0.3, width_px=0.6, brightness=0.6)
@@ -28,23 +24,6 @@ def test_a_moment_is_the_same_whenever_it_is_asked_for_and_unlike_the_next() -> 
     assert torch.equal(rain.layer(30, 30, 0.5), rain.layer(30, 30, 0.5))
     assert not torch.equal(rain.layer(30, 30, 0.5), rain.layer(30, 30, 0.54))
     assert not torch.equal(rain.layer(30, 30, 0.5), PaintedRain((STROKE, STROKE), seed=4).layer(30, 30, 0.5))
-
-
-@pytest.mark.parametrize("angle", [0.0, 0.5, -0.9])
-def test_a_streak_is_as_long_as_it_says_and_leans_as_it_says(angle: float) -> None:
-    streak = painted._smear(Stroke(0.1, length_px=20, angle=angle, width_px=0.8, brightness=1))
-    reach = streak.shape[-1] // 2
-    down, right = torch.nonzero(streak > 0.5).float().sub(reach).unbind(1)
-    along = down * math.cos(angle) + right * math.sin(angle)
-    across = right * math.cos(angle) - down * math.sin(angle)
-    assert float(along.abs().max()) == pytest.approx(10, abs=1.5)
-    assert float(across.abs().max()) < 1.5
-
-
-def test_the_convolution_is_what_the_slow_form_computes() -> None:
-    dots, kernel = torch.rand(24, 30), torch.rand(7, 7)
-    expected = F.conv2d(dots[None, None], kernel.flip(0, 1)[None, None])[0, 0]
-    torch.testing.assert_close(painted._convolved(dots, kernel), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_paint_is_drawn_from_the_number_alone_and_spares_some_of_the_picture() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from streamderain.training.clips import Material
 
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.variant import Variant
-from streamderain.training.clips import Material
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.trainer import Trainer
 
