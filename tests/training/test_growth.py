@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from streamderain.training.clips import Material
+from streamderain.training.material import Material
 
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
@@ -134,7 +134,7 @@ def test_only_twice_the_width_and_more_dense_blocks_can_be_grown(change: dict[st
 def test_training_starts_from_a_narrower_network(tmp_path: Path, material: Material) -> None:
     small = TrainConfig(
         folder=tmp_path / "small", device="cpu", widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), expansion=1.0,
-        dense=(1, 1), steps=1, batch=1, patch=(32,), workers=0, held_out_samples=1,
+        dense=(1, 1), steps=1, batch=1, patch=32, window=32, cache=1, workers=0, held_out_samples=1,
     )  # fmt: skip
     Trainer(small, material, material).run()
     given = str(tmp_path / "small" / "weights.safetensors")
