@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.networks.alignment import aligned, candidate_count, medians
 from streamderain.networks.variant import Variant
+from streamderain.temporal.filters import median_over_frames
 
 KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))
 """What each of the four branches of the attention keeps of a row's scores, as numerator, denominator."""
@@ -338,16 +339,32 @@ class DRSformer(nn.Module):
         """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        stem, choices = frames, window[:, past : past + 1]
-        if self.variant.aligned:
-            moved = aligned(window, past)
-            choices = candidates(window, moved, past)
-            # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
-            leave = (choices[:, -2:] - window[:, past : past + 1]).mean(dim=2)
-            stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
-        if self.variant.scale > 1:
-            stem = F.pixel_unshuffle(stem, self.variant.scale)
-        return stem, choices
+        if not self.variant.aligned:
+            return self._unshuffled(frames), window[:, past : past + 1]
+        moved = aligned(window, past)
+        return self.entry(moved, medians(moved, median_over_frames(window), past))
+
+    def entry(self, moved: Tensor, middles: Tensor) -> tuple[Tensor, Tensor]:
+        """What `stem` returns, of frames that lie on the current one, (N, T, 3, H, W) in 0..1, and their `medians`,
+        (N, K - 1, 3, H, W).
+        """
+        current = moved[:, self.variant.past : self.variant.past + 1]
+        # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
+        leave = (middles[:, -2:] - current).mean(dim=2)
+        stem = self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1))
+        return stem, torch.cat((current, middles), dim=1)
+
+    def forward_aligned(self, moved: Tensor, unmoved: Tensor) -> Tensor:
+        """What `forward` returns, for frames that were aligned elsewhere (see temporal.aligning).
+
+        `moved`: (N, T, 3, H, W) RGB in 0..1, the window in order of time, each frame moved onto the current one.
+        `unmoved`: (N, 3, H, W), the median of the same frames as they came.
+        """
+        stem, choices = self.entry(moved, medians(moved, unmoved, self.variant.past))
+        return self.joined(choices, self.trunk(stem))
+
+    def _unshuffled(self, stem: Tensor) -> Tensor:
+        return F.pixel_unshuffle(stem, self.variant.scale) if self.variant.scale > 1 else stem
 
     def trunk(self, stem: Tensor) -> Tensor:
         """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""
