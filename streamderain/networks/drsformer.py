@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.networks.alignment import aligned, candidate_count, medians
 from streamderain.networks.variant import Variant
 from streamderain.temporal.filters import median_over_frames
 
@@ -342,22 +342,32 @@ class DRSformer(nn.Module):
         """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        if self.variant.aligned:
-            return self.stem_of_aligned(aligned(window, past), median_over_frames(window))
-        return self._unshuffled(frames), window[:, past : past + 1]
+        if not self.variant.aligned:
+            return self._unshuffled(frames), window[:, past : past + 1]
+        moved = aligned(window, past)
+        return self.entry(moved, medians(moved, median_over_frames(window), past))
 
-    def stem_of_aligned(self, moved: Tensor, resting: Tensor) -> tuple[Tensor, Tensor]:
-        """What `stem` returns, of a window whose neighbours lie on the current frame already, `moved`, (N, T, 3, H, W),
-        and the median of the frames as they came, `resting`, (N, 3, H, W).
+    def entry(self, moved: Tensor, middles: Tensor) -> tuple[Tensor, Tensor]:
+        """What `stem` returns, of frames that lie on the current one, (N, T, 3, H, W) in 0..1, and their `medians`,
+        (N, K - 1, 3, H, W).
         """
-        past = self.variant.past
-        choices = candidates(moved, resting, past)
+        current = moved[:, self.variant.past : self.variant.past + 1]
         # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
-        leave = (choices[:, -2:] - moved[:, past : past + 1]).mean(dim=2)
-        return self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1)), choices
+        leave = (middles[:, -2:] - current).mean(dim=2)
+        stem = self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1))
+        return stem, torch.cat((current, middles), dim=1)
 
-    def _unshuffled(self, pictures: Tensor) -> Tensor:
-        return F.pixel_unshuffle(pictures, self.variant.scale) if self.variant.scale > 1 else pictures
+    def forward_aligned(self, moved: Tensor, unmoved: Tensor) -> Tensor:
+        """What `forward` returns, for frames that were aligned elsewhere (see temporal.aligning).
+
+        `moved`: (N, T, 3, H, W) RGB in 0..1, the window in order of time, each frame moved onto the current one.
+        `unmoved`: (N, 3, H, W), the median of the same frames as they came.
+        """
+        stem, choices = self.entry(moved, medians(moved, unmoved, self.variant.past))
+        return self.joined(choices, self.trunk(stem))
+
+    def _unshuffled(self, stem: Tensor) -> Tensor:
+        return F.pixel_unshuffle(stem, self.variant.scale) if self.variant.scale > 1 else stem
 
     def trunk(self, stem: Tensor) -> Tensor:
         """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""

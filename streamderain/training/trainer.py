@@ -207,12 +207,10 @@ class Trainer:
                 report(row)
 
     def _derained(self, network: DRSformer, batch: Batch) -> Tensor:
-        stem, choices = (
-            network.stem_of_aligned(batch.moved, batch.resting)
-            if self.config.aligned
-            else (network.stem(batch.moved.flatten(1, 2)))
-        )
-        return network.joined(choices, network.trunk(stem.contiguous(memory_format=torch.channels_last)).float())
+        if self.config.aligned:
+            return network.forward_aligned(batch.moved, batch.resting).float()
+        derained: Tensor = network(batch.moved.flatten(1, 2))
+        return derained.float()
 
     def _learn(self, batch: Batch) -> float:
         for group in self.optimiser.param_groups:
