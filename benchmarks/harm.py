@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from dry_scenes import SCENES, panned
 from results import DATA, FOLDER, ROOT, save
 
 from streamderain.config import DerainConfig
+from streamderain.evaluation.dry_scenes import SCENES, panned
 from streamderain.evaluation.evaluate import Score, evaluate, evaluate_clip
 from streamderain.evaluation.methods import Method, networks
 from streamderain.evaluation.pairs import Pair, PairSet

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from streamderain.evaluation.passing import passing
 from streamderain.media.images import list_images, read_clip, read_image
 from streamderain.rain.falling import Rain, Rainfall
 
@@ -57,26 +56,5 @@ def clean_clips(data: Path, frames: int) -> Iterator[Clip]:
         yield Clip(name, pictures[..., top : top + HEIGHT, left : left + WIDTH], frame_rate)
     photos = list_images(data / "train" / "clean")[-HELD_OUT_PHOTOS:]
     for number, pace in PANNED:
-        yield Clip(f"photograph {number}", passing(read_image(photos[number]), pace, frames), 25)
-
-
-def passing(photo: Tensor, pace: float, frames: int) -> Tensor:
-    """A hand-held camera that passes over a photo by `pace` pixels a frame, turning and nearing a little."""
-    generator = torch.Generator().manual_seed(round(pace * 10))
-    height, width = photo.shape[-2:]
-    direction = 2 * math.pi * float(torch.rand(1, generator=generator))
-    shake = 0.7 * torch.randn(frames, 2, generator=generator)
-    views = []
-    for step in range(frames):
-        way = step - frames / 2
-        size, angle = 0.8 * math.exp(0.002 * way), 0.002 * way
-        right, down = (pace * way * part for part in (math.cos(direction), 0.6 * math.sin(direction)))
-        x, y = (right + float(shake[step, 0])) / width * 2, (down + float(shake[step, 1])) / height * 2
-        cos, sin = size * math.cos(angle), size * math.sin(angle)
-        views.append(
-            [[WIDTH * cos / width, -HEIGHT * sin / width, x], [WIDTH * sin / height, HEIGHT * cos / height, y]]
-        )
-    grid = F.affine_grid(torch.tensor(views), [frames, 3, HEIGHT, WIDTH], align_corners=False)
-    source = photo[None].expand(frames, -1, -1, -1).float()
-    seen = F.grid_sample(source, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-    return seen.round().clamp(0, 255).to(torch.uint8)
+        shown = passing(read_image(photos[number]), pace, frames, (HEIGHT, WIDTH), seed=round(pace * 10))
+        yield Clip(f"photograph {number}", shown, 25)

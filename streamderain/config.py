@@ -18,7 +18,7 @@ import yaml
 
 from streamderain.errors import ConfigError, nearest
 
-C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig")
+C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig | JudgeConfig")
 
 
 NEIGHBOURS = ("auto", "both", "past", "none")
@@ -248,6 +248,24 @@ class RainConfig:
             raise ConfigError(f"rate is {self.rate}; allowed: 0.1 to 300, or 0 for no rain")
         if self.bitrate is not None and self.crf is not None:
             raise ConfigError("bitrate and crf are both set; the encoder can follow one of them")
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """What weights are judged on, and what runs them."""
+
+    photos: Path = _setting(Path("../shared/data/train/clean"), "folder of clean pictures")
+    held_out_photos: int = _setting(16, "photos, the last by name, that are judged on")
+    clip: Path | None = _setting(Path("../shared/data/clips/clean/pedestrians.mp4"), "a clean video that is judged on")
+    quick: bool = _setting(False, "ask one case of seven, always the same ones")
+    device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
+    backend: str = _setting("auto", "what runs the networks, as for derain")
+    precision: str = _setting("float32", "float32, so that processors agree; or auto, bfloat16, float16")
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.held_out_photos < 1:
+            raise ConfigError(f"held_out_photos is {self.held_out_photos}; 1 or more are needed")
 
 
 def presets() -> dict[str, Path]:

@@ -30,7 +30,7 @@ def test_help_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False False False"
-    for command in ("profile", "models", "export", "train", "rain", "evaluate", "doctor"):
+    for command in ("profile", "models", "export", "train", "rain", "evaluate", "judge", "doctor"):
         assert f"\n  {command} " in done.stdout
 
 

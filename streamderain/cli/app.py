@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from streamderain import __version__
 from streamderain.cli.derain import derain
 from streamderain.cli.evaluate import evaluate
+from streamderain.cli.judge import judge
 from streamderain.cli.models import doctor, export, models_app
 from streamderain.cli.profile import profile
 from streamderain.cli.serve import serve
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (serve, evaluate, profile, export, rain, train, campaign, doctor):
+for command in (serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
     app.command(command.__name__)(command)
 
 

@@ -9,15 +9,14 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from streamderain.config import DerainConfig, LiveConfig, RainConfig, TrainConfig, build, settings_file
+from streamderain.config import DerainConfig, JudgeConfig, LiveConfig, RainConfig, TrainConfig, build, settings_file
 from streamderain.errors import ConfigError
 
-C = TypeVar("C", DerainConfig, LiveConfig, TrainConfig, RainConfig)
+C = TypeVar("C", DerainConfig, LiveConfig, TrainConfig, RainConfig, JudgeConfig)
+AnyConfig = DerainConfig | TrainConfig | RainConfig | JudgeConfig
 
 
-def _options(
-    kind: type[DerainConfig | TrainConfig | RainConfig], names: tuple[str, ...] | None = None
-) -> list[inspect.Parameter]:
+def _options(kind: type[AnyConfig], names: tuple[str, ...] | None = None) -> list[inspect.Parameter]:
     """A command-line option for each setting of a config, None where it is not given."""
     hints = get_type_hints(kind)
     options = []
@@ -72,7 +71,7 @@ def configured(
     return decorate
 
 
-def _parsed(kind: type[DerainConfig | TrainConfig | RainConfig], name: str, value: Any) -> Any:
+def _parsed(kind: type[AnyConfig], name: str, value: Any) -> Any:
     """A repeated option as the tuple or dict that its setting holds; None when it was not given."""
     if not isinstance(value, list):
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +57,20 @@ def read_folder(folder: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def read_clip(path: Path, frames: int) -> Tensor:
-    """The first `frames` frames of a video as uint8 RGB (T, 3, H, W)."""
+    """The first `frames` frames of a video as uint8 RGB (T, 3, H, W).
+
+    Raises SourceError where it cannot be read, or holds no frame.
+    """
     import av
 
-    with av.open(path) as container:
-        pictures = []
-        for frame in container.decode(video=0):
-            pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1))
-            if len(pictures) == frames:
-                break
+    pictures = []
+    try:
+        with av.open(path) as container:
+            shown = container.decode(video=0) if container.streams.video else ()
+            for frame in islice(shown, frames):
+                pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1))
+    except av.FFmpegError as error:
+        raise SourceError(f"{path} is no video that can be read: {error.strerror}") from error
+    if not pictures:
+        raise SourceError(f"{path} has no frame to look at; expected a video")
     return torch.stack(pictures)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -28,7 +27,7 @@ def fence(random: Random) -> Picture:
     scene = _foliage(random)
     for x in np.arange(4, WIDTH + MARGIN, 13):
         shade = random.uniform(0.55, 0.95)
-        _curve(scene, [(x, 40), (x + random.normal(0, 0.5), HEIGHT - 50)], random.uniform(1, 3), shade)
+        _curve(scene, [(float(x), 40), (float(x) + random.normal(0, 0.5), HEIGHT - 50)], random.uniform(1, 3), shade)
     for y in (60, HEIGHT - 80):
         _curve(scene, [(0, y), (WIDTH + MARGIN, y + 3)], 5, 0.8)
     return scene
@@ -72,6 +71,8 @@ def blinds(random: Random) -> Picture:
 
 def night(random: Random) -> Picture:
     """A dark street with lamps, lit windows and their reflections on the ground."""
+    import cv2
+
     scene = _gradient((0.02, 0.025, 0.05), (0.07, 0.065, 0.06))
     for _ in range(60):
         x, y = int(random.uniform(0, WIDTH + MARGIN)), int(random.uniform(80, 200))
@@ -99,11 +100,13 @@ NOISE = {"night with lamps and noise": 2.5}
 
 def panned(kind: str, frames: int = FRAMES) -> Tensor:
     """The scene of that name under a panning camera, the same at each call: uint8 RGB (frames, 3, HEIGHT, WIDTH)."""
+    import cv2
+
     random = np.random.default_rng(list(SCENES).index(kind))
     scene = cv2.GaussianBlur(SCENES[kind](random), (0, 0), 0.6)
     shots = []
     for number in range(frames):
-        shift = np.float32([[1, 0, -PIXELS_PER_FRAME * number], [0, 1, 0]])
+        shift = np.array([[1, 0, -PIXELS_PER_FRAME * number], [0, 1, 0]], np.float32)
         seen = cv2.warpAffine(scene, shift, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         shots.append(seen * 255 + random.normal(0, NOISE.get(kind, 0.5), seen.shape))
     return torch.from_numpy(np.stack(shots).round().clip(0, 255).astype(np.uint8)).permute(0, 3, 1, 2).contiguous()
@@ -111,16 +114,18 @@ def panned(kind: str, frames: int = FRAMES) -> Tensor:
 
 def _gradient(top: tuple[float, float, float], bottom: tuple[float, float, float]) -> Picture:
     down = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
-    colours = np.float32(top) * (1 - down) + np.float32(bottom) * down
+    colours = np.array(top, np.float32) * (1 - down) + np.array(bottom, np.float32) * down
     return np.repeat(colours, WIDTH + MARGIN, axis=1)
 
 
 def _foliage(random: Random) -> Picture:
+    import cv2
+
     scene = np.zeros((HEIGHT, WIDTH + MARGIN, 3), np.float32)
     for sigma, weight in ((1.5, 0.05), (6, 0.12), (25, 0.2)):
         blurred = cv2.GaussianBlur(random.normal(0, 1, scene.shape[:2]).astype(np.float32), (0, 0), sigma)
         scene += (weight * blurred / blurred.std())[..., None]
-    return (np.float32((0.25, 0.4, 0.18)) * (1 + scene)).clip(0, 1)
+    return (np.array((0.25, 0.4, 0.18), np.float32) * (1 + scene)).clip(0, 1)
 
 
 def _curve(
@@ -131,10 +136,12 @@ def _curve(
     colour: tuple[float, float, float] = (1, 1, 1),
 ) -> None:
     """Draw a line of any width into `scene`, smooth to a sixteenth of a pixel."""
+    import cv2
+
     fine = 16
     mask = np.zeros(scene.shape[:2], np.uint8)
-    line = (np.float32(points) * fine).round().astype(np.int32)
+    line = (np.array(points, np.float32) * fine).round().astype(np.int32)
     cv2.polylines(mask, [line], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
     # A line has whole pixels of width here; what is narrower covers less of them.
     cover = (mask.astype(np.float32) / 255 * min(1.0, width / max(1, round(width))))[..., None]
-    scene += cover * (np.float32(colour) * shade - scene)
+    scene += cover * (np.array(colour, np.float32) * shade - scene)

@@ -1,0 +1,192 @@
+"""All that the judge asks of a network, case by case; each is a function of its name and the material alone.
+
+A further renderer enters as one more group: a name, and its kinds of rain by name, in RENDERERS.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from streamderain.evaluation.dry_scenes import SCENES, panned
+from streamderain.evaluation.judge.material import FRAMES, Material, quantised, repeated
+from streamderain.evaluation.judge.streaks import Streaks
+from streamderain.evaluation.passing import passing
+from streamderain.rain.falling import Rain, Rainfall
+
+VERSION = 1
+"""Of the cases. Scores of one version can be compared; raise it with whatever changes a window."""
+
+LEANS = (0.0, 15.0, -35.0, 70.0, 90.0)
+LENGTHS = (8.0, 25.0, 60.0, 110.0)
+WIDTHS = (0.4, 0.8, 1.3, 2.0)
+UNTOUCHED_DB = {0.12: (26.0, 31.0), 0.3: (22.0, 28.0), 0.7: (18.5, 25.0)}
+"""By brightness, between which PSNRs on Y a rainy picture lies: faint streaks cannot do more, and few long bright ones
+do not do less.
+"""
+
+GRID, FALLING, CLIP, DRY, LOOK_ALIKES = "grid", "falling", "clip", "dry", "look-alikes"
+STILL, MOVING = "still", "moving"
+PER_KIND = 4
+DRY_CLIP = 8
+LARGEST_STILL = (480, 640)
+PASSED = (288, 384)
+"""Sides in pixels, height and width, of dry windows."""
+
+FRAME_RATE = 25
+CLIP_FRAME_RATE = 10
+
+Windows = tuple[Tensor, Tensor]
+"""Rainy and clean, uint8 RGB (FRAMES, 3, H, W) each."""
+
+
+class SomeRain(Protocol):
+    """Anything that rains on a picture, (3, H, W) float RGB in 0..1, at a moment."""
+
+    def on(self, clean: Tensor, seconds: float) -> Tensor:
+        """The picture in the rain, the same shape and range."""
+
+
+RainKind = Callable[[int, int, int], SomeRain]
+"""Height, width and seed -> rain for pictures of that size."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: a window, in a `group`, `still` or `moving`. `axes` are what of a grid it stands for."""
+
+    group: str
+    kind: str
+    name: str
+    draw: Callable[[Material], Windows]
+    axes: Mapping[str, float] = field(default_factory=dict)
+
+
+def falling(rain: Rain, height: int, width: int, seed: int) -> SomeRain:
+    """Rain that falls, drawn from `seed` rather than the rain's own."""
+    return Rainfall(replace(rain, seed=seed), height, width)
+
+
+FALLING_KINDS: Mapping[str, RainKind] = {
+    name: partial(falling, Rain(*rain, picture_height=480, **more))  # type: ignore[arg-type]
+    for name, rain, more in (
+        ("drizzle", (3, 0.5, 0.3, 1 / 250), {"strength": 20, "whiteness": 0.6}),
+        ("shower", (15, -1.5, 0.3, 1 / 120), {"strength": 22, "whiteness": 0.5}),
+        ("wind", (10, 6.0, 1.0, 1 / 60), {"strength": 30, "whiteness": 0.6}),
+        ("long exposure", (8, 1.0, 0.1, 1 / 30), {"strength": 50, "whiteness": 0.7}),
+        ("cloudburst", (60, 2.5, 0.3, 1 / 60), {"strength": 22, "whiteness": 0.4}),
+        ("near", (20, 0.5, 0.3, 1 / 100), {"strength": 40, "whiteness": 0.8, "farthest_metres": 2.0}),
+    )
+}
+
+RENDERERS: Mapping[str, Mapping[str, RainKind]] = {FALLING: FALLING_KINDS}
+"""Groups of rain beside the grid, kinds by name; all are asked for on stills and under a moving camera."""
+
+
+def all_cases(material: Material, every: int = 1) -> list[Case]:
+    """Every case that there is material for; of each group and kind only every so many, the same ones each time."""
+    found: dict[tuple[str, str], list[Case]] = {}
+    for case in _cases(material):
+        found.setdefault((case.group, case.kind), []).append(case)
+    return [case for group in found.values() for case in group[::every]]
+
+
+def _cases(material: Material) -> Iterator[Case]:
+    yield from _grid()
+    for group, kinds in RENDERERS.items():
+        yield from rendered(group, kinds)
+    if material.clip is not None:
+        yield from _clip_in_rain()
+    yield from _dry(material)
+    yield from _look_alikes()
+
+
+def _grid() -> Iterator[Case]:
+    for lean, length, width, brightness in product(LEANS, LENGTHS, WIDTHS, UNTOUCHED_DB):
+        streaks = Streaks(lean, length, width, brightness)
+        name = ", ".join(f"{axis} {value:g}" for axis, value in vars(streaks).items())
+        for kind in (STILL, MOVING):
+            yield Case(GRID, kind, name, partial(_streaked, streaks, kind, f"{name}, {kind}"), vars(streaks))
+
+
+def _streaked(streaks: Streaks, kind: str, seed: str, material: Material) -> Windows:
+    rng = random.Random(seed)
+    clean = _scene(material, kind, rng)
+    untouched_db, seed_of_rain = rng.uniform(*UNTOUCHED_DB[streaks.brightness]), rng.randrange(2**31)
+    rainy = streaks.on(clean, untouched_db, seed_of_rain)
+    return _as(kind, rainy), clean
+
+
+def rendered(group: str, kinds: Mapping[str, RainKind]) -> Iterator[Case]:
+    """The cases of a renderer: some of each of its kinds, still and moving."""
+    for (name, rain), number, kind in product(kinds.items(), range(PER_KIND), (STILL, MOVING)):
+        label = f"{name} {number + 1}"
+        yield Case(group, kind, label, partial(_rained_on, rain, kind, FRAME_RATE, f"{group}, {label}, {kind}"))
+
+
+def _clip_in_rain() -> Iterator[Case]:
+    for (name, rain), number in product(FALLING_KINDS.items(), range(PER_KIND)):
+        label = f"{name} {number + 1}"
+        yield Case(CLIP, MOVING, label, partial(_rained_on, rain, CLIP, CLIP_FRAME_RATE, f"{CLIP}, {label}"))
+
+
+def _rained_on(rain: RainKind, kind: str, frame_rate: int, seed: str, material: Material) -> Windows:
+    rng = random.Random(seed)
+    clean = _scene(material, kind, rng)
+    falls = rain(clean.shape[-2], clean.shape[-1], rng.randrange(2**31))
+    began = rng.uniform(1, 10)
+    rainy = [falls.on(frame.float() / 255, began + number / frame_rate) for number, frame in enumerate(clean)]
+    return _as(kind, quantised(torch.stack(rainy))), clean
+
+
+def _scene(material: Material, kind: str, rng: random.Random) -> Tensor:
+    return {STILL: material.still, MOVING: material.moving, CLIP: material.filmed}[kind](rng)
+
+
+def _as(kind: str, rainy: Tensor) -> Tensor:
+    """Of a still, the streaks stay where they are."""
+    return repeated(rainy[FRAMES // 2]) if kind == STILL else rainy
+
+
+def _dry(material: Material) -> Iterator[Case]:
+    """Photographs as they are and under a moving camera, and the clip."""
+    for number in range(len(material.photos)):
+        yield Case(DRY, STILL, f"photo {number + 1}", partial(_dry_photo, number))
+        yield Case(DRY, MOVING, f"photo {number + 1}", partial(_dry_passing, number))
+    for number in range(DRY_CLIP if material.clip is not None else 0):
+        yield Case(DRY, CLIP, f"clip {number + 1}", partial(_dry_clip, number))
+
+
+def _dry_photo(number: int, material: Material) -> Windows:
+    photo = material.photos[number]
+    window = repeated(photo[:, : LARGEST_STILL[0], : LARGEST_STILL[1]])
+    return window, window
+
+
+def _dry_passing(number: int, material: Material) -> Windows:
+    window = passing(material.photos[number], pace=3.0, frames=FRAMES, size=PASSED, seed=number)
+    return window, window
+
+
+def _dry_clip(number: int, material: Material) -> Windows:
+    window = material.filmed(random.Random(f"{DRY}, {number}"))
+    return window, window
+
+
+def _look_alikes() -> Iterator[Case]:
+    for scene in SCENES:
+        yield Case(LOOK_ALIKES, STILL, scene, partial(_look_alike, scene, STILL))
+        yield Case(LOOK_ALIKES, MOVING, scene, partial(_look_alike, scene, MOVING))
+
+
+def _look_alike(scene: str, kind: str, material: Material) -> Windows:
+    clip = panned(scene, FRAMES)
+    window = _as(kind, clip)
+    return window, window

@@ -1,0 +1,211 @@
+"""What the judge found of one network: its score in each case, what follows from them, and which of two is better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any
+
+from streamderain.errors import EvaluationError
+from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, STILL
+
+GATE_DB = 42.0
+"""What each dry window must reach."""
+
+MARGIN_DB = 0.05
+"""Changes of a mean over the grid under this are those of one training step and the next."""
+
+MARGIN_OF_FEW_DB = 0.15
+"""The same for the groups of a few dozen cases."""
+
+SAME_DB = 0.05
+"""By which an untouched window's PSNR may differ where processors round differently."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR on Y in dB of a case: `untouched` that of what came in, `derained` that of what came out."""
+
+    group: str
+    kind: str
+    name: str
+    untouched: float
+    derained: float
+    axes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def gain(self) -> float:
+        """In dB; negative where harm was done."""
+        return self.derained - self.untouched
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Over `cases`: the mean PSNR in dB of what came in, the mean gain, and that of the worst tenth of the cases."""
+
+    cases: int
+    untouched: float
+    mean: float
+    worst_tenth: float
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Gain:
+        """Of at least one score; a tenth is rounded up."""
+        gains = sorted(score.gain for score in scores)
+        worst = gains[: -(-len(gains) // 10)]
+        return cls(len(scores), fmean(score.untouched for score in scores), fmean(gains), fmean(worst))
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Over dry `cases`: PSNR in dB of what came out against what came in."""
+
+    cases: int
+    mean: float
+    lowest: float
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Harm:
+        """Of at least one score."""
+        return cls(len(scores), fmean(each.derained for each in scores), min(each.derained for each in scores))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All scores of one network, by a judge of that `version`, on the material of that `digest`, where `every` is 1 on
+    all cases, else on one of so many.
+    """
+
+    version: int
+    digest: str
+    every: int
+    scores: tuple[Score, ...]
+
+    def gains(self) -> dict[str, Gain]:
+        """Of each group of rain: stills, moving windows and, where there are both, all."""
+        found: dict[str, Gain] = {}
+        for group in dict.fromkeys(score.group for score in self.scores if score.group not in (DRY, LOOK_ALIKES)):
+            for kind in (STILL, MOVING):
+                if chosen := self._of(group, kind):
+                    found[f"{group}, {kind}"] = Gain.of(chosen)
+            found[group] = Gain.of(self._of(group))
+        return found
+
+    def axes(self) -> dict[str, dict[float, dict[str, float]]]:
+        """Mean gain in dB over the grid: by axis, by value on it, of stills and of moving windows."""
+        grid = self._of(GRID)
+        return {
+            axis: {
+                value: {
+                    kind: fmean(score.gain for score in grid if score.axes[axis] == value and score.kind == kind)
+                    for kind in (STILL, MOVING)
+                }
+                for value in sorted({score.axes[axis] for score in grid})
+            }
+            for axis in (grid[0].axes if grid else ())
+        }
+
+    def dry(self) -> dict[str, Harm]:
+        """Of dry stills, moving windows and the clip, which the gate is for."""
+        scores = self._of(DRY)
+        return {kind: Harm.of(self._of(DRY, kind)) for kind in dict.fromkeys(score.kind for score in scores)}
+
+    def look_alikes(self) -> dict[str, dict[str, float]]:
+        """PSNR in dB of drawn dry scenes that look like rain, by name, still and moving; not gated."""
+        found: dict[str, dict[str, float]] = {}
+        for score in self._of(LOOK_ALIKES):
+            found.setdefault(score.name, {})[score.kind] = score.derained
+        return found
+
+    @property
+    def passes_gate(self) -> bool:
+        """Whether no dry window was harmed."""
+        return all(harm.lowest >= GATE_DB for harm in self.dry().values())
+
+    def _of(self, group: str, kind: str | None = None) -> list[Score]:
+        return [score for score in self.scores if score.group == group and kind in (None, score.kind)]
+
+    def summary(self) -> dict[str, Any]:
+        """All figures, without the scores that they come from, for JSON."""
+        axes = {axis: {f"{value:g}": gains for value, gains in values.items()} for axis, values in self.axes().items()}
+        return {
+            "version": self.version,
+            "digest": self.digest,
+            "every": self.every,
+            "gains": {name: asdict(gain) for name, gain in self.gains().items()},
+            "axes": axes,
+            "dry": {kind: asdict(harm) for kind, harm in self.dry().items()},
+            "passes_gate": self.passes_gate,
+            "look_alikes": self.look_alikes(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary and every score; `of_json` reads it."""
+        return {**self.summary(), "scores": [asdict(score) for score in self.scores]}
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> Verdict:
+        """What `as_json` gave. Raises EvaluationError for anything else."""
+        try:
+            scores = tuple(Score(**score) for score in found["scores"])
+            return cls(found["version"], found["digest"], found["every"], scores)
+        except (KeyError, TypeError) as error:
+            raise EvaluationError(f"this is no verdict of the judge ({error}); expected what --json writes") from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether weights may take the place of others, and why; each reason is a line."""
+
+    better: bool
+    reasons: tuple[str, ...]
+
+
+def compare(new: Verdict, old: Verdict) -> Comparison:
+    """Better is what passes the gate, loses nowhere more than the margin, and gains more than it in the mean over the
+    grid or in the grid's worst tenth, and there more than it loses in the other.
+
+    Raises EvaluationError where the two were not asked the same.
+    """
+    _check_same(new, old)
+    changes = list(_changes(new, old))
+    lost = [f"{name} falls by {-change:.2f} dB" for name, change, margin in changes if change < -margin]
+    grid = [change for name, change, _ in changes if name.split(",")[0] == GRID]
+    gained = max(grid) > MARGIN_DB and sum(grid) > 0
+    harm = [
+        f"dry {kind} falls to {found.lowest:.1f} dB, under {GATE_DB:g}"
+        for kind, found in new.dry().items()
+        if found.lowest < GATE_DB
+    ]
+    idle = [] if gained else [f"neither the mean nor the worst tenth gains more than {MARGIN_DB} dB"]
+    reasons = [*lost, *harm, *idle] or [f"{name} {change:+.2f} dB" for name, change, _ in changes]
+    return Comparison(not (lost or harm or idle), tuple(reasons))
+
+
+def _changes(new: Verdict, old: Verdict) -> Iterator[tuple[str, float, float]]:
+    """What decides: a name, its change in dB, and by how much it may fall."""
+    before = old.gains()
+    for name, gain in new.gains().items():
+        if name == GRID:
+            yield f"{GRID}, mean", gain.mean - before[name].mean, MARGIN_DB
+            yield f"{GRID}, worst tenth", gain.worst_tenth - before[name].worst_tenth, MARGIN_DB
+        elif "," not in name:
+            yield f"{name}, mean", gain.mean - before[name].mean, MARGIN_OF_FEW_DB
+
+
+def _check_same(new: Verdict, old: Verdict) -> None:
+    for what in ("version", "digest", "every"):
+        here, there = getattr(new, what), getattr(old, what)
+        if here != there:
+            raise EvaluationError(f"verdicts differ in {what}, {here} and {there}; judge both weights anew")
+    untouched = [_untouched(verdict.scores) for verdict in (new, old)]
+    if untouched[0].keys() != untouched[1].keys():
+        raise EvaluationError("verdicts are of other cases; judge both weights anew")
+    for case, psnr in untouched[0].items():
+        if abs(psnr - untouched[1][case]) > SAME_DB:
+            raise EvaluationError(f"the window of {', '.join(case)} is another; judge both weights anew")
+
+
+def _untouched(scores: Iterable[Score]) -> dict[tuple[str, str, str], float]:
+    return {(score.group, score.kind, score.name): score.untouched for score in scores}

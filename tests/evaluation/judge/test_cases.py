@@ -1,0 +1,85 @@
+"""Every combination once, and every case a function of its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from streamderain.evaluation.judge.cases import CLIP, DRY, GRID, LOOK_ALIKES, MOVING, STILL, all_cases, rendered
+from streamderain.evaluation.judge.material import FRAMES, Material, present
+from streamderain.evaluation.metrics import luma, psnr
+
+
+def test_the_grid_has_every_combination_once_still_and_moving(material: Material) -> None:
+    grid = [case for case in all_cases(material) if case.group == GRID]
+    seen = Counter((case.kind, *case.axes.values()) for case in grid)
+    assert len(seen) == 2 * 5 * 4 * 4 * 3
+    assert set(seen.values()) == {1}
+
+
+def test_every_case_has_a_name_of_its_own(material: Material) -> None:
+    names = Counter((case.group, case.kind, case.name) for case in all_cases(material))
+    assert set(names.values()) == {1}
+
+
+def test_a_quick_look_takes_some_of_each_group_and_every_value_of_the_axes(material: Material) -> None:
+    every, quick = all_cases(material), all_cases(material, 7)
+    whole = {(case.group, case.kind, case.name) for case in every}
+    assert {(case.group, case.kind, case.name) for case in quick} <= whole
+    assert {(case.group, case.kind) for case in quick} == {(case.group, case.kind) for case in every}
+    assert len(quick) < len(whole) / 6
+    for axis in ("lean", "length", "width", "brightness"):
+        assert {case.axes[axis] for case in quick if case.axes} == {case.axes[axis] for case in every if case.axes}
+
+
+def test_without_a_clip_its_cases_are_left_out(material: Material) -> None:
+    groups = {(case.group, case.kind) for case in all_cases(Material(material.photos, None, ""))}
+    assert (CLIP, MOVING) not in groups
+    assert (DRY, CLIP) not in groups
+    assert (DRY, STILL) in groups
+
+
+def test_rain_is_drawn_as_the_case_says(material: Material) -> None:
+    for case in all_cases(material, 61):
+        rainy, clean = case.draw(material)
+        assert len(rainy) == len(clean) == FRAMES
+        assert rainy.dtype == clean.dtype == torch.uint8
+        stands = all(torch.equal(frame, rainy[0]) for frame in rainy)
+        assert stands == (case.kind == STILL)
+        if case.group in (DRY, LOOK_ALIKES):
+            assert torch.equal(rainy, clean)
+        else:
+            assert 16 < psnr(luma(present(rainy)), luma(present(clean))) < 38
+
+
+def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:
+    for case in all_cases(material, 97):
+        assert all(torch.equal(*each) for each in zip(case.draw(material), case.draw(material), strict=True))
+
+
+@dataclass
+class Snow:
+    """White below a row that depends on the seed."""
+
+    row: int
+
+    def on(self, clean: Tensor, seconds: float) -> Tensor:
+        return torch.cat((clean[:, : self.row], torch.ones_like(clean[:, self.row :])), dim=1)
+
+
+@pytest.mark.parametrize("kind", [STILL, MOVING])
+def test_another_renderer_enters_as_a_group_of_kinds(material: Material, kind: str) -> None:
+    cases = [
+        case
+        for case in rendered("foreign", {"snow": lambda height, width, seed: Snow(seed % height)})
+        if case.kind == kind
+    ]
+    assert [case.name for case in cases] == ["snow 1", "snow 2", "snow 3", "snow 4"]
+    rainy, clean = cases[0].draw(material)
+    changed = (rainy != clean).any(dim=1).any(dim=-1)
+    assert bool((rainy[..., -1, :] == 255).all())
+    assert 0 < float(changed.float().mean()) <= 1
