@@ -57,10 +57,13 @@ def campaign(
     ] = None,
 ) -> None:
     """Train the stages of PLAN one after the other; what was stopped goes on from its last checkpoint."""
+    from streamderain.evaluation.judge.material import Material
     from streamderain.training.campaign import read_plan, run_campaign
     from streamderain.training.rest import Rest
 
     logging.getLogger("streamderain").setLevel(logging.INFO)
     stages = read_plan(plan, read_sets(tuple(sets or ())))
+    common = stages[0].config
+    judged_on = Material.read(common.photos, common.held_out_clip, common.held_out_photos)
     with Rest() as rest:
-        run_campaign(stages, lambda stage, row: _print_row({"stage": stage, **row}), rest)
+        run_campaign(stages, lambda stage, row: _print_row({"stage": stage, **row}), rest, judged_on)

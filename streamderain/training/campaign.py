@@ -14,17 +14,25 @@ import yaml
 
 from streamderain.config import TrainConfig, build
 from streamderain.errors import TrainingError
+from streamderain.evaluation.judge.material import Material
+from streamderain.training.milestones import Milestones
 from streamderain.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
+Report = Callable[[str, Mapping[str, float]], None]
+"""Takes the name of a stage and a row of its log."""
+
 
 @dataclass(frozen=True)
 class Stage:
-    """One network's training in a campaign; `config.folder` holds all that it leaves."""
+    """One network's training in a campaign; `config.folder` holds all that it leaves. `rival` names the weights whose
+    place it is meant to take.
+    """
 
     name: str
     config: TrainConfig
+    rival: str | None = None
 
     @property
     def state(self) -> Mapping[str, float]:
@@ -43,8 +51,8 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
 
     `folder` is where their folders go, `settings` hold for all stages, each of `stages` has a `name` and settings of
     its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `start` may name an earlier
-    stage, whose weights it begins with. Raises TrainingError for what is no plan, ConfigError for settings that there
-    are not.
+    stage, whose weights it begins with; `rival` is that of Stage. Raises TrainingError for what is no plan, ConfigError
+    for settings that there are not.
     """
     try:
         plan = yaml.safe_load(path.read_text())
@@ -62,7 +70,8 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
         if settings.get("start") in folders:
             settings["start"] = str(folders[settings["start"]] / "weights.safetensors")
         folders[name] = Path(plan["folder"]) / name
-        stages.append(Stage(name, build(TrainConfig, folder=folders[name], **settings)))
+        rival = settings.pop("rival", None)
+        stages.append(Stage(name, build(TrainConfig, folder=folders[name], **settings), rival))
     return stages
 
 
@@ -78,16 +87,30 @@ def _expanded(stages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def run_campaign(
     stages: Iterable[Stage],
-    report: Callable[[str, dict[str, float]], None] = lambda stage, row: None,
+    report: Report = lambda stage, row: None,
     rest: Callable[[], None] = lambda: None,
+    judged_on: Material | None = None,
 ) -> None:
     """Train the stages that are not done yet, one after the other, and go on where the last run was stopped.
 
-    `report` gets the name of a stage and each row of its log; `rest` is called before each step. Raises what `train`
-    does.
+    `report` gets the name of a stage and each row of its log; `rest` is called before each step. Milestones are judged
+    on the material that is given. Raises what `train` and `judge` do.
     """
     for stage in stages:
-        if stage.is_done:
-            continue
-        logger.info("stage %s: %d of %d steps are done", stage.name, stage.state.get("step", 0), stage.config.steps)
-        Trainer.prepared(stage.config).run(partial(report, stage.name), rest)
+        if not stage.is_done:
+            steps = stage.state.get("step", 0), stage.config.steps
+            logger.info("stage %s: %d of %d steps are done", stage.name, *steps)
+            _train(stage, report, rest, judged_on)
+
+
+def _train(stage: Stage, report: Report, rest: Callable[[], None], judged_on: Material | None) -> None:
+    looks: list[Callable[[Mapping[str, float]], None]] = [partial(report, stage.name)]
+    if judged_on:
+        champions = stage.config.folder.parent / "champions"
+        looks.append(Milestones(judged_on, champions, stage.rival).at_row_of(stage.config, stage.state))
+
+    def at_row(row: Mapping[str, float]) -> None:
+        for look in looks:
+            look(row)
+
+    Trainer.prepared(stage.config).run(at_row, rest)
