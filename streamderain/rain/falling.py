@@ -241,23 +241,25 @@ def _splat(
     height: int, width: int, x: Tensor, y: Tensor, length_x: Tensor, length_y: Tensor, opacity: Tensor
 ) -> Tensor:
     """Straight streaks added up on (H, W), each a row of points a pixel apart, bilinear, so smooth."""
-    canvas = torch.zeros(height * width, device=x.device)
     points = torch.hypot(length_x, length_y).ceil().long().clamp(min=1)
-    if points.numel() == 0:
-        return canvas.view(height, width)
     streak = torch.repeat_interleave(torch.arange(len(points), device=x.device), points)
     first = torch.cumsum(points, 0) - points
     along = (torch.arange(len(streak), device=x.device) - first[streak] + 0.5) / points[streak]
+    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
+    # With a border of one pixel, each point that touches the picture has its four neighbours on the canvas.
+    inside = (px > -1) & (px < width) & (py > -1) & (py < height)
+    px, py, along, streak = px[inside] + 1, py[inside] + 1, along[inside], streak[inside]
     # Both ends thin out, as the shutter opens and closes on a moving drop.
     value = opacity[streak] * (4 * along * (1 - along)).sqrt()
-    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
-    left, top = px.floor(), py.floor()
-    for column, row in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        cx, cy = (left + column).long(), (top + row).long()
-        share = (1 - (px - cx).abs()) * (1 - (py - cy).abs()) * value
-        on_canvas = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
-        canvas.index_add_(0, (cy * width + cx)[on_canvas], share[on_canvas])
-    return canvas.view(height, width)
+    left, top = px.long(), py.long()
+    right, down = px - left, py - top
+    place, row = top * (width + 2) + left, width + 2
+    canvas = torch.zeros((height + 2) * row, device=x.device)
+    canvas.index_add_(0, place, value * (1 - right) * (1 - down))
+    canvas.index_add_(0, place + 1, value * right * (1 - down))
+    canvas.index_add_(0, place + row, value * (1 - right) * down)
+    canvas.index_add_(0, place + row + 1, value * right * down)
+    return canvas.view(height + 2, row)[1:-1, 1:-1]
 
 
 def blur(picture: Tensor, sigma: float) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ WHITE = (1.0, 1.0, 1.0)
 LENGTHS_PX = (6.0, 120.0)
 WIDTHS_PX = (0.35, 2.0)
 BRIGHTNESSES = (0.1, 1.0)
-LEAST_SLENDERNESS = 10
+LEAST_SLENDERNESS = 12
 """Of a streak, its length by its width; what is rounder is snow."""
 
 
@@ -151,7 +151,8 @@ def paint_texture(rng: random.Random) -> PaintedRain:
         spread=rng.choice((0.0, 0.03, 0.1)),
         unlike=rng.random(),
     )
-    return _on_paper(rng.choice(((noise,), (thin,), (noise, thin))), rng)
+    # Where thousands overlap they would not stay faint.
+    return replace(_on_paper(rng.choice(((noise,), (thin,), (noise, thin))), rng), ceiling=1.5 * bright)
 
 
 def _on_paper(strokes: tuple[Layer, ...], rng: random.Random) -> PaintedRain:
@@ -171,7 +172,7 @@ def _leans(rng: random.Random) -> list[float]:
     """One to five directions, radians from the vertical: most near it, some anywhere."""
     count = rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 5))
     lean = rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2)
-    if rng.random() < 0.1:
+    if rng.random() < 0.15:
         lean = 0.0
     spread = rng.choice((0.03, 0.15, 0.5, 2.0))
     return [lean, *(lean + rng.gauss(0, spread) for _ in range(count - 1))]
@@ -179,12 +180,13 @@ def _leans(rng: random.Random) -> list[float]:
 
 def _layers(lean: float, cover: float, rng: random.Random) -> list[Layer]:
     """One to three layers that lean alike, the nearer the fewer, longer, wider and brighter."""
-    count, width = rng.choice((1, 1, 2, 3)), rng.uniform(*WIDTHS_PX)
+    count, length = rng.choice((1, 1, 2, 3)), _drawn(LENGTHS_PX, rng)
+    widest = min(WIDTHS_PX[1], max(length / LEAST_SLENDERNESS, WIDTHS_PX[0]))
     nearest = Stroke(
         density=0.0,
-        length_px=max(_drawn(LENGTHS_PX, rng), LEAST_SLENDERNESS * width),
+        length_px=length,
         angle=lean,
-        width_px=width,
+        width_px=rng.uniform(WIDTHS_PX[0], widest),
         brightness=_drawn(BRIGHTNESSES, rng),
         spread=rng.choice((0.0, 0.01, 0.03, 0.1)),
         unlike=rng.random(),
@@ -199,25 +201,21 @@ def _further(nearest: Stroke, number: int, cover: float, rng: random.Random) -> 
     away = 1.0 if not number else rng.uniform(0.4, 0.9) ** number
     width = max(WIDTHS_PX[0], nearest.width_px * away)
     length = max(LENGTHS_PX[0], nearest.length_px * away)
-    return Stroke(
+    return replace(
+        nearest,
         density=cover / (length * width * 2.5),
         length_px=length,
-        angle=nearest.angle,
         width_px=width,
         brightness=nearest.brightness * away,
-        spread=nearest.spread,
-        unlike=nearest.unlike,
-        bend=nearest.bend,
-        ends=nearest.ends,
     )
 
 
 def _smeared(lean: float, cover: float, rng: random.Random) -> SmearedNoise:
-    grain = rng.uniform(0.8, 3.0)
+    length = _drawn(LENGTHS_PX, rng)
     return SmearedNoise(
         dots=rng.choice((1.0, 10 ** rng.uniform(-2, -0.3))),
-        grain_px=grain,
-        length_px=max(_drawn(LENGTHS_PX, rng), LEAST_SLENDERNESS * grain),
+        grain_px=rng.uniform(0.8, min(3.0, max(1.0, length / 8))),
+        length_px=length,
         lean=lean,
         cover=min(0.8, max(0.03, cover)),
         brightness=_drawn((0.15, 1.0), rng),
