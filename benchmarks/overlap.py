@@ -16,6 +16,7 @@ from results import save
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.stations import derained
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
 from streamderain.media.pixels import layout_of
@@ -23,7 +24,6 @@ from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
 from streamderain.media.synthetic import write_test_video
 from streamderain.run import derain
-from streamderain.stations import derained
 from streamderain.stream.pipeline import Pipeline
 
 FRAMES = 240

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
+from streamderain.engine.stations import batch_size, delay, derained, load_network
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.address import redacted
@@ -19,7 +20,6 @@ from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
-from streamderain.stations import batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 

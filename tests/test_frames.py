@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 import torch
 
+from streamderain.engine.lanes import Done
 from streamderain.frames import Frame, FrameBatch, PixelLayout, VideoInfo
-from streamderain.stream.transfer import Done
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.colour import to_rgb
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
 from streamderain.media.source import open_source
-from streamderain.networks.colour import to_rgb
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"

@@ -32,9 +32,9 @@ import numpy as np
 from parts import Latencies, Stub, camera, load, milliseconds, save, unaccounted, wait_for
 
 from streamderain.config import LiveConfig, StreamConfig
+from streamderain.engine.shared import SharedNetwork
 from streamderain.live.numbers import LiveNumbers
 from streamderain.serve.fleet import Fleet
-from streamderain.stream.shared import SharedNetwork
 from tests.cameras import Camera
 
 COUNT = 8

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from parts import Stub, load, save
 
-from streamderain.stream.shared import SharedNetwork
+from streamderain.engine.shared import SharedNetwork
 
 NETWORK_SECONDS, OWN_SECONDS, SELDOM_SECONDS = 0.02, 0.004, 0.2
 MOST = 8

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from streamderain.engine.colour import to_rgb
 from streamderain.errors import EvaluationError
 from streamderain.evaluation.flicker import FlickerMeter
 from streamderain.evaluation.methods import Method
@@ -24,7 +25,6 @@ from streamderain.frames import Frame, Restored
 from streamderain.media.decoder import decode
 from streamderain.media.images import read_image
 from streamderain.media.source import open_source
-from streamderain.networks.colour import to_rgb
 
 MEAN = "mean"
 """The name of a score that is the mean over its set."""

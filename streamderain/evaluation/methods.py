@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.blend import Moment, TemporalBlender
+from streamderain.engine.stations import blend_reach, derained, load_network, network_reach
+from streamderain.engine.window import Around, Neighbourhood
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Network, Restored
 from streamderain.media.source import open_source
 from streamderain.networks import weights
 from streamderain.networks.restorer import pick_device
-from streamderain.stations import blend_reach, derained, load_network, network_reach
 from streamderain.stream.pipeline import Pipeline
-from streamderain.stream.window import Around, Neighbourhood
-from streamderain.temporal.blend import Moment, TemporalBlender
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamderain.config import LiveConfig, host_and_port
+from streamderain.engine.stations import load_network
 from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
 from streamderain.media.shown import rgb_frame
-from streamderain.stations import load_network
 
 logger = logging.getLogger(__name__)
 

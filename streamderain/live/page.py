@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from streamderain.engine.colour import to_rgb
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
-from streamderain.networks.colour import to_rgb
 from streamderain.preview.sink import Preview
 
 _EXTRA = ("aiohttp", "aiortc", "prometheus_client", "pydantic")

@@ -10,6 +10,9 @@ from dataclasses import replace
 import torch
 
 from streamderain.config import LiveConfig
+from streamderain.engine.colour import to_rgb
+from streamderain.engine.scenes import mark_scenes
+from streamderain.engine.stations import Dials, delay, derained
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Network, Restored
 from streamderain.live.numbers import LiveNumbers
@@ -17,13 +20,10 @@ from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse, redacted
 from streamderain.media.live import LiveSource
 from streamderain.media.outlet import check_outlet
-from streamderain.networks.colour import to_rgb
-from streamderain.stations import Dials, delay, derained
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.rate import Rate
-from streamderain.temporal.scenes import mark_scenes
 
 logger = logging.getLogger(__name__)
 

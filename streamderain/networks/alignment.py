@@ -48,7 +48,7 @@ def medians(moved: Tensor, unmoved: Tensor, current: int) -> Tensor:
 
 
 def candidate_count(past: int) -> int:
-    """How many pictures a pixel can choose from where that many frames come before the current one: it and `medians`."""
+    """How many pictures a pixel can choose from where that many frames came before: the current one and `medians`."""
     return 4 if past >= 2 else 3
 
 

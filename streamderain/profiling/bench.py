@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.stations import batch_size, delay
 from streamderain.errors import DeviceError
 from streamderain.media.images import read_clip
 from streamderain.media.synthetic import write_test_video
@@ -22,7 +23,6 @@ from streamderain.networks.restorer import Restorer, pick_device
 from streamderain.profiling.memory import Peak
 from streamderain.profiling.rows import Measured, Setup, Size
 from streamderain.profiling.runs import SWING, run, timed
-from streamderain.stations import batch_size, delay
 
 FIDELITY_SIZE = Size(360, 640)
 """Where a network's precision is judged, and where it is first tried."""

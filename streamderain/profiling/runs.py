@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.stations import delay, derained
 from streamderain.frames import Derained, FrameBatch, Network
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.pixels import layout_of
@@ -20,7 +21,6 @@ from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
 from streamderain.profiling.rows import STATIONS, Latency
 from streamderain.run import carry
-from streamderain.stations import delay, derained
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
 

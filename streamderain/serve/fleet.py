@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from streamderain.config import LiveConfig, StreamConfig
+from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import UnknownStream
 from streamderain.media.address import redacted
 from streamderain.serve.served import Served, Show, in_words
-from streamderain.stream.shared import SharedNetwork
 
 logger = logging.getLogger(__name__)
 

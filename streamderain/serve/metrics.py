@@ -15,10 +15,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from streamderain import __version__
+from streamderain.engine.shared import SharedNetwork
 from streamderain.live.numbers import LiveNumbers, OutputNumbers
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
-from streamderain.stream.shared import SharedNetwork
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 """Values of labels, and the value."""

@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamderain.config import LiveConfig, ServeConfig
+from streamderain.engine.shared import SharedNetwork
+from streamderain.engine.stations import load_network
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
@@ -24,8 +26,6 @@ from streamderain.media.shown import rgb_frame
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.reading import SHARED, read
 from streamderain.serve.served import Served, Show
-from streamderain.stations import load_network
-from streamderain.stream.shared import SharedNetwork
 
 if TYPE_CHECKING:
     from streamderain.preview.server import PreviewServer

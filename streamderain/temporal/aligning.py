@@ -45,14 +45,19 @@ def luma_of(picture: Picture) -> Picture:
 def consecutive_flow(here: Picture, there: Picture) -> Field:
     """Where in the luma `there` each pixel of `here` is: (h, w) twice -> (h, w, 2).
 
-    DIS (Kroeger et al., ECCV 2016), its fast preset: the finer one gained nothing, and takes five times as long.
+    DIS (Kroeger et al., ECCV 2016), its fast preset with the last step to half of the luma's size, which people who
+    walk need: without it they cost up to 1.9 dB. Patches stand farther apart for it, and are refined longer.
     """
     import cv2
 
     if min(here.shape) < SMALLEST_SIDE:
         return np.zeros((*here.shape, 2), np.float32)
-    # Made anew, which takes nothing, as it is no two threads'.
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(here, there, None)
+    # Made anew, which takes nothing, as one is no two threads'.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis.setFinestScale(1)
+    dis.setPatchStride(6)
+    dis.setVariationalRefinementIterations(8)
+    return dis.calc(here, there, None)
 
 
 def ways_between(earlier: Picture, later: Picture) -> Ways:

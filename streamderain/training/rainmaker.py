@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import RainConfig
+from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
 from streamderain.frames import Frame, Restored, VideoInfo
 from streamderain.media.decoder import decode
@@ -24,7 +25,6 @@ from streamderain.media.images import PICTURE_ENDINGS, list_images, read_image, 
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import open_source
-from streamderain.networks.colour import add_rgb, to_rgb
 from streamderain.rain.camera import Camera
 from streamderain.rain.droplets import LensDroplets
 from streamderain.rain.falling import STEADY, Rain, Rainfall, View

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.frames import PixelLayout
-from streamderain.networks.colour import add_rgb, to_rgb
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.restorer import Restorer, pick_device
 from streamderain.networks.variant import Variant

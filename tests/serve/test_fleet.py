@@ -13,13 +13,13 @@ import av
 import pytest
 
 from streamderain.config import StreamConfig
+from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Network, Restored
 from streamderain.media.live import Backoff
 from streamderain.serve import served
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
-from streamderain.stream.shared import SharedNetwork
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody

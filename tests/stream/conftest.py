@@ -9,8 +9,8 @@ from fractions import Fraction
 import pytest
 import torch
 
+from streamderain.engine.lanes import Done
 from streamderain.frames import Frame, FrameBatch, PixelLayout
-from streamderain.stream.transfer import Done
 
 SMALL = PixelLayout(2, 3, chroma="gray")
 OTHER = PixelLayout(3, 2, chroma="gray")

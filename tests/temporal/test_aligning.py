@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def seen_from(x: float, y: float) -> Picture:
 
 def ways_through(pictures: list[Picture]) -> list[Ways]:
     lumas = [luma_of(picture) for picture in pictures]
-    return [ways_between(*pair) for pair in zip(lumas, lumas[1:], strict=False)]
+    return [ways_between(*pair) for pair in pairwise(lumas)]
 
 
 def apart(first: Picture, second: Picture) -> float:

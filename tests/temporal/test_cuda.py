@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streamderain.temporal.blend import Moment, TemporalBlender
+from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.temporal.motion import Gauge
 from tests.scenery import SIZE, scene
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import DeviceError, WeightsError
-from streamderain.stream.shared import SharedNetwork
+from tests.stream.conftest import PATIENCE
 from tests.waiting import wait_until
-
-from .conftest import PATIENCE
 
 InThread = Callable[[Callable[[], None]], threading.Thread]
 

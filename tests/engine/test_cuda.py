@@ -12,16 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.colour import add_rgb, to_rgb
+from streamderain.engine.lanes import CudaLane, Lane, download, lane_on, upload
+from streamderain.engine.window import windows
 from streamderain.frames import Frame, FrameBatch, PixelLayout
-from streamderain.networks.colour import add_rgb, to_rgb
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.restorer import Restorer
 from streamderain.networks.variant import Variant
 from streamderain.stream.pipeline import Pipeline, Station
-from streamderain.stream.transfer import CudaLane, Lane, download, lane_on, upload
-from streamderain.stream.window import windows
-
-from .conftest import PATIENCE
+from tests.stream.conftest import PATIENCE
 
 pytestmark = pytest.mark.cuda
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.temporal.blend import Moment, TemporalBlender
+from streamderain.engine.blend import Moment, TemporalBlender
 from tests.scenery import SIZE, inner, scene
 
 CPU = torch.device("cpu")
@@ -124,5 +124,5 @@ def test_bands_leave_no_seams(after: bool, monkeypatch: pytest.MonkeyPatch) -> N
     pictures = noisy(5, pace=2.0)
     pictures[2] = with_streak(pictures[2])
     whole = blended(pictures, 2, after=after)
-    monkeypatch.setattr("streamderain.temporal.blend.BAND", 32 * SIZE)
+    monkeypatch.setattr("streamderain.engine.blend.BAND", 32 * SIZE)
     torch.testing.assert_close(blended(pictures, 2, after=after), whole, rtol=0, atol=1e-6)

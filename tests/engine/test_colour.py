@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.frames import Chroma, Matrix, PixelLayout
-from streamderain.networks.colour import add_rgb, to_rgb
 
 MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
 CHROMAS: tuple[Chroma, ...] = ("gray", "420", "422", "444")

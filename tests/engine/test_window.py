@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.window import Neighbourhood, Windows, windows
 from streamderain.frames import Frame, FrameBatch
-from streamderain.stream.window import Neighbourhood, Windows, windows
-
-from .conftest import OTHER, SMALL, batches_of, frame, frames
+from tests.stream.conftest import OTHER, SMALL, batches_of, frame, frames
 
 
 def picture(batch: FrameBatch) -> Tensor:

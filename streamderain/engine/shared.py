@@ -12,10 +12,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from streamderain.engine.habits import Habits
+from streamderain.engine.lanes import Done, lane_on
 from streamderain.errors import DeviceError
 from streamderain.frames import Event, Network
-from streamderain.stream.habits import Habits
-from streamderain.stream.transfer import Done, lane_on
 
 _Key: TypeAlias = tuple[torch.Size, torch.dtype, torch.device]
 

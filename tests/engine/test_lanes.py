@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine.lanes import BUFFERS, BufferPool, CudaLane, Done, Lane, download, lane_on, upload
 from streamderain.frames import Event, Frame, FrameBatch
-from streamderain.stream import transfer
-from streamderain.stream.transfer import BUFFERS, BufferPool, CudaLane, Done, Lane, download, lane_on, upload
-
-from .conftest import OTHER, SMALL, batches_of, frame, frames
+from streamderain.engine import lanes
+from tests.stream.conftest import OTHER, SMALL, batches_of, frame, frames
 
 JUNK = 255
 
@@ -84,7 +83,7 @@ def test_upload_to_a_slow_device_keeps_every_frame(size: int) -> None:
 
 
 def test_a_pool_that_does_not_wait_would_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BufferPool", HastyPool)
+    monkeypatch.setattr(lanes, "BufferPool", HastyPool)
     assert arrived_late(frames(17), 1) != list(range(17))
 
 

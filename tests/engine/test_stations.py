@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.stations import delay, derained
 from streamderain.errors import SourceError
 from streamderain.frames import Frame, PixelLayout, Restored
-from streamderain.stations import delay, derained
 from streamderain.stream.pipeline import Pipeline
 
 LAYOUT = PixelLayout(32, 48, chroma="gray", full_range=True)
@@ -51,7 +51,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, network: Watcher, pictures: Sequence[Tensor], fails: bool = False, **settings: Any
 ) -> Iterator[Restored]:
     """What comes out of the stations when the decoder gives these pictures."""
-    monkeypatch.setattr("streamderain.stations.decode", lambda source: film(pictures, fails))
+    monkeypatch.setattr("streamderain.engine.stations.decode", lambda source: film(pictures, fails))
     with Pipeline(None, *derained(network, DerainConfig(**settings))) as pairs:
         yield from pairs
 
@@ -103,7 +103,7 @@ def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: di
 
     config = DerainConfig(**settings)
     assert delay(network, config) == frames
-    monkeypatch.setattr("streamderain.stations.decode", lambda source: counted())
+    monkeypatch.setattr("streamderain.engine.stations.decode", lambda source: counted())
     feeds: list[Any] = [None]
     # Without threads, a station takes no more than it needs.
     for station in derained(network, config):

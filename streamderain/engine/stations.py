@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.batching import batch
+from streamderain.engine.blend import REACH, Moment, TemporalBlender
+from streamderain.engine.colour import add_rgb, to_rgb
+from streamderain.engine.lanes import Lane, download, lane_on, upload
+from streamderain.engine.scenes import mark_scenes
+from streamderain.engine.window import Around, Neighbourhood, Windows, windows
 from streamderain.errors import StreamderainError
 from streamderain.frames import Derained, Frame, FrameBatch, Network
 from streamderain.media.decoder import decode
-from streamderain.networks.colour import add_rgb, to_rgb
 from streamderain.networks.restorer import Restorer
-from streamderain.stream.batcher import batch
 from streamderain.stream.pipeline import Station
-from streamderain.stream.transfer import Lane, download, lane_on, upload
-from streamderain.stream.window import Around, Neighbourhood, Windows, windows
-from streamderain.temporal.blend import REACH, Moment, TemporalBlender
-from streamderain.temporal.scenes import mark_scenes
 
 GPU_BATCH = 4
 FULL_WITHIN_SECONDS = 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamderain.stream.habits import FORGOTTEN_SECONDS, Habits
+from streamderain.engine.habits import FORGOTTEN_SECONDS, Habits
 
 
 def test_a_stream_is_due_after_as_long_as_it_was_away_the_time_before() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from streamderain.engine.batching import batch
 from streamderain.frames import Frame
 from streamderain.stream.background import Background
-from streamderain.stream.batcher import batch
-
-from .conftest import OTHER, PATIENCE, SMALL, frames
+from tests.stream.conftest import OTHER, PATIENCE, SMALL, frames
 
 
 def numbers(groups: Iterator[tuple[Frame, ...]]) -> list[list[int]]:

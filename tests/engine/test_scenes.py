@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from streamderain.engine.scenes import mark_scenes
 from streamderain.frames import Frame, PixelLayout
-from streamderain.temporal.scenes import mark_scenes
 
 HEIGHT, WIDTH = 120, 160
 

@@ -1,0 +1,1 @@
+"""The middle of every run, decoded frames in and derained frames out; knows no codec and no network by name."""
