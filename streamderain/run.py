@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
-from streamderain.engine.stations import batch_size, delay, derained, load_network
+from streamderain.engine.engine import Engine, batch_size, load_network
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.address import redacted
 from streamderain.media.compare import beside, compared_layout
+from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.pixels import layout_of
@@ -87,8 +88,8 @@ def derain(
     try:
         with open_source(source, config.hwaccel) as opened:
             network = network or _ready(opened.info, config)
-            stations = derained(network, config)
-            return carry(opened, stations, _open_sinks(opened, str(output), config), report, delay(network, config))
+            engine = Engine(network, config)
+            return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -96,7 +97,7 @@ def derain(
 def _ready(video: VideoInfo, config: DerainConfig) -> Network:
     """The network, once it is known that such a video fits into memory."""
     network = load_network(config)
-    network.plan(batch_size(config.batch, network.device), video.height, video.width)
+    network.plan(batch_size(config, network.device), video.height, video.width)
     return network
 
 
@@ -136,7 +137,7 @@ def carry(
     report: Callable[[Progress], None],
     delay_frames: int = 0,
 ) -> Progress:
-    """Run `stations`, from decoding to pairs of frames, and write every pair to all `sinks`, which are then done.
+    """Run `stations`, from decoded frames to pairs, and write every pair to all `sinks`, which are then done.
 
     `delay_frames` is that of the stations. Returns and raises what `derain` does; where frames were kept, they are
     those of the first sink.
@@ -149,7 +150,7 @@ def carry(
             yield
 
     began, frames = time.monotonic(), 0
-    pipeline = Pipeline(source, *stations, Station("encode", write))
+    pipeline = Pipeline(source, Station("decode", decode, ahead=2), *stations, Station("encode", write))
 
     def progress() -> Progress:
         return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats, delay_frames)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamderain.config import LiveConfig, host_and_port
-from streamderain.engine.stations import load_network
+from streamderain.engine.engine import load_network
 from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on

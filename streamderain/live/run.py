@@ -10,11 +10,9 @@ from dataclasses import replace
 import torch
 
 from streamderain.config import LiveConfig
-from streamderain.engine.colour import to_rgb
-from streamderain.engine.scenes import mark_scenes
-from streamderain.engine.stations import Dials, delay, derained
+from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
-from streamderain.frames import Frame, Network, Restored
+from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse, redacted
@@ -49,7 +47,6 @@ class LiveRun:
         address = parse(source)
         self.name = name or address.shown
         self._config = for_live(config, network.device)
-        self._network = network
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
             hwaccel=config.hwaccel, realtime=config.realtime,
@@ -59,14 +56,15 @@ class LiveRun:
                 raise ConfigError(f"{redacted(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
         self.dials = Dials(config.strength, self._config.blending)
+        self._engine = Engine(network, self._config, self.dials)
         self.show = show
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
             in_flight=2 * self._config.batch,
             # A frame that waits for others may be followed by two that repeat it.
-            held_back=3 * delay(network, self._config, may_turn=True),
-            prepare=self._prepare,
+            held_back=3 * self._engine.delay,
+            prepare=self._engine.prepare,
             report=lambda line: logger.warning("%s: %s", self.name, line),
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
@@ -76,12 +74,11 @@ class LiveRun:
         """Run until a file has ended, the attempts to reach the source are used up, or `stop`; `report` is called a
         few times a second. Returns the final numbers.
         """
-        stations = derained(self._network, self._config, self.dials)[1:]
         pipeline = Pipeline(
             self._source,
             Station("decode", lambda source: source.frames(), ahead=8, drop_oldest=True),
-            Station("gate", lambda frames: mark_scenes(self._gate.admit(frames))),
-            *stations,
+            Station("gate", self._gate.admit),
+            *self._engine.stations(),
             Station("publish", self._publisher.publish),
         )
         try:
@@ -135,13 +132,6 @@ class LiveRun:
             events=dict(counts),
             outputs=self._publisher.outputs,
         )
-
-    @torch.inference_mode()
-    def _prepare(self, frame: Frame) -> None:
-        """Have the network do what takes it long before the first picture of a size: half a minute, the first time."""
-        picture = to_rgb(frame.data[None].to(self._network.device), frame.layout).clamp(0, 1)
-        window = picture.expand(self._network.past + 1 + self._network.future, -1, -1, -1)
-        self._network.restore(window[None].contiguous())
 
     def _sent(self, pair: Restored) -> None:
         self._gate.release()

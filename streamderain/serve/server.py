@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamderain.config import LiveConfig, ServeConfig
+from streamderain.engine.engine import load_network
 from streamderain.engine.shared import SharedNetwork
-from streamderain.engine.stations import load_network
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
