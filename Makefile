@@ -1,13 +1,15 @@
 # Everything a developer or a first user needs, on a fresh machine with python3 and make.
-# Targets that need an environment make it first; `make help` lists them.
+# Targets that need an environment make it first; `make help` lists them. A campaign of training that runs beside
+# them rests while one that measures (ALONE) is at work.
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info)' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 RUN := $(VENV)/bin/python
+ALONE := $(RUN) -m streamderain.training.rest
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,10 +19,10 @@ demo: $(VENV)/.installed ## derain the sample clip to out.mp4, and write out-com
 	@echo "derained: $(CURDIR)/out.mp4; rainy beside derained: $(CURDIR)/out-compare.mp4"
 
 test: $(VENV)/.developer $(VENV)/.servers ## set up, then run the quick tests
-	$(RUN) -m pytest -m "not slow"
+	$(ALONE) $(RUN) -m pytest -m "not slow"
 
 test-all: $(VENV)/.developer $(VENV)/.servers ## run all tests, the slow ones too
-	$(RUN) -m pytest
+	$(ALONE) $(RUN) -m pytest
 
 lint: $(VENV)/.developer ## ruff and mypy
 	$(RUN) -m ruff check .
@@ -28,44 +30,44 @@ lint: $(VENV)/.developer ## ruff and mypy
 	$(RUN) -m mypy
 
 bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
-	$(RUN) benchmarks/overlap.py
-	$(RUN) benchmarks/memory.py
-	$(RUN) benchmarks/engine.py
-	$(RUN) benchmarks/startup.py
-	$(RUN) benchmarks/tiles.py
+	$(ALONE) $(RUN) benchmarks/overlap.py
+	$(ALONE) $(RUN) benchmarks/memory.py
+	$(ALONE) $(RUN) benchmarks/engine.py
+	$(ALONE) $(RUN) benchmarks/startup.py
+	$(ALONE) $(RUN) benchmarks/tiles.py
 	$(MAKE) profile
 	$(MAKE) temporal
 	$(MAKE) quality
 
 profile: $(VENV)/.developer ## measure which resolution this machine derains live, benchmarks/profile.json
-	$(VENV)/bin/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
+	$(ALONE) $(VENV)/bin/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
 
 quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
-	$(RUN) benchmarks/quality.py
-	$(RUN) benchmarks/harm.py
-	$(RUN) benchmarks/contact_sheets.py
+	$(ALONE) $(RUN) benchmarks/quality.py
+	$(ALONE) $(RUN) benchmarks/harm.py
+	$(ALONE) $(RUN) benchmarks/contact_sheets.py
 	$(RUN) benchmarks/quality_page.py
 	$(MAKE) readme
 
 judge: $(VENV)/.developer ## judge the bundled networks on held-out material, and write docs/judge.md
-	$(RUN) benchmarks/judge.py
+	$(ALONE) $(RUN) benchmarks/judge.py
 	$(RUN) benchmarks/judge_page.py
 
 temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and write benchmarks/temporal.md
-	$(RUN) benchmarks/temporal.py
-	$(RUN) benchmarks/blending.py
+	$(ALONE) $(RUN) benchmarks/temporal.py
+	$(ALONE) $(RUN) benchmarks/blending.py
 	$(RUN) benchmarks/temporal_page.py
 
 live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries and many cameras, benchmarks/live/*.json
-	$(RUN) benchmarks/live/latency.py
-	$(RUN) benchmarks/live/recoveries.py
-	$(RUN) benchmarks/live/slow.py
-	$(RUN) benchmarks/live/sharing.py
-	$(RUN) benchmarks/live/cameras.py
+	$(ALONE) $(RUN) benchmarks/live/latency.py
+	$(ALONE) $(RUN) benchmarks/live/recoveries.py
+	$(ALONE) $(RUN) benchmarks/live/slow.py
+	$(ALONE) $(RUN) benchmarks/live/sharing.py
+	$(ALONE) $(RUN) benchmarks/live/cameras.py
 	$(RUN) benchmarks/live/page.py
 
 soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does its memory grow?
-	$(RUN) benchmarks/live/soak.py --kill-every 10
+	$(ALONE) $(RUN) benchmarks/live/soak.py --kill-every 10
 	$(RUN) benchmarks/live/page.py
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
@@ -77,6 +79,9 @@ samples: $(VENV)/.developer ## make the sample clips anew
 train: $(VENV)/.installed ## train a bundled network on ../shared/data (CONFIG=train-best, or a file)
 	$(VENV)/bin/streamderain train --config $(or $(CONFIG),train-fast)
 
+campaign: $(VENV)/.installed ## train all stages of PLAN on one core, from wherever they are; stop it at any time
+	OMP_NUM_THREADS=1 nice -n 19 $(VENV)/bin/streamderain campaign $(or $(PLAN),configs/campaign/plan.yaml)
+
 # On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
 cuda-test: ## run the tests marked cuda; a missing GPU fails
 	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/stream tests/networks tests/temporal -p no:cacheprovider
@@ -86,10 +91,10 @@ cuda-bench: ## measure the engine on a GPU, and which resolution it derains live
 	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain profile --device cuda --model best --model fast \
 		--backend graphs --backend compiled --backend triton --json benchmarks/profile-cuda.json
 
-cuda-train: ## go on training best on a GPU, on the data in DATA=folder (av comes as a wheel on PYTHONPATH)
-	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain train --config train-best --device cuda \
-		--photos $(DATA)/train/clean --pairs $(DATA)/train/pairs --held-out-clip $(DATA)/clips/clean/pedestrians.mp4 \
-		--clips $(DATA)/clips/clean/dashcam.mp4 --clips $(DATA)/clips/clean/road-from-above.mp4 $(TRAIN_OPTIONS)
+cuda-train: ## go on with the campaign on a GPU, on the data in DATA=folder (av and cv2 come as wheels on PYTHONPATH)
+	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 -m streamderain campaign $(or $(PLAN),configs/campaign/plan.yaml) \
+		--set device=cuda --set bf16=true --set workers=12 --set photos=$(DATA)/train/clean \
+		--set held_out_clip=$(DATA)/clips/clean/pedestrians.mp4 $(TRAIN_OPTIONS)
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist out.mp4 out-compare.mp4 benchmarks/sheets

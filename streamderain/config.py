@@ -158,16 +158,18 @@ class TrainConfig:
 
     photos: Path = _setting(Path("photos"), "folder of clean pictures")
     clips: tuple[str, ...] = _setting((), "clean videos, whose first frames are used too")
-    pairs: Path | None = _setting(None, "folder with rainy and clean pictures of the same names, in rainy and clean")
     held_out_photos: int = _setting(16, "photos, the last by name, that only judge")
-    held_out_pairs: int = _setting(2, "pairs, the last by name, that only judge")
     held_out_samples: int = _setting(32, "samples that are drawn of what only judges")
     held_out_clip: Path | None = _setting(None, "a clean video that only judges")
     folder: Path = _setting(Path("training"), "where checkpoint, log and weights go")
-    start: str | None = _setting(None, "weights to start from, a name or a file; half as wide ones are grown")
+    start: str | None = _setting(None, "weights to start from, a name or a file; levels half as wide, or with fewer "
+                                "dense blocks, are grown")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
-    dim: int = _setting(16, "channels at the first level")
+    widths: tuple[int, ...] = _setting((16, 32, 64, 128), "channels at each of the four levels")
     blocks: tuple[int, ...] = _setting((1, 2, 2, 2), "transformer blocks at each of the four levels")
+    heads: tuple[int, ...] = _setting((1, 2, 4, 8), "heads of the attention at each of the four levels")
+    residual: tuple[int, ...] = _setting((0, 0, 0, 0), "dense residual blocks in front of each level's transformer "
+                                         "blocks")  # fmt: skip
     expansion: float = _setting(2.0, "width of the feed-forward network over its input's")
     mefc: bool = _setting(False, "with the mixture-of-experts compensators")
     dense: tuple[int, ...] = _setting((2, 1), "dense residual blocks before and behind the U-net")
@@ -177,24 +179,38 @@ class TrainConfig:
     aligned: bool = _setting(False, "follow motion: move the neighbours onto the current frame first")
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
-    patch: tuple[int, ...] = _setting((96,), "side of a sample in pixels; several take turns, in equal parts")
+    patch: int = _setting(96, "side of a sample in pixels, cut out of a window")
+    window: int = _setting(
+        192, "side in pixels of the windows that are rendered; motion is looked for in the whole of it"
+    )
+    cache: int = _setting(128, "windows that are kept in memory, the latest")
+    draws: int = _setting(6, "samples that are cut of each window while it is kept, on average")
+    mix: dict[str, float] = _setting({}, "shares of kinds of samples, where they differ from the usual, name=share")
+    faint: float = _setting(0.02, "mean error, of 0..1, under which a sample's error counts less and less")
     float16: bool = _setting(False, "write the weights in float16, at half the size")
     bf16: bool = _setting(False, "compute in bfloat16, on a CPU the dense convolutions alone; pays on GPUs and AMX")
-    rate: float = _setting(1e-3, "highest learning rate")
+    rate: float = _setting(1e-3, "learning rate")
+    cooldown: float = _setting(0.1, "part of the steps, the last, in which the rate falls to near zero")
     seed: int = _setting(1, "of the first weights and the samples")
     workers: int = _setting(1, "processes that make samples")
     plot: bool = _setting(False, "draw the log as log.png beside it; needs matplotlib")
     validate_every: int = _setting(500, "steps between two looks at the held-out samples, which are also saved")
+    save_minutes: float = _setting(10.0, "most minutes between two saves")
 
     def __post_init__(self) -> None:
         _check(self)
-        if len(self.blocks) != 4:
-            raise ConfigError(f"blocks is {self.blocks}; a DRSformer has four levels")
+        for name in ("widths", "blocks", "heads", "residual"):
+            if len(getattr(self, name)) != 4:
+                raise ConfigError(f"{name} is {getattr(self, name)}; a DRSformer has four levels")
         if len(self.dense) != 2 or (self.mefc and any(self.dense)):
             raise ConfigError(f"dense is {self.dense}; two numbers are needed, 0 and 0 with mefc")
-        for patch in self.patch:
-            if patch % (8 * self.scale):
-                raise ConfigError(f"patch is {patch}; with scale {self.scale} a multiple of {8 * self.scale} is needed")
+        for name in ("patch", "window"):
+            if (side := getattr(self, name)) % (8 * self.scale):
+                raise ConfigError(f"{name} is {side}; with scale {self.scale} a multiple of {8 * self.scale} is needed")
+        if self.patch > self.window:
+            raise ConfigError(f"patch is {self.patch}; it is cut out of a window of {self.window}, so make it smaller")
+        if self.cache < 1 or self.draws < 1:
+            raise ConfigError(f"cache is {self.cache} and draws is {self.draws}; both are 1 or more")
 
 
 @dataclass(frozen=True)
@@ -292,11 +308,7 @@ def build(
     what is quickest on one may not run on another. Raises ConfigError for anything that does not exist or fit.
     """
     values: dict[str, Any] = dict(_read(overlay)) if overlay else {}
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text} has no value; expected key=value")
-        values[key.strip()] = yaml.safe_load(value)
+    values |= read_sets(sets)
     values |= {key: value for key, value in given.items() if value is not None}
     own = saved_settings(saved) if saved else {}
     if values.get("device", own.get("device")) == own.get("device") or "device" not in own:
@@ -307,6 +319,17 @@ def build(
             raise ConfigError(f"no setting is called {key}{nearest(key, known)}")
     hints = get_type_hints(kind)
     return kind(**{key: _fitting(key, value, hints[key]) for key, value in values.items()})
+
+
+def read_sets(sets: tuple[str, ...]) -> dict[str, Any]:
+    """Texts `key=value` -> keys and values, these read as YAML. Raises ConfigError for a text without a value."""
+    values = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text} has no value; expected key=value")
+        values[key.strip()] = yaml.safe_load(value)
+    return values
 
 
 def _read(preset: str) -> Mapping[str, Any]:
@@ -340,7 +363,11 @@ def _fitting(key: str, value: Any, hint: Any) -> Any:
         except ValueError:
             raise ConfigError(f"{key} is {value!r}; a number is needed") from None
     if getattr(hint, "__origin__", None) is dict and isinstance(value, dict):
-        return {str(name): str(each) for name, each in value.items()}
+        kind = get_args(hint)[1]
+        return {
+            str(name): str(each) if kind is str else _fitting(f"{key}.{name}", each, kind)
+            for name, each in value.items()
+        }
     return value
 
 

@@ -316,7 +316,8 @@ def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
     for number in range(3):
         write_image(tmp_path / "photos" / f"{number}.png", torch.randint(0, 255, (3, 160, 160), dtype=torch.uint8))
     (tmp_path / "tiny.yaml").write_text(
-        "dim: 8\nblocks: [1, 1, 1, 1]\nsteps: 1\nbatch: 1\npatch: 32\nworkers: 0\ndevice: cpu\nheld_out_samples: 2\n"
+        "widths: [8, 16, 32, 64]\nblocks: [1, 1, 1, 1]\nsteps: 1\nbatch: 1\npatch: 32\nworkers: 0\ndevice: cpu\n"
+        "window: 32\nheld_out_samples: 2\n"
     )
     done = run("train", "--config", "tiny.yaml", "--photos", "photos", "--folder", "made", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

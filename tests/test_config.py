@@ -64,8 +64,9 @@ def test_set_needs_a_value() -> None:
 def test_training_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="a multiple of 16 is needed"):
         build(TrainConfig, patch=100)
-    with pytest.raises(ConfigError, match="four levels"):
-        build(TrainConfig, blocks=(1, 2))
+    for name in ("widths", "blocks", "heads", "residual"):
+        with pytest.raises(ConfigError, match=rf"{name} is \(1, 2\); a DRSformer has four levels"):
+            build(TrainConfig, **{name: (1, 2)})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from streamderain.cli.judge import judge
 from streamderain.cli.models import doctor, export, models_app
 from streamderain.cli.profile import profile
 from streamderain.cli.serve import serve
-from streamderain.cli.training import rain, train
+from streamderain.cli.training import campaign, rain, train
 
 _DEFAULT_COMMAND = "derain"
 
@@ -40,7 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (serve, evaluate, judge, profile, export, rain, train, doctor):
+for command in (serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
     app.command(command.__name__)(command)
 
 

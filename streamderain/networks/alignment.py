@@ -33,23 +33,22 @@ def aligned(window: Tensor, current: int) -> Tensor:
 
 
 @torch.no_grad()
-def candidates(window: Tensor, moved: Tensor, current: int) -> Tensor:
+def medians(moved: Tensor, unmoved: Tensor, current: int) -> Tensor:
     """What the current frame may have looked like without rain, which is elsewhere in each frame.
 
-    The current frame itself; where there are two before it, their median with it, which a live stream has too;
-    the median of all aligned frames, `moved`; and that of the frames as they came, as nothing beats it where
-    the camera stands still.
+    Where there are two frames before it, their median with it, which a live stream has too; the median of all aligned
+    frames, `moved`; and that of the frames as they came, `unmoved`, as nothing beats it where the camera stands still.
 
-    (N, T, 3, H, W) twice -> (N, K, 3, H, W).
+    (N, T, 3, H, W) and (N, 3, H, W) -> (N, K - 1, 3, H, W).
     """
-    found = [moved[:, current]]
+    found = [median_over_frames(moved), unmoved]
     if current >= 2:
-        found.append(median_over_frames(moved[:, current - 2 : current + 1]))
-    return torch.stack((*found, median_over_frames(moved), median_over_frames(window)), dim=1)
+        found.insert(0, median_over_frames(moved[:, current - 2 : current + 1]))
+    return torch.stack(found, dim=1)
 
 
 def candidate_count(past: int) -> int:
-    """How many `candidates` gives where that many frames come before the current one."""
+    """How many pictures a pixel can choose from where that many frames come before the current one: it and `medians`."""
     return 4 if past >= 2 else 3
 
 

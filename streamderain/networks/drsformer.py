@@ -4,12 +4,13 @@ Written from Chen et al., "Learning A Sparse Transformer Network for Effective I
 CVPR 2023 (arXiv 2303.11950); equation numbers below are that paper's. Parameter names are those of
 the published checkpoints, so that these load strictly.
 
-Four things go beyond the paper, and all vanish at the published sizes: a pixel-unshuffled stem
+Five things go beyond the paper, and all vanish at the published sizes: a pixel-unshuffled stem
 (`scale` > 1), which runs the whole network at a fraction of the resolution; a window of
 neighbouring frames (`past`, `future`) that enter as further input channels; their alignment
-(`aligned`), with a vote of each pixel between the current frame and what the frames agree on; and
-residual blocks of dense convolutions (`dense`) in the place of the experts, which processors run at
-ten times the rate of depthwise ones.
+(`aligned`), with a vote of each pixel between the current frame and what the frames agree on;
+residual blocks of dense convolutions in the place of the experts (`dense`) and in front of each
+level's transformer blocks (`residual`), which processors run at ten times the rate of depthwise ones;
+and widths of the levels (`widths`) that need not double.
 
 Knows nothing of files, devices or video.
 """
@@ -20,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.networks.alignment import aligned, candidate_count, medians
 from streamderain.networks.variant import Variant
+from streamderain.temporal.filters import median_over_frames
 
 KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))
 """What each of the four branches of the attention keeps of a row's scores, as numerator, denominator."""
@@ -237,38 +239,38 @@ class ResidualBlock(nn.Module):
 class PatchEmbedding(nn.Module):
     """3x3 convolution from the input's channels to the network's width."""
 
-    def __init__(self, channels: int, dim: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(channels, dim, 3, padding=1, bias=False)
+        self.proj = nn.Conv2d(channels, width, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) -> (N, dim, H, W)."""
+        """(N, channels, H, W) -> (N, width, H, W)."""
         out: Tensor = self.proj(x)
         return out
 
 
 class Downsample(nn.Module):
-    """Half the resolution, twice the channels."""
+    """Half the resolution, from the `fine` level's channels to the `coarse` one's, in the paper twice as many."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+        self.body = nn.Sequential(nn.Conv2d(fine, coarse // 4, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, 2C, H/2, W/2)."""
+        """(N, fine, H, W) -> (N, coarse, H/2, W/2)."""
         out: Tensor = self.body(x)
         return out
 
 
 class Upsample(nn.Module):
-    """Twice the resolution, half the channels."""
+    """Twice the resolution, from the `coarse` level's channels to the `fine` one's, in the paper half as many."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(dim, dim * 2, 3, padding=1, bias=False), nn.PixelShuffle(2))
+        self.body = nn.Sequential(nn.Conv2d(coarse, fine * 4, 3, padding=1, bias=False), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C/2, 2H, 2W)."""
+        """(N, coarse, H, W) -> (N, fine, 2H, 2W)."""
         out: Tensor = self.body(x)
         return out
 
@@ -279,11 +281,13 @@ class DRSformer(nn.Module):
     def __init__(self, variant: Variant | None = None) -> None:
         super().__init__()
         self.variant = variant = variant or Variant()
-        dim, heads = variant.dim, variant.heads
+        width1, width2, width3, width4 = variant.widths
 
         def level(depth: int, width: int) -> nn.Sequential:
+            heads, expansion = variant.heads[depth], variant.expansion
             return nn.Sequential(
-                *(SparseTransformerBlock(width, heads[depth], variant.expansion) for _ in range(variant.blocks[depth]))
+                *(ResidualBlock(width) for _ in range(variant.residual[depth])),
+                *(SparseTransformerBlock(width, heads, expansion) for _ in range(variant.blocks[depth])),
             )
 
         def compensator(width: int, blocks: int) -> nn.Module:
@@ -294,29 +298,29 @@ class DRSformer(nn.Module):
         if variant.frames > 1:
             # Past and future frames enter alike, so no shape tells how many there are of each.
             self.register_buffer("window", torch.tensor([variant.past, variant.future]))
-        self.patch_embed = PatchEmbedding((3 * variant.frames + 2 * variant.aligned) * variant.scale**2, dim)
-        self.encoder_level0 = compensator(dim, variant.dense[0])
-        self.encoder_level1 = level(0, dim)
-        self.down1_2 = Downsample(dim)
-        self.encoder_level2 = level(1, dim * 2)
-        self.down2_3 = Downsample(dim * 2)
-        self.encoder_level3 = level(2, dim * 4)
-        self.down3_4 = Downsample(dim * 4)
-        self.latent = level(3, dim * 8)
-        self.up4_3 = Upsample(dim * 8)
-        self.reduce_chan_level3 = nn.Conv2d(dim * 8, dim * 4, 1, bias=False)
-        self.decoder_level3 = level(2, dim * 4)
-        self.up3_2 = Upsample(dim * 4)
-        self.reduce_chan_level2 = nn.Conv2d(dim * 4, dim * 2, 1, bias=False)
-        self.decoder_level2 = level(1, dim * 2)
-        self.up2_1 = Upsample(dim * 2)
+        self.patch_embed = PatchEmbedding((3 * variant.frames + 2 * variant.aligned) * variant.scale**2, width1)
+        self.encoder_level0 = compensator(width1, variant.dense[0])
+        self.encoder_level1 = level(0, width1)
+        self.down1_2 = Downsample(width1, width2)
+        self.encoder_level2 = level(1, width2)
+        self.down2_3 = Downsample(width2, width3)
+        self.encoder_level3 = level(2, width3)
+        self.down3_4 = Downsample(width3, width4)
+        self.latent = level(3, width4)
+        self.up4_3 = Upsample(width4, width3)
+        self.reduce_chan_level3 = nn.Conv2d(width3 * 2, width3, 1, bias=False)
+        self.decoder_level3 = level(2, width3)
+        self.up3_2 = Upsample(width3, width2)
+        self.reduce_chan_level2 = nn.Conv2d(width2 * 2, width2, 1, bias=False)
+        self.decoder_level2 = level(1, width2)
+        self.up2_1 = Upsample(width2, width1)
         # The first level keeps both halves of the skip connection, hence twice the width.
-        self.decoder_level1 = level(0, dim * 2)
-        self.refinement = compensator(dim * 2, variant.dense[1])
-        self.output = nn.Conv2d(dim * 2, 3 * variant.scale**2, 3, padding=1, bias=False)
+        self.decoder_level1 = level(0, width1 * 2)
+        self.refinement = compensator(width1 * 2, variant.dense[1])
+        self.output = nn.Conv2d(width1 * 2, 3 * variant.scale**2, 3, padding=1, bias=False)
         if variant.aligned:
             choices = candidate_count(variant.past)
-            self.vote = nn.Conv2d(dim * 2, choices * variant.scale**2, 3, padding=1)
+            self.vote = nn.Conv2d(width1 * 2, choices * variant.scale**2, 3, padding=1)
             nn.init.zeros_(self.vote.weight)
             # At first the current frame has nearly all of the vote.
             self.vote.bias = nn.Parameter(
@@ -338,16 +342,32 @@ class DRSformer(nn.Module):
         """
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
-        stem, choices = frames, window[:, past : past + 1]
-        if self.variant.aligned:
-            moved = aligned(window, past)
-            choices = candidates(window, moved, past)
-            # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
-            leave = (choices[:, -2:] - window[:, past : past + 1]).mean(dim=2)
-            stem = torch.cat((moved.flatten(1, 2), leave), dim=1)
-        if self.variant.scale > 1:
-            stem = F.pixel_unshuffle(stem, self.variant.scale)
-        return stem, choices
+        if not self.variant.aligned:
+            return self._unshuffled(frames), window[:, past : past + 1]
+        moved = aligned(window, past)
+        return self.entry(moved, medians(moved, median_over_frames(window), past))
+
+    def entry(self, moved: Tensor, middles: Tensor) -> tuple[Tensor, Tensor]:
+        """What `stem` returns, of frames that lie on the current one, (N, T, 3, H, W) in 0..1, and their `medians`,
+        (N, K - 1, 3, H, W).
+        """
+        current = moved[:, self.variant.past : self.variant.past + 1]
+        # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
+        leave = (middles[:, -2:] - current).mean(dim=2)
+        stem = self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1))
+        return stem, torch.cat((current, middles), dim=1)
+
+    def forward_aligned(self, moved: Tensor, unmoved: Tensor) -> Tensor:
+        """What `forward` returns, for frames that were aligned elsewhere (see temporal.aligning).
+
+        `moved`: (N, T, 3, H, W) RGB in 0..1, the window in order of time, each frame moved onto the current one.
+        `unmoved`: (N, 3, H, W), the median of the same frames as they came.
+        """
+        stem, choices = self.entry(moved, medians(moved, unmoved, self.variant.past))
+        return self.joined(choices, self.trunk(stem))
+
+    def _unshuffled(self, stem: Tensor) -> Tensor:
+        return F.pixel_unshuffle(stem, self.variant.scale) if self.variant.scale > 1 else stem
 
     def trunk(self, stem: Tensor) -> Tensor:
         """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SHELL_EDGES_METRES = (0.5, 1.0, 2.0, 4.0, 8.0)
+SHELL_EDGES_METRES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 DROPS_PER_CUBIC_METRE_AND_MM = 8000
 """N0 of Marshall and Palmer (1948, eq. 2): drops to a cubic metre of air and a millimetre of diameter, at 0."""
 
@@ -29,6 +29,9 @@ SMALLEST_WIDTH_PX = 0.12
 
 MOST_DROPS_PER_PIXEL = 0.08
 """Bound on the drops of a shell, which keeps cloudbursts affordable; the largest drops stay."""
+
+SURROUNDINGS = (3, 4)
+"""Rows and columns of what a drop tells apart of its surroundings."""
 
 FLOAT32_SECONDS = 60.0
 """Until then float32 places the quickest drop to a tenth of a pixel; hours later it would jump."""
@@ -44,8 +47,8 @@ class Rain:
     picture, `picture_height` that height in pixels where only a crop of the picture is drawn.
     `strength` scales the opacity that the physics gives, which is low; `whiteness` says how far the
     light in the drops leaves that of the surroundings (0) for white (1). `defocus_px` is the blur of
-    a drop at one metre, with the far end in focus. Drops further away than `farthest_metres`, one of the
-    shells' edges, are left out, as in front of a near wall.
+    a drop at one metre, with the far end in focus. Drops nearer than `nearest_metres` are left out, and those
+    further away than `farthest_metres`, as in front of a near wall; both are edges of shells.
     """
 
     rate_mm_per_hour: float = 20.0
@@ -57,6 +60,7 @@ class Rain:
     strength: float = 4.0
     whiteness: float = 0.3
     defocus_px: float = 1.0
+    nearest_metres: float = 0.5
     farthest_metres: float = SHELL_EDGES_METRES[-1]
     seed: int = 0
 
@@ -103,8 +107,8 @@ class Rainfall:
         self.rain, self.height, self.width = rain, height, width
         # Drawn on the CPU whatever the device, so that a seed means the same rain everywhere.
         generator = torch.Generator().manual_seed(rain.seed)
-        edges = itertools.pairwise(edge for edge in SHELL_EDGES_METRES if edge <= rain.farthest_metres)
-        self._shells = [self._shell(near, far, generator, device) for near, far in edges]
+        edges = [edge for edge in SHELL_EDGES_METRES if rain.nearest_metres <= edge <= rain.farthest_metres]
+        self._shells = [self._shell(near, far, generator, device) for near, far in itertools.pairwise(edges)]
 
     def _shell(self, near: float, far: float, generator: torch.Generator, device: torch.device | str) -> _Shell:
         rain = self.rain
@@ -203,11 +207,15 @@ def light_in_drops(clean: Tensor, whiteness: float) -> Tensor:
     A drop gathers light from a field of view of 165 degrees (Garg and Nayar, 2007, section 3): it shows
     a small, blurred image of the surroundings, the bright sky among them. `whiteness` is that of Rain.
     """
-    coarse = F.adaptive_avg_pool2d(clean, (3, 4))
+    coarse = F.adaptive_avg_pool2d(clean, SURROUNDINGS)
     surroundings = F.interpolate(coarse[None], clean.shape[-2:], mode="bilinear", align_corners=False)[0]
-    sky = coarse.amax(dim=(1, 2), keepdim=True)
-    light = 0.6 * surroundings + 0.4 * sky
+    light = 0.6 * surroundings + 0.4 * sky_of(clean)
     return light + whiteness * (1 - light)
+
+
+def sky_of(clean: Tensor) -> Tensor:
+    """The brightest that a large part of `clean`, (3, H, W) RGB in 0..1, shows: (3, 1, 1)."""
+    return F.adaptive_avg_pool2d(clean, SURROUNDINGS).amax(dim=(1, 2), keepdim=True)
 
 
 def drop_slope(rate_mm_per_hour: float) -> float:
@@ -233,23 +241,25 @@ def _splat(
     height: int, width: int, x: Tensor, y: Tensor, length_x: Tensor, length_y: Tensor, opacity: Tensor
 ) -> Tensor:
     """Straight streaks added up on (H, W), each a row of points a pixel apart, bilinear, so smooth."""
-    canvas = torch.zeros(height * width, device=x.device)
     points = torch.hypot(length_x, length_y).ceil().long().clamp(min=1)
-    if points.numel() == 0:
-        return canvas.view(height, width)
     streak = torch.repeat_interleave(torch.arange(len(points), device=x.device), points)
     first = torch.cumsum(points, 0) - points
     along = (torch.arange(len(streak), device=x.device) - first[streak] + 0.5) / points[streak]
+    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
+    # With a border of one pixel, each point that touches the picture has its four neighbours on the canvas.
+    inside = (px > -1) & (px < width) & (py > -1) & (py < height)
+    px, py, along, streak = px[inside] + 1, py[inside] + 1, along[inside], streak[inside]
     # Both ends thin out, as the shutter opens and closes on a moving drop.
     value = opacity[streak] * (4 * along * (1 - along)).sqrt()
-    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
-    left, top = px.floor(), py.floor()
-    for column, row in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        cx, cy = (left + column).long(), (top + row).long()
-        share = (1 - (px - cx).abs()) * (1 - (py - cy).abs()) * value
-        on_canvas = (cx >= 0) & (cx < width) & (cy >= 0) & (cy < height)
-        canvas.index_add_(0, (cy * width + cx)[on_canvas], share[on_canvas])
-    return canvas.view(height, width)
+    left, top = px.long(), py.long()
+    right, down = px - left, py - top
+    place, row = top * (width + 2) + left, width + 2
+    canvas = torch.zeros((height + 2) * row, device=x.device)
+    canvas.index_add_(0, place, value * (1 - right) * (1 - down))
+    canvas.index_add_(0, place + 1, value * right * (1 - down))
+    canvas.index_add_(0, place + row, value * (1 - right) * down)
+    canvas.index_add_(0, place + row + 1, value * right * down)
+    return canvas.view(height + 2, row)[1:-1, 1:-1]
 
 
 def blur(picture: Tensor, sigma: float) -> Tensor:

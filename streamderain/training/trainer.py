@@ -4,91 +4,48 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
 
 from streamderain.config import TrainConfig
-from streamderain.errors import TrainingError
+from streamderain.errors import ConfigError, TrainingError
+from streamderain.media.images import read_clip
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer, ResidualBlock
 from streamderain.networks.restorer import pick_device
 from streamderain.networks.variant import Variant
-from streamderain.training.clips import Material, RainySamples
+from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
-from streamderain.training.plot import draw_log
+from streamderain.training.material import CLIP_FRAMES, Material
+from streamderain.training.samples import Mix, RainySamples
 
 VALIDATION_SEED = 10
-LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "dry", "seconds")
+LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "dry", "core_seconds")
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 100
 LAST_RATE = 1e-6
 SPECTRUM_WEIGHT = 0.1
 """Streaks are lines, so what is left of them shows in few Fourier coefficients."""
 
-FAINT = 0.02
-"""Mean difference, in units of 0..1, under which a sample's error counts less and less."""
-
 BEST_PSNR = 60.0
 """Where equal pictures end, in dB, so that one dry sample does not decide a mean."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The steps from `first` to before `last`, with `batch` samples of `patch` pixels a side."""
-
-    first: int
-    last: int
-    patch: int
-    batch: int
-
-
-def stages(config: TrainConfig) -> list[Stage]:
-    """Equal parts of the run, one for each patch; larger patches come in smaller batches, for equal cost."""
-    count = len(config.patch)
-    return [
-        Stage(
-            first=config.steps * number // count,
-            last=config.steps * (number + 1) // count,
-            patch=patch,
-            batch=max(1, round(config.batch * (config.patch[0] / patch) ** 2)),
-        )
-        for number, patch in enumerate(config.patch)
-    ]
-
-
-class _Numbers(Sampler[list[int]]):
-    """The numbers of the samples of each step from `first` on."""
-
-    def __init__(self, first: int, stage: Stage, stride: int) -> None:
-        self.first, self.stage, self.stride = first, stage, stride
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.stage.last):
-            yield list(range(step * self.stride, step * self.stride + self.stage.batch))
-
-
 def variant_of(config: TrainConfig) -> Variant:
-    """The network that `config` describes."""
-    first, second, third, latent = config.blocks
-    return Variant(
-        dim=config.dim,
-        blocks=(first, second, third, latent),
-        expansion=config.expansion,
-        mefc=config.mefc,
-        scale=config.scale,
-        past=config.past,
-        future=config.future,
-        dense=(config.dense[0], config.dense[1]),
-        aligned=config.aligned,
-    )
+    """The network that `config` describes. Raises ConfigError where there can be none."""
+    names = [each.name for each in fields(Variant)]
+    try:
+        return Variant(**{name: getattr(config, name) for name in names})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def charbonnier(derained: Tensor, clean: Tensor) -> Tensor:
@@ -109,32 +66,40 @@ def spectral(derained: Tensor, clean: Tensor) -> Tensor:
     return coefficients.abs().mean(dim=(1, 2, 3))
 
 
-def deraining_loss(derained: Tensor, clean: Tensor) -> Tensor:
+def deraining_loss(derained: Tensor, clean: Tensor, faint: float) -> Tensor:
     """What is minimised: the mean over the samples of the logarithm of their `charbonnier` and `spectral` errors.
 
     (N, 3, H, W) twice -> (). The logarithm lets faint rain count almost as much as a cloudburst, whose errors are
-    fifty times larger; the constant keeps dry samples from counting for more, which teaches to do nothing.
+    fifty times larger; the constant `faint`, an error in units of 0..1, keeps dry samples from counting for more, which
+    teaches to do nothing.
     """
     error = charbonnier(derained, clean) + SPECTRUM_WEIGHT * spectral(derained, clean)
-    return (error + FAINT).log().mean()
+    return (error + faint).log().mean()
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """The rate at `step`: a short rise to the config's, then a cosine that ends near zero."""
+    """The rate at `step`: a short rise to the config's, which then stays, and at the end a straight fall to near zero.
+
+    A rate that stays lets a run end whenever it must (Haegele et al., 2024, arXiv 2405.18392, section 3).
+    """
     if step < WARM_UP_STEPS:
         return config.rate * (step + 1) / WARM_UP_STEPS
-    progress = (step - WARM_UP_STEPS) / max(1, config.steps - WARM_UP_STEPS)
-    return LAST_RATE + (config.rate - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+    fall = max(1, round(config.cooldown * config.steps))
+    left = min(1.0, (config.steps - step) / fall)
+    return LAST_RATE + (config.rate - LAST_RATE) * left
 
 
 class Trainer:
-    """One network on its way; the config's folder holds checkpoint.pt, log.csv and weights.safetensors.
+    """One network on its way; the config's folder holds checkpoint.pt, state.json, log.csv and weights.safetensors.
 
-    `held_out` material is looked at now and then, never learnt from.
+    `held_out` material is looked at now and then, never learnt from. `clock` is what the time between two saves is
+    measured with, in seconds.
     """
 
-    def __init__(self, config: TrainConfig, material: Material, held_out: Material) -> None:
-        self.config, self.material, self.folder = config, material, config.folder
+    def __init__(
+        self, config: TrainConfig, material: Material, held_out: Material, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.config, self.folder, self._clock = config, config.folder, clock
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
         self.network = DRSformer(variant_of(config)).to(self.device)
@@ -142,23 +107,45 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
         self.step = 0
+        self._spent_before, self._began = 0.0, time.process_time()
         self._in_bfloat16()
-        samples = RainySamples(held_out, config.patch[0], config.past, config.future, VALIDATION_SEED)
-        self._validation = [samples[number] for number in range(config.held_out_samples)]
+        draw = Draw(config.batch, config.patch, config.draws, config.cache, config.seed)
+        self._cache = RollingCache(self._windows(material, config.seed), draw, config.workers)
+        judges = self._windows(held_out, VALIDATION_SEED)
+        self._validation = [judges[number][0] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def prepared(cls, config: TrainConfig) -> Trainer:
+        """One with its material read, at the last checkpoint, or with the weights that it starts from.
+
+        Raises TrainingError for missing material, another network's checkpoint or weights.
+        """
+        trainer = cls(config, *_divided(config))
+        if config.start and not (config.folder / "checkpoint.pt").exists():
+            trainer.start_from(config.start)
+        trainer.resume()
+        return trainer
+
+    def _windows(self, material: Material, seed: int) -> AlignedWindows:
+        config = self.config
+        samples = RainySamples(material, config.window, config.past, config.future, seed, Mix.of(config.mix))
+        return AlignedWindows(samples, follow=config.aligned)
 
     def _in_bfloat16(self) -> None:
         if not self.config.bf16:
             return
+        half = torch.autocast(self.device.type, torch.bfloat16)
+        if self.device.type == "cuda":
+            self.network.trunk = half(self.network.trunk)  # type: ignore[method-assign]
+            return
         # A CPU is quick at dense convolutions in bfloat16, but slow at the depthwise ones.
-        whole = self.device.type == "cuda"
-        dense = [module for module in self.network.modules() if isinstance(module, ResidualBlock)]
-        for module in [self.network] if whole else dense:
-            half = torch.autocast(self.device.type, torch.bfloat16)(module.forward)
-            module.forward = half  # type: ignore[method-assign]
+        for module in self.network.modules():
+            if isinstance(module, ResidualBlock):
+                module.forward = half(module.forward)  # type: ignore[method-assign]
 
     def start_from(self, model: str) -> None:
-        """Begin with the weights called `model` instead of random ones, grown where this network is twice as wide.
+        """Begin with the weights called `model` instead of random ones, grown where `can_grow` says so.
 
         Raises TrainingError for another network's, WeightsError where there are none.
         """
@@ -179,46 +166,56 @@ class Trainer:
             raise TrainingError(f"{path} is damaged; remove it to begin anew") from error
         self._load(saved["network"], saved["average"], str(path))
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.step = saved["step"]
+        self.step, self._spent_before = saved["step"], saved["core_seconds"]
 
     def _load(self, network: dict[str, Tensor], average: dict[str, Tensor], source: str) -> None:
         try:
             self.network.load_state_dict(network)
             self.average.load_state_dict(average)
         except RuntimeError as error:
-            sizes = "dim, blocks, expansion, mefc, dense, scale, past and future"
+            sizes = "widths, blocks, heads, residual, expansion, mefc, dense, scale, past and future"
             raise TrainingError(f"{source} is of another network; set {sizes} as it has them") from error
 
-    def run(self, report: Callable[[dict[str, float]], None] = lambda row: None) -> None:
-        """Train to the config's last step; `report` gets each row that goes into the log."""
-        began, losses = time.monotonic(), []
-        for rainy, clean in self._batches():
-            losses.append(self._learn(rainy, clean))
+    @property
+    def core_seconds(self) -> float:
+        """Of one core, spent on the run so far, on rendering too; kept over interruptions."""
+        return self._spent_before + time.process_time() - self._began + self._cache.rendering_seconds
+
+    def run(
+        self, report: Callable[[dict[str, float]], None] = lambda row: None, rest: Callable[[], None] = lambda: None
+    ) -> None:
+        """Train to the config's last step; `report` gets each row that goes into the log. `rest` is called before each
+        step, and may take its time.
+        """
+        self._began, saved_at, losses = time.process_time(), self._clock(), []
+        for stacked in self._cache.batches(self.step):
+            if self.step >= self.config.steps:
+                return
+            rest()
+            losses.append(self._learn(Batch.of(stacked.to(self.device, non_blocking=True))))
             self.step += 1
-            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+            is_due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+            if is_due:
                 row = {"step": self.step, "loss": sum(losses) / len(losses), **self.validate()}
-                row["seconds"] = round(time.monotonic() - began, 1)
+                row["core_seconds"] = round(self.core_seconds, 1)
                 losses.clear()
                 self._log(row)
+            if is_due or self._clock() - saved_at >= 60 * self.config.save_minutes:
                 self._save()
-                if self.config.plot:
-                    draw_log(self.folder / "log.csv", self.folder / "log.png")
+                saved_at = self._clock()
+            if is_due:
                 report(row)
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        config, variant = self.config, self.network.variant
-        for stage in stages(config):
-            samples = RainySamples(self.material, stage.patch, variant.past, variant.future, config.seed)
-            numbers = _Numbers(max(self.step, stage.first), stage, config.batch)
-            for rainy, clean in DataLoader(samples, batch_sampler=numbers, num_workers=config.workers):
-                rainy = rainy.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-                yield rainy, clean.to(self.device, non_blocking=True)
+    def _derained(self, network: DRSformer, batch: Batch) -> Tensor:
+        if self.config.aligned:
+            return network.forward_aligned(batch.moved, batch.resting).float()
+        derained: Tensor = network(batch.moved.flatten(1, 2))
+        return derained.float()
 
-    def _learn(self, rainy: Tensor, clean: Tensor) -> float:
+    def _learn(self, batch: Batch) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
-        derained = self.network(rainy).float()
-        loss = deraining_loss(derained, clean)
+        loss = deraining_loss(self._derained(self.network, batch), batch.clean, self.config.faint)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
@@ -236,16 +233,16 @@ class Trainer:
         how much that is above the untouched input; `dry` is that of the samples without rain.
         """
         scores: dict[str, list[float]] = {name: [] for name in LOG_COLUMNS[2:-1]}
-        first = 3 * self.network.variant.past
-        for rainy, clean in self._validation:
-            derained = self.average(rainy[None].to(self.device))[0].clamp(0, 1).cpu()
-            untouched = _psnr(rainy[first : first + 3], clean)
+        for stacked in self._validation:
+            batch = Batch.of(stacked[None].to(self.device))
+            derained = self._derained(self.average, batch).clamp(0, 1)
+            untouched = _psnr(batch.moved[:, self.config.past], batch.clean)
             if untouched >= BEST_PSNR:
-                scores["dry"].append(_psnr(derained, clean))
+                scores["dry"].append(_psnr(derained, batch.clean))
                 continue
-            kind = "still" if torch.equal(rainy[:3], rainy[-3:]) else "moving"
-            scores[kind].append(_psnr(derained, clean))
-            scores[f"{kind}_gain"].append(_psnr(derained, clean) - untouched)
+            kind = "still" if torch.equal(stacked[0], stacked[self.config.past + self.config.future]) else "moving"
+            scores[kind].append(_psnr(derained, batch.clean))
+            scores[f"{kind}_gain"].append(_psnr(derained, batch.clean) - untouched)
         return {name: round(sum(values) / len(values), 3) for name, values in scores.items() if values}
 
     def _log(self, row: dict[str, float]) -> None:
@@ -267,6 +264,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
+            "core_seconds": self.core_seconds,
         }
         averaged = {name: self._stored(value) for name, value in self.average.state_dict().items()}
         # Beside first: a power cut while writing must not cost what the last save had.
@@ -275,6 +273,10 @@ class Trainer:
         beside.replace(self.folder / "checkpoint.pt")
         save_file(averaged, beside)
         beside.replace(self.folder / "weights.safetensors")
+        beside.write_text(
+            json.dumps({"step": self.step, "steps": self.config.steps, "core_seconds": self.core_seconds})
+        )
+        beside.replace(self.folder / "state.json")
 
 
 def _psnr(derained: Tensor, clean: Tensor) -> float:
@@ -287,19 +289,13 @@ def train(config: TrainConfig, report: Callable[[dict[str, float]], None] = lamb
 
     Raises TrainingError for missing material, another network's checkpoint or weights.
     """
-    trainer = Trainer(config, *_divided(config))
-    if config.start:
-        trainer.start_from(config.start)
-    trainer.resume()
-    trainer.run(report)
+    Trainer.prepared(config).run(report)
     return config.folder / "weights.safetensors"
 
 
 def _divided(config: TrainConfig) -> tuple[Material, Material]:
     """What to learn from, and what only judges."""
-    material = Material.read(config.photos, [Path(clip) for clip in config.clips], config.pairs)
-    judges = Material.read_clips([config.held_out_clip] if config.held_out_clip else [])
-    photos = max(1, len(material.photos) - config.held_out_photos)
-    pairs = max(0, len(material.pairs) - config.held_out_pairs)
-    learnt = Material(material.photos[:photos], material.clips, material.pairs[:pairs])
-    return learnt, Material(material.photos[photos:] or material.photos[:1], judges, material.pairs[pairs:])
+    material = Material.read(config.photos, [Path(clip) for clip in config.clips])
+    learnt, judges = material.divided(config.held_out_photos)
+    clips = [read_clip(config.held_out_clip, CLIP_FRAMES)] if config.held_out_clip else []
+    return Material(learnt, material.clips), Material(judges, clips)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from streamderain.networks.alignment import aligned, candidate_count, candidates
+from streamderain.networks.alignment import aligned, candidate_count, medians
 from tests.scenery import SIZE, inner, scene
 
 
@@ -32,18 +32,18 @@ def test_streaks_do_not_drag_the_scene_along() -> None:
     for frame in range(3):
         for x, y in torch.randint(0, SIZE - 14, (12, 2), generator=generator).tolist():
             rainy[0, frame, :, y : y + 14, x] += 0.4
-    restored = candidates(rainy, aligned(rainy, 1), 1)[0, 1]
+    restored = medians(aligned(rainy, 1), rainy[:, 1], 1)[0, 0]
     rain, left = (F.mse_loss(each, scene(0, 0)) for each in (rainy[0, 1], restored))
     assert left < 0.2 * rain
 
 
 @pytest.mark.parametrize(("past", "future"), [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 3)])
 def test_candidates_are_medians_of_the_frames(past: int, future: int) -> None:
-    window, moved = torch.rand(2, 1, past + 1 + future, 3, 4, 6).unbind(0)
-    found = candidates(window, moved, past)
-    assert found.shape == (1, candidate_count(past), 3, 4, 6)
-    expected = [moved[:, past]]
+    unmoved, *moved = torch.rand(past + 2 + future, 1, 3, 4, 6).unbind(0)
+    together = torch.stack(moved, dim=1)
+    found = medians(together, unmoved, past)
+    assert found.shape == (1, candidate_count(past) - 1, 3, 4, 6)
+    expected = [together.median(dim=1).values, unmoved]
     if past >= 2:
-        expected.append(moved[:, past - 2 : past + 1].median(dim=1).values)
-    expected += [moved.median(dim=1).values, window.median(dim=1).values]
+        expected.insert(0, together[:, past - 2 : past + 1].median(dim=1).values)
     assert torch.equal(found, torch.stack(expected, dim=1))

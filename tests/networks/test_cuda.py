@@ -18,7 +18,9 @@ from .conftest import TINY, network
 
 pytestmark = pytest.mark.cuda
 
-WINDOWED = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=True, scale=2, past=1, future=1)
+WINDOWED = Variant(
+    widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=True, scale=2, past=1, future=1
+)
 
 
 @pytest.fixture(autouse=True)

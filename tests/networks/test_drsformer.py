@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,19 +19,19 @@ from streamderain.networks import drsformer as paper
 from streamderain.networks.drsformer import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
 from streamderain.networks.variant import Variant
 
-from .conftest import TINY, network
+from .conftest import TINY, doubling, network
 
 CASES: dict[str, Callable[[], nn.Module]] = {
     "full": DRSformer,
     "full_no_mefc": lambda: DRSformer(Variant(mefc=False)),
-    "small": lambda: DRSformer(Variant(dim=16, blocks=(1, 2, 1, 1))),
-    "small_no_mefc": lambda: DRSformer(Variant(dim=16, blocks=(1, 2, 1, 1), mefc=False)),
+    "small": lambda: DRSformer(Variant(widths=(16, 32, 64, 128), blocks=(1, 2, 1, 1))),
+    "small_no_mefc": lambda: DRSformer(Variant(widths=(16, 32, 64, 128), blocks=(1, 2, 1, 1), mefc=False)),
     "tksa": lambda: TopKSparseAttention(48, 2),
     "msfn": lambda: paper.MixedScaleFeedForward(32, 2.66),
     "block": lambda: paper.SparseTransformerBlock(48, 4, 2.66),
     "mefc": lambda: paper.MixtureOfExperts(16),
-    "downsample": lambda: paper.Downsample(16),
-    "upsample": lambda: paper.Upsample(16),
+    "downsample": lambda: paper.Downsample(16, 32),
+    "upsample": lambda: paper.Upsample(16, 8),
 }
 
 
@@ -75,17 +76,32 @@ VARIANTS = [
     Variant(),
     Variant(mefc=False),
     *(
-        Variant(dim=16, blocks=(1, 2, 3, 1), mefc=mefc, scale=scale, past=past, future=future)
+        Variant(widths=(16, 32, 64, 128), blocks=(1, 2, 3, 1), mefc=mefc, scale=scale, past=past, future=future)
         for mefc, scale, (past, future) in itertools.product((True, False), (1, 2, 4), ((0, 0), (1, 1), (2, 0), (0, 3)))
     ),
     *(
-        Variant(dim=dim, heads=(1, 1, 2, 4), blocks=(1, 1, 1, 2), mefc=False, expansion=expansion)
+        Variant(widths=doubling(dim), heads=(1, 1, 2, 4), blocks=(1, 1, 1, 2), mefc=False, expansion=expansion)
         for dim, expansion in itertools.product((4, 8, 12, 20, 36, 48, 64), (1.0, 1.5, 2.0, 2.66, 3.1, 4.0))
     ),
-    Variant(dim=16, blocks=(0, 1, 2, 2), expansion=2.0, mefc=False, scale=2, past=2, future=2, dense=(2, 1)),
-    Variant(dim=32, blocks=(0, 0, 1, 1), mefc=False, dense=(0, 3)),
-    Variant(dim=8, blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=1, dense=(1, 0), aligned=True),
-    Variant(dim=24, heads=(2, 4, 8, 16), blocks=(2, 1, 1, 1), expansion=2.25, scale=2, past=2, future=1),
+    Variant(
+        widths=(16, 32, 64, 128),
+        blocks=(0, 1, 2, 2),
+        expansion=2.0,
+        mefc=False,
+        scale=2,
+        past=2,
+        future=2,
+        dense=(2, 1),
+    ),
+    Variant(widths=(32, 64, 128, 256), blocks=(0, 0, 1, 1), mefc=False, dense=(0, 3)),
+    Variant(
+        widths=(8, 16, 32, 64), blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=1, dense=(1, 0), aligned=True
+    ),
+    Variant(widths=(16, 48, 96, 128), blocks=(0, 0, 1, 2), residual=(1, 2, 0, 0), mefc=False, scale=2, dense=(2, 1)),
+    Variant(widths=(10, 64, 64, 20), blocks=(1, 1, 2, 1), heads=(1, 2, 2, 4), residual=(0, 1, 3, 2), expansion=1.4),
+    Variant(
+        widths=(24, 48, 96, 192), heads=(2, 4, 8, 16), blocks=(2, 1, 1, 1), expansion=2.25, scale=2, past=2, future=1
+    ),
 ]
 
 
@@ -104,10 +120,48 @@ def test_the_variant_can_be_read_from_the_weights(variant: Variant) -> None:
 def test_an_odd_expansion_is_read_as_one_that_gives_the_same_shapes(expansion: float, dim: int) -> None:
     with torch.device("meta"):
         state = DRSformer(
-            Variant(dim=dim, blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=False, expansion=expansion)
+            Variant(widths=doubling(dim), blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=False, expansion=expansion)
         ).state_dict()
         again = DRSformer(Variant.of(state)).state_dict()
     assert {name: value.shape for name, value in again.items()} == {name: value.shape for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"widths": (16, 48, 96, 130)},
+            r"widths is \(16, 48, 96, 130\); allowed: multiples of 4 below the first level",
+        ),
+        ({"widths": (0, 48, 96, 128)}, "widths is"),
+        ({"widths": (16, 48, 96, 132)}, "8 heads cannot share 132 channels; set heads that divide widths"),
+        ({"heads": (1, 2, 0, 8)}, "0 heads cannot share"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Variant(**settings)
+
+
+@torch.inference_mode()
+def test_residual_blocks_stand_in_front_of_a_level_in_encoder_and_decoder() -> None:
+    variant = Variant(
+        widths=(8, 12, 16, 20), blocks=(0, 1, 1, 1), heads=(3, 2, 2, 4), residual=(1, 2, 0, 1), mefc=False
+    )
+    derainer = network(variant)
+    kinds = {
+        name: [type(part) for part in level.children()]
+        for name, level in derainer.named_children()
+        if "coder_level" in name
+    }
+    both = [paper.ResidualBlock, paper.ResidualBlock, paper.SparseTransformerBlock]
+    assert kinds["encoder_level2"] == kinds["decoder_level2"] == both
+    assert kinds["encoder_level1"] == kinds["decoder_level1"] == [paper.ResidualBlock]
+    assert derainer.get_parameter("decoder_level1.0.first.weight").shape == (16, 16, 3, 3)
+    picture = torch.rand(1, 3, 16, 24)
+    before = derainer(picture)
+    derainer.get_parameter("decoder_level2.1.second.weight").normal_()
+    assert not torch.allclose(derainer(picture), before)
 
 
 def test_a_name_that_is_missing_is_a_key_error() -> None:
@@ -122,7 +176,13 @@ def test_a_name_that_is_missing_is_a_key_error() -> None:
 @torch.inference_mode()
 def test_the_output_is_one_picture_of_the_size_of_the_input(scale: int, past: int, future: int) -> None:
     variant = Variant(
-        dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=scale == 1, scale=scale, past=past, future=future
+        widths=(8, 16, 32, 64),
+        blocks=(1, 1, 1, 1),
+        heads=(1, 1, 1, 2),
+        mefc=scale == 1,
+        scale=scale,
+        past=past,
+        future=future,
     )
     multiple = variant.size_multiple
     rainy = torch.rand(2, 3 * variant.frames, 2 * multiple, 3 * multiple)
@@ -131,7 +191,9 @@ def test_the_output_is_one_picture_of_the_size_of_the_input(scale: int, past: in
 
 @torch.inference_mode()
 def test_the_network_adds_to_the_current_frame_of_its_window() -> None:
-    derainer = network(Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=2, future=1))
+    derainer = network(
+        Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=2, future=1)
+    )
     derainer.output.weight.zero_()
     window = torch.rand(1, 4, 3, 16, 16)
     torch.testing.assert_close(derainer(window.flatten(1, 2)), window[:, 2], rtol=0, atol=0)
@@ -139,7 +201,9 @@ def test_the_network_adds_to_the_current_frame_of_its_window() -> None:
 
 @torch.inference_mode()
 def test_every_frame_of_the_window_has_a_say() -> None:
-    derainer = network(Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=1, future=1))
+    derainer = network(
+        Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=1, future=1)
+    )
     window = torch.rand(1, 9, 16, 16)
     answer = derainer(window)
     for neighbour in (0, 2):
@@ -150,7 +214,7 @@ def test_every_frame_of_the_window_has_a_say() -> None:
 
 @torch.inference_mode()
 def test_an_aligned_network_begins_with_nearly_the_current_frame_and_can_choose_another() -> None:
-    variant = Variant(dim=8, blocks=(0, 0, 0, 1), mefc=False, scale=2, past=2, future=2, aligned=True)
+    variant = Variant(widths=(8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False, scale=2, past=2, future=2, aligned=True)
     derainer = network(variant)
     derainer.output.weight.zero_()
     window = torch.rand(1, 5, 3, 32, 32)

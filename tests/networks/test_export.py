@@ -26,11 +26,19 @@ from tests.networks.conftest import TINY, network
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-PUBLISHED = Variant(dim=16, blocks=(1, 1, 1, 1))
+PUBLISHED = Variant(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))
 """As the published network, with MEFC, but for its size."""
 
 ALIGNED = Variant(
-    dim=8, blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
+    widths=(8, 16, 32, 64),
+    blocks=(1, 1, 1, 1),
+    heads=(1, 2, 2, 4),
+    mefc=False,
+    scale=2,
+    past=2,
+    future=2,
+    dense=(1, 1),
+    aligned=True,
 )
 
 ROUNDING = 1e-5

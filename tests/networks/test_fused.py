@@ -57,9 +57,24 @@ def test_what_is_flat_or_black_does_not_divide_by_nothing() -> None:
 
 
 VARIANTS = [
-    Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4)),
-    Variant(dim=8, blocks=(1, 0, 2, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=1),
-    Variant(dim=8, blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True),
+    Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4)),
+    Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 2, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=1),
+    Variant(
+        widths=(8, 16, 32, 64), blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
+    ),
+    Variant(
+        widths=(10, 16, 24, 20),
+        blocks=(0, 0, 1, 2),
+        heads=(1, 2, 3, 4),
+        residual=(1, 2, 1, 1),
+        expansion=1.4,
+        mefc=False,
+        scale=2,
+        past=2,
+        future=2,
+        dense=(1, 1),
+        aligned=True,
+    ),
 ]
 
 
@@ -67,6 +82,9 @@ VARIANTS = [
 @torch.inference_mode()
 def test_a_network_is_itself_once_fused(variant: Variant) -> None:
     derainer = network(variant)
+    for block in derainer.modules():
+        if isinstance(block, paper.ResidualBlock):
+            block.second.weight.normal_(0, 0.05)
     window = torch.rand(2, 3 * variant.frames, 32, 48)
     torch.testing.assert_close(fused(derainer)(window), derainer(window), rtol=0, atol=1e-5)
 

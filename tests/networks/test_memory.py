@@ -14,7 +14,7 @@ from streamderain.networks.fused import fused, lowered
 from streamderain.networks.memory import LARGEST_TILE, SMALLEST_TILE, budget, footprint, free_bytes, planned
 from streamderain.networks.variant import Variant
 
-from .conftest import network
+from .conftest import doubling, network
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def test_a_small_picture_needs_no_smallest_tile() -> None:
 
 def test_a_footprint_is_that_of_the_widest_layer() -> None:
     dim = 16
-    variants = (Variant(dim=dim, blocks=(1, 1, 1, 1), expansion=each, mefc=False) for each in (1.0, 4.0))
+    variants = (Variant(widths=doubling(dim), blocks=(1, 1, 1, 1), expansion=each, mefc=False) for each in (1.0, 4.0))
     lean, rich = (footprint(fused(network(variant))) for variant in variants)
     assert lean.stem == rich.stem == 2 * 3 * 4
     assert rich.trunk > lean.trunk
@@ -66,7 +66,7 @@ def test_a_footprint_is_that_of_the_widest_layer() -> None:
 
 
 def test_half_the_digits_are_half_the_trunk() -> None:
-    quick = fused(network(Variant(dim=16, blocks=(1, 1, 1, 1), mefc=False)))
+    quick = fused(network(Variant(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), mefc=False)))
     whole, half = footprint(quick), footprint(lowered(quick, torch.bfloat16))
     assert half.trunk == pytest.approx(whole.trunk / 2, rel=0.05)
     assert half.stem == whole.stem

@@ -15,7 +15,9 @@ from streamderain.networks.variant import Variant
 
 from .conftest import TINY, network
 
-WINDOWED = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=False, scale=2, past=2, future=1)
+WINDOWED = Variant(
+    widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=False, scale=2, past=2, future=1
+)
 
 
 def clip(count: int, height: int = 16, width: int = 32) -> Tensor:

@@ -71,7 +71,9 @@ def test_a_safetensors_file_loads(tmp_path: Path) -> None:
 
 
 def test_a_window_survives_being_saved(tmp_path: Path) -> None:
-    variant = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, scale=2, past=2, future=1)
+    variant = Variant(
+        widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, scale=2, past=2, future=1
+    )
     save_file(network(variant).state_dict(), tmp_path / "some.safetensors")
     loaded = weights.load(str(tmp_path / "some.safetensors"))
     assert loaded.variant == variant
@@ -213,7 +215,7 @@ def test_added_weights_can_have_another_name_and_be_replaced(bundled: Path, tmp_
 
 
 def test_a_window_survives_being_added(bundled: Path, tmp_path: Path) -> None:
-    variant = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=1, future=2)
+    variant = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 1, 2), mefc=False, past=1, future=2)
     weights.add(saved(tmp_path / "a.pth", network(variant).state_dict()), "windowed")
     assert weights.load("windowed").variant == variant
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.cuda
 
 LAYOUT = PixelLayout(66, 90)
 TEN_BIT = PixelLayout(34, 50, chroma="422", bits=10)
-NARROW = Variant(dim=8, blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=1, future=1)
+NARROW = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=1, future=1)
 WHILE = 4_000_000
 """Clock cycles, some milliseconds, for which a lane is held up so that whoever does not wait reads too early."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.training.clips import Material
+from streamderain.training.material import Material
 
 
 def photo(seed: int, height: int = 72, width: int = 88) -> Tensor:
@@ -19,6 +19,6 @@ def photo(seed: int, height: int = 72, width: int = 88) -> Tensor:
 
 @pytest.fixture
 def material() -> Material:
-    """Photos, a clip and a pair."""
+    """Photos and a clip."""
     clip = torch.stack([photo(9).roll(2 * step, dims=2) for step in range(6)])
-    return Material([photo(1), photo(2)], [clip], [(photo(3), photo(4))])
+    return Material([photo(1), photo(2)], [clip])

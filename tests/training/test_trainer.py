@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,19 @@ import pytest
 import torch
 
 from streamderain.config import TrainConfig
-from streamderain.errors import TrainingError
+from streamderain.errors import ConfigError, TrainingError
 from streamderain.networks import weights
 from streamderain.networks.restorer import Restorer
 from streamderain.networks.variant import Variant
-from streamderain.training.clips import Material
+from streamderain.training.material import Material
 from streamderain.training.trainer import (
     LAST_RATE,
     WARM_UP_STEPS,
-    Stage,
     Trainer,
     charbonnier,
+    deraining_loss,
     learning_rate,
     spectral,
-    stages,
     train,
     variant_of,
 )
@@ -33,9 +33,9 @@ from tests.pictures import write_image
 
 def tiny(folder: Path, **settings: Any) -> TrainConfig:
     small: dict[str, Any] = {
-        "folder": folder, "device": "cpu", "dim": 8, "blocks": (1, 1, 1, 1), "expansion": 1.0,
-        "steps": 4, "batch": 2, "patch": (32,), "dense": (1, 1), "workers": 0, "validate_every": 2,
-        "held_out_samples": 2,
+        "folder": folder, "device": "cpu", "widths": (8, 16, 32, 64), "blocks": (1, 1, 1, 1), "expansion": 1.0,
+        "steps": 4, "batch": 2, "patch": 32, "window": 48, "cache": 3, "dense": (1, 1), "workers": 0,
+        "validate_every": 2, "held_out_samples": 2,
     }  # fmt: skip
     return TrainConfig(**small | settings)
 
@@ -66,7 +66,9 @@ def interrupted(config: TrainConfig, material: Material) -> None:
 def test_a_run_leaves_weights_a_log_and_a_checkpoint(tmp_path: Path, material: Material) -> None:
     config = tiny(tmp_path / "run", steps=2, validate_every=1)
     trained(config, material)
-    assert {path.name for path in config.folder.iterdir()} == {"checkpoint.pt", "log.csv", "weights.safetensors"}
+    assert {path.name for path in config.folder.iterdir()} == {
+        "checkpoint.pt", "log.csv", "state.json", "weights.safetensors"
+    }  # fmt: skip
     with (config.folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2"]
@@ -129,7 +131,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, material: Materia
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, material: Material) -> None:
     trained(tiny(tmp_path, steps=1), material)
     with pytest.raises(TrainingError, match="is of another network"):
-        Trainer(tiny(tmp_path, dim=16), material, material).resume()
+        Trainer(tiny(tmp_path, widths=(16, 32, 64, 128)), material, material).resume()
 
 
 def test_training_can_start_from_given_weights(tmp_path: Path, material: Material) -> None:
@@ -143,19 +145,35 @@ def test_training_can_start_from_given_weights(tmp_path: Path, material: Materia
 
 def test_the_config_names_the_network(tmp_path: Path) -> None:
     config = tiny(tmp_path, mefc=True, dense=(0, 0), scale=1, past=2, future=0)
-    expected = Variant(dim=8, blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
+    expected = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
     assert variant_of(config) == expected
+    uneven = tiny(tmp_path, widths=(8, 20, 24, 16), blocks=(0, 0, 1, 1), heads=(1, 2, 3, 4), residual=(1, 2, 0, 1))
+    assert variant_of(uneven).widths == (8, 20, 24, 16)
+    assert (variant_of(uneven).heads, variant_of(uneven).residual) == ((1, 2, 3, 4), (1, 2, 0, 1))
 
 
-def test_the_learning_rate_rises_then_falls_to_its_end(tmp_path: Path) -> None:
-    config = tiny(tmp_path, steps=1000, rate=2e-3)
+def test_a_network_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="8 heads cannot share 20 channels; set heads that divide widths"):
+        variant_of(tiny(tmp_path, widths=(8, 16, 32, 20)))
+
+
+def test_the_learning_rate_rises_stays_and_falls_at_the_end(tmp_path: Path) -> None:
+    config = tiny(tmp_path, steps=1000, rate=2e-3, cooldown=0.2)
     rates = [learning_rate(step, config) for step in range(config.steps + 1)]
     assert rates[0] == pytest.approx(2e-3 / WARM_UP_STEPS)
-    assert rates[WARM_UP_STEPS] == max(rates) == pytest.approx(2e-3)
     assert rates[:WARM_UP_STEPS] == sorted(rates[:WARM_UP_STEPS])
-    assert rates[WARM_UP_STEPS:] == sorted(rates[WARM_UP_STEPS:], reverse=True)
+    assert set(rates[WARM_UP_STEPS:801]) == {2e-3}
+    assert rates[801:] == sorted(rates[801:], reverse=True)
+    assert rates[900] == pytest.approx((2e-3 + LAST_RATE) / 2)
     assert rates[-1] == pytest.approx(LAST_RATE)
-    assert rates[(config.steps + WARM_UP_STEPS) // 2] == pytest.approx((2e-3 + LAST_RATE) / 2)
+
+
+def test_faint_rain_counts_by_its_share_and_dry_samples_do_not_count_for_more() -> None:
+    clean = torch.full((1, 3, 16, 16), 0.5)
+    losses = [float(deraining_loss(clean + off, clean, faint=0.02)) for off in (0.0, 0.001, 0.1, 0.2)]
+    assert losses == sorted(losses)
+    assert losses[3] - losses[2] == pytest.approx(math.log(2), abs=0.2)
+    assert losses[1] - losses[0] < 0.1
 
 
 def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
@@ -171,8 +189,8 @@ def test_charbonnier_is_l1_with_a_smooth_bottom() -> None:
 
 def test_weights_of_another_network_are_refused_in_words(tmp_path: Path, material: Material) -> None:
     trained(tiny(tmp_path / "small", steps=2), material)
-    other = Trainer(tiny(tmp_path / "other", dim=24), material, material)
-    with pytest.raises(TrainingError, match="is of another network; set dim"):
+    other = Trainer(tiny(tmp_path / "other", widths=(24, 48, 96, 192)), material, material)
+    with pytest.raises(TrainingError, match="is of another network; set widths"):
         other.start_from(str(tmp_path / "small" / "weights.safetensors"))
 
 
@@ -183,46 +201,76 @@ def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path, material: Mate
 
 
 def test_material_that_is_too_small_is_refused_in_words(tmp_path: Path, material: Material) -> None:
-    with pytest.raises(TrainingError, match="for samples of 512 leave it out"):
-        Trainer(tiny(tmp_path, patch=(512,)), material, material)
-    short = Material(material.photos, [material.clips[0][:2]], [])
+    with pytest.raises(TrainingError, match="for windows of 512 leave it out"):
+        Trainer(tiny(tmp_path, window=512), material, material)
+    short = Material(material.photos, [material.clips[0][:2]])
     with pytest.raises(TrainingError, match="a clip is shorter than the 3 frames"):
         Trainer(tiny(tmp_path), short, short)
 
 
 def test_train_divides_what_it_reads_and_leaves_weights(tmp_path: Path, clip: Path) -> None:
     for number in range(3):
-        picture = torch.randint(0, 255, (3, 40, 48), dtype=torch.uint8)
-        write_image(tmp_path / "photos" / f"{number}.png", picture)
-        for kind in ("rainy", "clean"):
-            write_image(tmp_path / "pairs" / kind / f"{number}.png", picture)
+        write_image(tmp_path / "photos" / f"{number}.png", torch.randint(0, 255, (3, 40, 48), dtype=torch.uint8))
     config = tiny(
         tmp_path / "made",
         photos=tmp_path / "photos",
-        pairs=tmp_path / "pairs",
         clips=(str(clip),),
         held_out_clip=clip,
         held_out_photos=1,
-        held_out_pairs=1,
+        window=32,
         steps=2,
         workers=1,
     )
     assert weights.build(weights.read(train(config)), "made").variant == variant_of(config)
 
 
-def test_pairs_that_are_none_are_refused_in_words(tmp_path: Path) -> None:
-    write_image(tmp_path / "photos" / "0.png", torch.zeros(3, 40, 48, dtype=torch.uint8))
-    with pytest.raises(TrainingError, match="holds no pairs"):
-        Material.read(tmp_path / "photos", [], tmp_path / "photos")
-    with pytest.raises(TrainingError, match="no photos to train on"):
-        Material.read(tmp_path / "none")
+def test_a_folder_without_photos_is_refused_in_words(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(TrainingError, match="no photos to train on"):
+            Material.read(folder)
 
 
-def test_larger_patches_take_turns_in_smaller_batches(tmp_path: Path, material: Material) -> None:
-    config = tiny(tmp_path, steps=7, batch=8, patch=(32, 48))
-    assert stages(config) == [Stage(0, 3, 32, 8), Stage(3, 7, 48, 4)]
-    shapes = [tuple(clean.shape) for _, clean in Trainer(config, material, material)._batches()]
-    assert shapes == [(8, 3, 32, 32)] * 3 + [(4, 3, 48, 48)] * 4
+def test_held_out_photos_are_the_last_and_never_all() -> None:
+    photos = [torch.full((3, 2, 2), number, dtype=torch.uint8) for number in range(5)]
+    learnt, judges = Material(photos, []).divided(2)
+    assert [int(photo[0, 0, 0]) for photo in (*learnt, *judges)] == [0, 1, 2, 3, 4]
+    assert len(judges) == 2
+    assert [len(part) for part in Material(photos, []).divided(9)] == [1, 4]
+
+
+def test_a_save_is_never_older_than_was_asked(tmp_path: Path, material: Material) -> None:
+    """Killed at any moment, a run loses what came after the last save."""
+    saved: list[int] = []
+
+    class Watched(Trainer):
+        def _save(self) -> None:
+            saved.append(self.step)
+            super()._save()
+
+    minutes = iter(range(0, 10**6, 120))
+    trainer = Watched(
+        tiny(tmp_path, steps=7, validate_every=100, save_minutes=4.0), material, material, lambda: next(minutes)
+    )
+    trainer.run()
+    assert saved == [2, 4, 6, 7]
+
+
+def test_core_seconds_go_on_over_an_interruption(tmp_path: Path, material: Material) -> None:
+    interrupted(tiny(tmp_path), material)
+    before = json.loads((tmp_path / "state.json").read_text())
+    assert before["step"] == 2
+    assert before["core_seconds"] > 0
+    trained(tiny(tmp_path), material)
+    after = json.loads((tmp_path / "state.json").read_text())
+    assert after["step"] == after["steps"] == 4
+    assert after["core_seconds"] > before["core_seconds"]
+
+
+def test_training_asks_for_rest_before_each_step(tmp_path: Path, material: Material) -> None:
+    asked: list[int] = []
+    trainer = Trainer(tiny(tmp_path, steps=3), material, material)
+    trainer.run(rest=lambda: asked.append(trainer.step))
+    assert asked == [0, 1, 2]
 
 
 def test_bfloat16_reaches_the_dense_convolutions_alone(tmp_path: Path, material: Material) -> None:

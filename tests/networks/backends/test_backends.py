@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,9 +20,12 @@ from streamderain.networks.variant import Variant
 from ..conftest import network
 
 CPU = torch.device("cpu")
-PUBLISHED = Variant(dim=8, blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2))
-OURS = Variant(dim=8, blocks=(0, 0, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True)
-NETWORKS = {"published": network(PUBLISHED), "ours": network(OURS)}
+PUBLISHED = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2))
+OURS = Variant(
+    widths=(8, 16, 32, 64), blocks=(0, 0, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
+)
+UNEVEN = replace(OURS, widths=(8, 20, 24, 16), residual=(1, 2, 0, 1), heads=(1, 2, 3, 4))
+NETWORKS = {"published": network(PUBLISHED), "ours": network(OURS), "uneven": network(UNEVEN)}
 
 
 def window(derainer: DRSformer, count: int = 1, height: int = 48, width: int = 64) -> Tensor:

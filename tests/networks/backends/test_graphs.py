@@ -72,7 +72,9 @@ def test_where_recording_fails_it_runs_without_and_says_so_once(caplog: pytest.L
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("variant", [OURS, Variant(dim=16, blocks=(1, 1, 1, 1))], ids=["ours", "published"])
+@pytest.mark.parametrize(
+    "variant", [OURS, Variant(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))], ids=["ours", "published"]
+)
 @pytest.mark.parametrize("compiled", [False, True])
 @torch.inference_mode()
 def test_a_replay_on_a_gpu_is_the_network(variant: Variant, compiled: bool) -> None:

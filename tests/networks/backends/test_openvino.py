@@ -22,7 +22,7 @@ from streamderain.networks.backends import openvino
 from streamderain.networks.backends.openvino import OpenvinoBackend
 from streamderain.networks.backends.shapes import SHAPES
 
-SMALL = Variant(dim=8, blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
+SMALL = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.variant import Variant
 
 signal.signal(signal.SIGCHLD, lambda *_: None)
-network = DRSformer(Variant(dim=8, blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))
+network = DRSformer(Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))
 backends = [OpenvinoBackend(network) for _ in range(2)]
 while backends:
     backends.pop(0)

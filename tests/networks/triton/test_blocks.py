@@ -20,7 +20,7 @@ from streamderain.networks.variant import Variant
 from ..conftest import network
 from .conftest import INTERPRETED, on_device, run_interpreted, uninterpreted
 
-LEVELS = {"dim": 12, "blocks": (0, 1, 0, 0), "heads": (1, 2, 1, 1)}
+LEVELS = {"widths": (12, 24, 48, 96), "blocks": (0, 1, 0, 0), "heads": (1, 2, 1, 1)}
 PUBLISHED = Variant(**LEVELS)
 OURS = Variant(**LEVELS, mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True)
 

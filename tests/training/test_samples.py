@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,17 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import TrainingError
-from streamderain.training.clips import Material, Mix, RainySamples, borrow_rain, draw_rain
+from streamderain.training.material import Material
+from streamderain.training.samples import Mix, RainySamples
 
-PATCH = 32
-STILLS = Mix(still=1, pair=0, clip=0, dry=0, filmed=0, lined=0)
-CLIPS = Mix(still=0, pair=0, clip=1, dry=0, filmed=0, unseen=0, lined=0, cut=0)
-PAIRS = Mix(still=0, pair=1, clip=0, dry=0)
-PHOTOS = Mix(still=0, pair=0, clip=0, dry=0, filmed=0, unseen=0, lined=0, cut=0)
+SIDE = 32
+STILLS = Mix(still=1, clip=0, dry=0, filmed=0, lined=0, lined_still=0)
+CLIPS = Mix(still=0, clip=1, dry=0, filmed=0, unseen=0, lined=0, lined_still=0, cut=0)
+PHOTOS = Mix(still=0, clip=0, dry=0, filmed=0, unseen=0, lined=0, lined_still=0, cut=0)
 
 
 def samples(material: Material, mix: Mix | None = None, seed: int = 5, past: int = 1, future: int = 2) -> RainySamples:
-    return RainySamples(material, PATCH, past, future, seed, mix)
-
-
-def frames_of(rainy: Tensor) -> Tensor:
-    return rainy.unflatten(0, (-1, 3))
+    return RainySamples(material, SIDE, past, future, seed, mix)
 
 
 def same(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> bool:
@@ -42,42 +37,41 @@ def test_a_sample_is_a_function_of_seed_and_number(material: Material) -> None:
     assert not same(forwards[0], forwards[1])
 
 
-@pytest.mark.parametrize("mix", [None, STILLS, CLIPS, PAIRS, PHOTOS], ids=["default", "still", "clip", "pair", "photo"])
+@pytest.mark.parametrize("mix", [None, STILLS, CLIPS, PHOTOS], ids=["default", "still", "clip", "photo"])
 @pytest.mark.parametrize(("past", "future"), [(0, 0), (1, 1), (2, 1)])
 def test_samples_have_their_shapes_and_range(material: Material, mix: Mix | None, past: int, future: int) -> None:
     for number in range(6):
         rainy, clean = samples(material, mix, past=past, future=future)[number]
-        assert rainy.shape == (3 * (past + 1 + future), PATCH, PATCH)
-        assert clean.shape == (3, PATCH, PATCH)
+        assert rainy.shape == (past + 1 + future, 3, SIDE, SIDE)
+        assert clean.shape == (3, SIDE, SIDE)
         for picture in (rainy, clean):
             assert picture.dtype == torch.float32
             assert picture.min() >= 0
             assert picture.max() <= 1
 
 
-@pytest.mark.parametrize("mix", [STILLS, PAIRS], ids=["still", "pair"])
-def test_a_still_is_one_picture_in_every_frame(material: Material, mix: Mix) -> None:
+def test_a_still_is_one_picture_in_every_frame(material: Material) -> None:
     for number in range(6):
-        frames = frames_of(samples(material, mix)[number][0])
+        frames = samples(material, STILLS)[number][0]
         assert all(torch.equal(frame, frames[0]) for frame in frames)
 
 
 @pytest.mark.parametrize("mix", [CLIPS, PHOTOS], ids=["clip", "photo"])
 def test_frames_of_what_moves_differ(material: Material, mix: Mix) -> None:
     for number in range(6):
-        frames = frames_of(samples(material, mix)[number][0])
+        frames = samples(material, mix)[number][0]
         assert not any(torch.equal(before, after) for before, after in itertools.pairwise(frames))
 
 
 def test_dry_samples_ask_for_no_change(material: Material) -> None:
     for number in range(6):
-        rainy, clean = samples(material, Mix(still=0, pair=0, clip=0, dry=1), past=2, future=1)[number]
-        assert torch.equal(frames_of(rainy)[2], clean)
+        rainy, clean = samples(material, Mix(still=0, clip=0, dry=1), past=2, future=1)[number]
+        assert torch.equal(rainy[2], clean)
 
 
 def test_rain_falls_on_the_frame_to_reach(material: Material) -> None:
     wet = [samples(material, mix)[number] for mix in (STILLS, CLIPS, PHOTOS) for number in range(4)]
-    differences = [(frames_of(rainy)[1] - clean).abs().mean().item() for rainy, clean in wet]
+    differences = [(rainy[1] - clean).abs().mean().item() for rainy, clean in wet]
     # Rain differs from much to hardly any; what must not be is another picture, or none.
     assert max(differences) > 0.005
     assert all(difference < 0.5 for difference in differences)
@@ -86,14 +80,8 @@ def test_rain_falls_on_the_frame_to_reach(material: Material) -> None:
 def test_the_clean_frame_of_a_clip_is_one_of_its_own(material: Material) -> None:
     clip = material.clips[0].float() / 255
     _, clean = samples(material, CLIPS)[0]
-    cuts = clip.unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
-    found = [(cuts == picture).all(dim=(-1, -2, -3)).any() for picture in (clean, clean.flip(-1))]
-    assert any(found)
-
-
-def test_rain_is_drawn_from_the_number_alone() -> None:
-    assert draw_rain(random.Random(1)) == draw_rain(random.Random(1))
-    assert draw_rain(random.Random(1)) != draw_rain(random.Random(2))
+    cuts = clip.unfold(2, SIDE, 1).unfold(3, SIDE, 1).permute(0, 2, 3, 1, 4, 5)
+    assert (cuts == clean).all(dim=(-1, -2, -3)).any()
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
@@ -102,41 +90,42 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
             Material.read(folder)
 
 
-def test_borrowed_rain_is_light_that_is_elsewhere_a_moment_later(material: Material) -> None:
-    clean = torch.full((3, 72, 88), 40, dtype=torch.uint8)
-    rainy = clean.clone()
-    rainy[:, 5:60:7, 10:70:9] += 100
-    rain = borrow_rain([(rainy, clean)], PATCH, random.Random(2))
-    scene = torch.full((3, PATCH, PATCH), 0.2)
-    first, later = rain.on(scene, 0.0), rain.on(scene, 0.04)
-    assert torch.equal(first, rain.on(scene, 0.0))
-    assert not torch.equal(first, later)
-    added = torch.unique((first - scene).round(decimals=4))
-    assert added.tolist() == pytest.approx([0, rain.strength * 100 / 255], abs=1e-3)
-
-
 def test_what_is_unseen_is_a_copy_of_the_present(material: Material) -> None:
-    live = Mix(still=0, pair=0, clip=1, filmed=0, unseen=1, lined=0, cut=0)
+    live = Mix(still=0, clip=1, filmed=0, unseen=1, lined=0, lined_still=0, cut=0)
     sides = set()
     for number in range(40):
-        frames = frames_of(samples(material, live, past=2, future=2)[number][0])
+        frames = samples(material, live, past=2, future=2)[number][0]
         copies = tuple(index for index in (0, 1, 3, 4) if torch.equal(frames[index], frames[2]))
         sides.add(copies)
     assert sides == {(0, 1), (3, 4)}
 
 
 def test_a_cut_out_passes_in_front_of_a_photo(material: Material) -> None:
-    shares = [samples(material, Mix(still=0, pair=0, clip=0, dry=1, filmed=0, parallax=share)) for share in (0, 1)]
+    shares = [samples(material, Mix(still=0, clip=0, dry=1, filmed=0, parallax=share)) for share in (0, 1)]
     alone, covered = (given[3][1] for given in shares)
     assert not torch.equal(alone, covered)
 
 
 def test_behind_a_cut_is_another_scene_and_the_current_frame_keeps_its_own(material: Material) -> None:
-    given = samples(material, Mix(still=0, pair=0, clip=1, dry=1, filmed=0, unseen=0, lined=0, cut=1), past=2, future=2)
+    given = samples(
+        material, Mix(still=0, clip=1, dry=1, filmed=0, unseen=0, lined=0, lined_still=0, cut=1), past=2, future=2
+    )
     for number in range(8):
         rainy, clean = given[number]
-        frames = frames_of(rainy)
+        frames = rainy
         assert torch.equal(frames[2], clean)
         steps = [(after - before).abs().mean().item() for before, after in itertools.pairwise(frames)]
         # The clip pans slowly over blotches, so its own steps are much smaller than that into another picture.
         assert max(steps) > 1.5 * sorted(steps)[1]
+
+
+def test_a_fence_stands_mostly_where_time_can_tell() -> None:
+    assert Mix().lined_still < Mix().lined / 2
+
+
+def test_shares_that_are_none_are_refused_in_words() -> None:
+    assert Mix.of({"still": 0.5}) == Mix(still=0.5)
+    with pytest.raises(TrainingError, match="no share of the samples is called stills; allowed: still, clip"):
+        Mix.of({"stills": 0.5})
+    with pytest.raises(TrainingError, match=r"the share dry is 1.5; allowed: 0 to 1"):
+        Mix.of({"dry": 1.5})

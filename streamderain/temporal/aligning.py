@@ -1,0 +1,146 @@
+"""Neighbouring frames moved onto the current one by the motion of each pair of consecutive frames, which is found once.
+
+The way to a farther neighbour is composed of those in between. On a CPU, with OpenCV alone: pictures are uint8 RGB
+(H, W, 3), flows float32 (h, w, 2), right and down in pixels of their own size, which is that of `luma_of`. Networks
+are trained on what comes out of here and run on it. Keeps nothing, so any thread may call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8]
+Field: TypeAlias = NDArray[np.float32]
+
+LARGEST_SIDE = 480
+"""Pixels that no side of a luma is longer than."""
+
+SMALLEST_SIDE = 12
+"""Pixels under which DIS refuses a luma, and nothing is taken to move."""
+
+
+class Ways(NamedTuple):
+    """The motion between two consecutive frames: where in the later one the pixels of the earlier are, and back."""
+
+    forth: Field
+    back: Field
+
+
+def luma_of(picture: Picture) -> Picture:
+    """What motion is looked for in: (H, W, 3) -> (h, w) grey, half the size or, by further halves, smaller."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    height, width = -(-height // 2), -(-width // 2)
+    while max(height, width) > LARGEST_SIDE:
+        height, width = -(-height // 2), -(-width // 2)
+    return cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def consecutive_flow(here: Picture, there: Picture) -> Field:
+    """Where in the luma `there` each pixel of `here` is: (h, w) twice -> (h, w, 2).
+
+    DIS (Kroeger et al., ECCV 2016), its fast preset: the finer one gained nothing, and takes five times as long.
+    """
+    import cv2
+
+    if min(here.shape) < SMALLEST_SIDE:
+        return np.zeros((*here.shape, 2), np.float32)
+    # Made anew, which takes nothing, as it is no two threads'.
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(here, there, None)
+
+
+def ways_between(earlier: Picture, later: Picture) -> Ways:
+    """The motion between two lumas, both ways."""
+    return Ways(consecutive_flow(earlier, later), consecutive_flow(later, earlier))
+
+
+def composed(first: Field, second: Field) -> Field:
+    """The flow from a to c, where `first` goes from a to b and `second` from b to c, all (h, w, 2)."""
+    return first + moved(second, first + _places(*first.shape[:2]))
+
+
+def moved(there: Any, places: Field, cubic: bool = False) -> Any:
+    """`there` read at `places`, (H, W, 2) in pixels from its left and top; beyond its border the nearest is read."""
+    import cv2
+
+    interpolation = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return cv2.remap(there, places, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def places_of(flow: Field, height: int, width: int) -> Field:
+    """Where a picture of that size is read to be moved by `flow`, (h, w, 2): (height, width, 2) pixels."""
+    import cv2
+
+    large = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    large *= np.float32([width / flow.shape[1], height / flow.shape[0]])
+    large += _places(height, width)
+    return large
+
+
+def flows_from(current: int, ways: Sequence[Ways | None]) -> list[Field | None]:
+    """The flow from frame `current` of a window to each of its frames, of the `ways` between each and the next.
+
+    None stands for the frame itself, and where the two are one picture.
+    """
+    flows: list[Field | None] = [None] * (len(ways) + 1)
+    for number in range(current, len(ways)):
+        way = ways[number]
+        flows[number + 1] = _onward(flows[number], way and way.forth)
+    for number in range(current, 0, -1):
+        way = ways[number - 1]
+        flows[number - 1] = _onward(flows[number], way and way.back)
+    return flows
+
+
+def _onward(flow: Field | None, step: Field | None) -> Field | None:
+    if flow is None or step is None:
+        return flow if step is None else step
+    return composed(flow, step)
+
+
+def aligned_window(pictures: Sequence[Picture], current: int, ways: Sequence[Ways | None]) -> list[Picture]:
+    """Frames of one size in order of time, each moved onto frame `current`; that one stays what it is.
+
+    `ways` has the motion between each frame and the next, one fewer than there are frames, None where one of the two is
+    a copy of the other. What moved out of the picture is filled from its edge.
+    """
+    height, width = pictures[current].shape[:2]
+    aligned = []
+    for number, (picture, flow) in enumerate(zip(pictures, flows_from(current, ways), strict=True)):
+        if flow is None:
+            aligned.append(picture)
+        elif number and picture is pictures[number - 1] and number - 1 > current:
+            aligned.append(aligned[-1])
+        else:
+            aligned.append(moved(picture, places_of(flow, height, width), cubic=True))
+    return aligned
+
+
+def median_of(pictures: Sequence[Picture]) -> Picture:
+    """The middle value of each sample, of an even number the lower one: T times the same shape -> that shape.
+
+    An odd-even sort of minima and maxima.
+    """
+    import cv2
+
+    rows = list(pictures)
+    for turn in range(len(rows)):
+        for first in range(turn % 2, len(rows) - 1, 2):
+            low, high = rows[first], rows[first + 1]
+            rows[first], rows[first + 1] = cv2.min(low, high), cv2.max(low, high)
+    return rows[(len(rows) - 1) // 2]
+
+
+@lru_cache(maxsize=8)
+def _places(height: int, width: int) -> Field:
+    """Each pixel's own place: (height, width, 2)."""
+    places = np.empty((height, width, 2), np.float32)
+    places[..., 0] = np.arange(width)
+    places[..., 1] = np.arange(height)[:, None]
+    return places

@@ -1,0 +1,56 @@
+"""Training rests while something is measured: both hold one lock file, those that measure together, training alone.
+
+The lock belongs to the processes that hold it and goes with them, however they end; what is left of the file holds
+nothing up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = Path("training") / "lock"
+"""In the folder that `make` runs in."""
+
+
+class Rest:
+    """What training asks before each step; called, it returns at once unless the lock at `path` is held, then when it
+    is free again.
+    """
+
+    def __init__(self, path: Path = LOCK) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a")
+
+    def __call__(self) -> None:
+        """Wait while others hold the lock; where the system has no such locks, nobody does."""
+        if not fcntl:
+            return
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def __enter__(self) -> Rest:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+
+def run_meanwhile(command: list[str], path: Path = LOCK) -> None:
+    """Become `command`, which holds the lock until it and its children have ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    if fcntl:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    os.set_inheritable(descriptor, True)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    run_meanwhile(sys.argv[1:])

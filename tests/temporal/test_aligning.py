@@ -1,0 +1,104 @@
+"""Aligning by the motion of consecutive frames: found once for each pair, composed for the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from streamderain.temporal.aligning import (
+    LARGEST_SIDE,
+    Field,
+    Picture,
+    Ways,
+    aligned_window,
+    composed,
+    flows_from,
+    luma_of,
+    median_of,
+    ways_between,
+)
+from tests.scenery import inner, scene
+
+
+def seen_from(x: float, y: float) -> Picture:
+    """The scene as a picture, (H, W, 3) uint8."""
+    return (scene(x, y) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def ways_through(pictures: list[Picture]) -> list[Ways]:
+    lumas = [luma_of(picture) for picture in pictures]
+    return [ways_between(*pair) for pair in zip(lumas, lumas[1:], strict=False)]
+
+
+def apart(first: Picture, second: Picture) -> float:
+    """Mean squared difference away from the border."""
+    planes = [torch.from_numpy(each).permute(2, 0, 1).float() for each in (first, second)]
+    return float((inner(planes[0]) - inner(planes[1])).square().mean())
+
+
+@pytest.mark.parametrize("pace", [(1.0, 0.0), (-2.5, 1.5), (5.0, -3.0), (0.0, 8.0)])
+@pytest.mark.parametrize("current", [0, 2, 4])
+def test_frames_of_a_moving_camera_fall_onto_the_current_one(pace: tuple[float, float], current: int) -> None:
+    pictures = [seen_from(pace[0] * step, pace[1] * step) for step in range(-2, 3)]
+    aligned = aligned_window(pictures, current, ways_through(pictures))
+    assert aligned[current] is pictures[current]
+    for number in {0, 1, 2, 3, 4} - {current}:
+        if abs(number - current) > 2:
+            continue  # too little of the picture is in both
+        assert apart(aligned[number], pictures[current]) < 0.05 * apart(pictures[number], pictures[current])
+
+
+def test_copies_at_the_end_of_a_scene_are_moved_like_what_they_are_copies_of() -> None:
+    first, second = seen_from(0, 0), seen_from(3, -2)
+    (ways,) = ways_through([first, second])
+    aligned = aligned_window([first, first, first, second, second], 2, [None, None, ways, None])
+    assert aligned[0] is aligned[1] is aligned[2] is first
+    assert aligned[4] is aligned[3]
+    assert apart(aligned[3], first) < 0.05 * apart(second, first)
+    aligned = aligned_window([first, first, second], 2, [None, ways])
+    assert np.array_equal(aligned[0], aligned[1])
+    assert apart(aligned[0], second) < 0.05 * apart(first, second)
+
+
+def uniform(right: float, down: float) -> Field:
+    return np.full((8, 10, 2), (right, down), np.float32)
+
+
+def test_ways_to_farther_frames_are_composed_of_those_between() -> None:
+    ways = [
+        Ways(uniform(1, 0), uniform(-1, 0)),
+        Ways(uniform(0, 2), uniform(0, -2)),
+        Ways(uniform(4, 0), uniform(-4, 0)),
+    ]
+    ends = [None if flow is None else tuple(flow[4, 5]) for flow in flows_from(1, ways)]
+    assert ends == [(-1, 0), None, (0, 2), (4, 2)]
+
+
+def test_the_second_flow_is_read_where_the_first_one_ends() -> None:
+    second = np.zeros((8, 10, 2), np.float32)
+    second[:, 6:] = (0, 3)
+    assert composed(uniform(4, 0), second)[4, 1].tolist() == [4, 0]
+    assert composed(uniform(4, 0), second)[4, 2].tolist() == [4, 3]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((360, 640), (180, 320)), ((1080, 1920), (270, 480)), ((35, 21), (18, 11)), ((2160, 3840), (270, 480))],
+)
+def test_motion_is_looked_for_at_half_the_size_or_less(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    luma = luma_of(np.zeros((*size, 3), np.uint8))
+    assert luma.shape == expected
+    assert max(luma.shape) <= LARGEST_SIDE
+
+
+def test_nothing_moves_in_pictures_too_small_to_say() -> None:
+    tiny = np.zeros((4, 7), np.uint8)
+    assert not ways_between(tiny, tiny).forth.any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
+def test_the_median_is_torch_s(count: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 6, 9, 3), np.uint8)
+    expected = torch.from_numpy(pictures).median(dim=0).values.numpy()
+    assert np.array_equal(median_of(list(pictures)), expected)
