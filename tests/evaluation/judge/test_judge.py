@@ -124,6 +124,7 @@ def test_the_command_prints_a_table_writes_json_and_compares(
 
     from streamderain.cli.app import app
 
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("streamderain.evaluation.judge.judge.QUICK", 240)
     first, second = (str(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
     for seed, path in enumerate((first, second)):
