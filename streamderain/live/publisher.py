@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -160,12 +161,14 @@ class Publisher:
             outlet.put(chunk)
 
     def _close(self) -> None:
-        if self._broadcast:
-            self._broadcast.close()
-        for outlet in self._outlets:
-            outlet.finish(CLOSE_SECONDS)
-        for outlet in self._outlets:
-            outlet.close()
+        # From the last to the first, and all of them whichever fails: an encoder may refuse at its end too.
+        with ExitStack() as ends:
+            for outlet in self._outlets:
+                ends.callback(outlet.close)
+            for outlet in self._outlets:
+                ends.callback(outlet.finish, CLOSE_SECONDS)
+            if self._broadcast:
+                ends.callback(self._broadcast.close)
 
 
 class _Timed:

@@ -113,8 +113,10 @@ class Broadcast:
 
     def close(self) -> None:
         """Send what the encoder still holds; nothing can be written afterwards."""
-        self._hand_on(self._encoder.flush(self._duration))
-        self._container.close()
+        try:
+            self._hand_on(self._encoder.flush(self._duration))
+        finally:
+            self._container.close()
 
     def _hand_on(self, packets: list[av.Packet[av.stream.Stream]]) -> None:
         for encoded in packets:
