@@ -80,7 +80,8 @@ def derain(
 
     `report` is called in this thread after each frame. `network` stands in for the one that `model` names.
     Returns the final progress. Raises StreamderainError; then `output` does not exist or is what it was,
-    and the error's `kept` names a partial file where frames could be kept. Ctrl-C raises Stopped.
+    and the error's `kept` names a partial file where frames could be kept; or, where only `compare` could not be
+    finished, it says that `output` is whole. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
     _check_outputs(source, str(output), config)
@@ -148,7 +149,7 @@ def carry(
                 sink.write(show(pair))
             yield
 
-    began, frames = time.monotonic(), 0
+    began, frames, uncommitted = time.monotonic(), 0, [sink for sink, _ in sinks]
     pipeline = Pipeline(source, *stations, Station("encode", write))
 
     def progress() -> Progress:
@@ -159,12 +160,13 @@ def carry(
             for _ in written:
                 frames += 1
                 report(progress())
-        for sink, _ in sinks:
-            sink.commit()
+        while uncommitted:
+            uncommitted[0].commit()
+            del uncommitted[0]
     except (StreamderainError, KeyboardInterrupt) as error:
-        raise _ended_early(error, sinks) from error
+        raise _ended_early(error, uncommitted, len(uncommitted) < len(sinks)) from error
     except BaseException:  # the caller's own, out of `report`
-        for sink, _ in sinks:
+        for sink in uncommitted:
             sink.abandon()
         raise
     if source.damaged:
@@ -172,11 +174,15 @@ def carry(
     return progress()
 
 
-def _ended_early(error: BaseException, sinks: list[Output]) -> StreamderainError:
-    """The error to raise, once every sink has kept what is whole."""
-    kept = [(sink.abandon(), sink.frames) for sink, _ in sinks]
+def _ended_early(error: BaseException, uncommitted: list[Sink], is_derained: bool) -> StreamderainError:
+    """The error to raise, once every sink that is not done has kept what is whole; `is_derained` says that the first
+    is done.
+    """
+    kept = [(sink.abandon(), sink.frames) for sink in uncommitted]
     ended = error if isinstance(error, StreamderainError) else Stopped("stopped")
-    path, frames = kept[0]
-    if path:
+    path, frames = kept[0] if kept else (None, 0)
+    if is_derained:
+        ended.kept = "the derained video is whole"
+    elif path:
         ended.kept = f"the first {frames} frames are kept in {path}"
     return ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
+from streamderain.media.sink import Muxed
 from streamderain.media.source import open_source
 from streamderain.run import Progress, derain
 
@@ -88,6 +90,35 @@ def test_compare_shows_both_halves(clip: Path, tmp_path: Path) -> None:
     luma = picture.layout.split(picture.data)[0].float()
     assert (picture.layout.height, picture.layout.width) == (32, 96)
     assert float((luma[:, 48:] - luma[:, :48]).mean()) == pytest.approx(43.8, abs=2)
+
+
+@pytest.mark.parametrize("failing", ["out.mp4", "seen.mp4"])
+@pytest.mark.parametrize("error", [SinkError("the disk is full"), KeyboardInterrupt()])
+def test_what_ends_the_finish_names_what_there_is_and_nothing_else(
+    failing: str, error: BaseException, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Muxed.finish
+    failed: list[Muxed] = []
+
+    def fail_once(muxed: Muxed) -> None:
+        if failing.partition(".")[0] in muxed._container.name and muxed not in failed:
+            failed.append(muxed)
+            raise error
+        finish(muxed)
+
+    monkeypatch.setattr(Muxed, "finish", fail_once)
+    with pytest.raises(StreamderainError) as caught:
+        derain(clip, tmp_path / "out.mp4", network=Brighter(), compare=tmp_path / "seen.mp4")
+    said = str(caught.value)
+    named = re.findall(rf"{tmp_path}/[\w.]+", said)
+    assert all(Path(name).exists() for name in named)
+    if failing == "out.mp4":
+        assert named == [str(tmp_path / "out.partial.mp4")]
+        assert not (tmp_path / "out.mp4").exists()
+    else:
+        assert said.endswith("; the derained video is whole")
+        assert len(frames_of(tmp_path / "out.mp4")) == 12
+    assert not (tmp_path / "seen.mp4").exists()
 
 
 def test_an_error_in_the_network_names_its_station_and_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
