@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +18,7 @@ from streamderain.errors import SinkError, SourceError, StationError, Stopped, S
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
 from streamderain.media.sink import Muxed
-from streamderain.media.source import open_source
+from streamderain.media.source import Source, open_source
 from streamderain.run import Progress, derain
 
 
@@ -253,3 +256,41 @@ def test_asking_for_hardware_that_is_missing_falls_back_with_one_line_each(
     assert len(said) == 2
     assert "decoding on the CPU" in said[0]
     assert "encoding with libx264" in said[1]
+
+
+def test_a_source_that_never_answers_is_not_closed_under_its_reader(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, goes_on, opened = threading.Event(), threading.Event(), list[Source]()
+
+    def opens(*arguments: object) -> Source:
+        source = open_source(clip)
+        decoded = source._decoded
+
+        def blocks() -> Iterator[av.VideoFrame]:
+            yield from islice(decoded, 6)
+            inside.set()
+            goes_on.wait()
+
+        source._decoded = blocks()
+        opened.append(source)
+        return source
+
+    def stop(progress: Progress) -> None:
+        assert inside.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamderain.run.open_source", opens)
+    try:
+        with pytest.raises(Stopped):
+            derain(clip, tmp_path / "out.mkv", report=stop, network=Brighter(), blend=0.0)
+        # Whether it is open still shows in what can be asked of it.
+        assert opened[0].container.flags is not None
+    finally:
+        goes_on.set()
+        for thread in threading.enumerate():
+            if thread.name == "streamderain-decode":
+                thread.join()
+    with pytest.raises(AssertionError, match="not open"):
+        _ = opened[0].container.flags
+    assert "left behind, as still busy after the end: decode" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -44,20 +44,35 @@ class Source:
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
-    _decoded: Iterator[av.VideoFrame] = field(default_factory=lambda: iter(()))
+    _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
+    _is_over: bool = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Every decoded frame in order of presentation, once. Raises TruncatedError at the end when the
-        header promised more packets.
+        """Every decoded frame in order of presentation, once, and no more after `close`. Raises TruncatedError at the
+        end when the header promised more packets.
         """
-        return self._decoded
+        try:
+            for frame in self._decoded:
+                yield frame
+                if self._is_over:
+                    return
+        finally:
+            if self._is_over:
+                self.container.close()
 
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
         self.passengers = deque(maxlen=0)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, from any thread; where another one waits in libav for its next frame, that one does so when
+        it is back, as libav would go on in memory that is gone.
+        """
+        self._is_over = True
+        try:
+            self._decoded.close()
+        except ValueError:  # it runs, in another thread
+            return
         self.container.close()
 
     def __enter__(self) -> Self:
@@ -132,7 +147,11 @@ def _is_cover(stream: av.VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def _nothing() -> Generator[av.VideoFrame, None, None]:
+    yield from ()
+
+
+def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame, None, None]:
     yield first
     yield from others
 

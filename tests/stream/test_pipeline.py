@@ -109,7 +109,7 @@ def test_the_source_runs_ahead_by_what_the_stations_hold_and_no_more() -> None:
         assert not passed.wait(0.1)
 
 
-def test_a_station_that_hangs_is_named() -> None:
+def test_a_station_that_hangs_is_named(caplog: pytest.LogCaptureFixture) -> None:
     release = threading.Event()
 
     def hangs(items: Iterable[int]) -> Iterator[int]:
@@ -120,13 +120,14 @@ def test_a_station_that_hangs_is_named() -> None:
     pipeline = Pipeline(itertools.count(), Station("camera", hangs), Station("fine", doubled), patience=0.05)
     with pipeline as items:
         assert next(items) == 0
-    stuck = list(pipeline.stuck)
+    stuck, said = list(pipeline.stuck), caplog.text
     release.set()
     for thread in threading.enumerate():
         if thread.name.startswith("streamderain-"):
             thread.join(PATIENCE)
     # The others may only have been slow; the one that hangs must be there.
     assert "camera" in stuck
+    assert f"left behind, as still busy after the end: {', '.join(stuck)}" in said
 
 
 def test_the_last_station_is_waited_for_beyond_all_patience() -> None:
