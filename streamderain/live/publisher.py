@@ -35,15 +35,18 @@ FILL_SECONDS = 0.2
 SOUND_AHEAD_SECONDS = 0.1
 """How far sound goes before its picture, as libav keeps a picture back until it has seen sound behind it."""
 
+DRAIN_SECONDS = 1.0
+"""What is on its way is given to come out once the run is to end, ..."""
+
 CLOSE_SECONDS = 1.5
-"""What all outputs together are given to end."""
+"""... and then all outputs together to end."""
 
 
 class Publisher:
     """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
 
     `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
-    first of those that publish, or of those that record where none does.
+    first of those that publish, or of those that record where none does. `is_over` says that all outputs were let go.
     """
 
     def __init__(
@@ -63,19 +66,24 @@ class Publisher:
         self._broadcast: Broadcast | None = None
         self._outlets: list[Watched[Chunk]] = []
         self._last: Frame | None = None
+        self._ends_at: float | None = None
         self.filled = 0
+        self.is_over = False
 
     def publish(self, pairs: Background[Restored]) -> Iterator[None]:
-        """Write every pair's clean frame, until the pairs end; a station that yields for each, and once a second while
-        there are none.
+        """Write every pair's clean frame, until the pairs end or `stop` has waited long enough; a station that yields
+        for each, and once a second while there are none.
         """
         patience = AWAY_SECONDS
         try:
             while True:
                 try:
-                    pair = pairs.get(patience)
+                    pair = pairs.get(patience if self._ends_at is None else min(patience, self._left()))
                 except TimeoutError:
-                    patience = self._fill()
+                    if self._ends_at is None:
+                        patience = self._fill()
+                    elif not self._left():
+                        return
                     yield
                     continue
                 except StopIteration:
@@ -89,7 +97,19 @@ class Publisher:
                 self._sent(pair)
                 yield
         finally:
-            self._close()
+            try:
+                self._close()
+            finally:
+                self.is_over = True
+
+    def stop(self) -> None:
+        """End soon, from any thread, whatever the source or the network is at: somebody else may wait for the
+        outputs.
+        """
+        self._ends_at = time.monotonic() + DRAIN_SECONDS
+
+    def _left(self) -> float:
+        return 0.0 if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
 
     @property
     def outputs(self) -> tuple[OutputNumbers, ...]:

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.25
 
+LEAVE_SECONDS = 0.5
+"""What threads are given to end after the outputs; one that waits for a frozen source ends by itself."""
+
 
 class LiveRun:
     """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
@@ -71,6 +74,7 @@ class LiveRun:
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
         self._out = Rate()
+        self._is_over = False
 
     def run(self, report: Callable[[LiveNumbers], None] = lambda numbers: None) -> LiveNumbers:
         """Run until a file has ended, the attempts to reach the source are used up, or `stop`; `report` is called a
@@ -83,6 +87,7 @@ class LiveRun:
             Station("gate", lambda frames: mark_scenes(self._gate.admit(frames))),
             *stations,
             Station("publish", self._publisher.publish),
+            patience=LEAVE_SECONDS,
         )
         try:
             with pipeline as published:
@@ -94,11 +99,18 @@ class LiveRun:
         finally:
             self._source.close()
             self._gate.close()
+            self._is_over = True
         return self.numbers()
 
     def stop(self) -> None:
-        """End the run from another thread: what is on its way still goes out."""
+        """End the run from another thread: what is on its way still goes out, as far as it comes within a second."""
         self._source.close()
+        self._publisher.stop()
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it is through with its outputs, even if it has not ended: a source can be waited for longer."""
+        return self._is_over or self._publisher.is_over
 
     def adjust(self, **settings: float) -> None:
         """Turn `strength` or `blend`, 0 to 1, from the next frame on. Raises ConfigError."""
