@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,7 @@ class Publisher:
         config: LiveConfig,
         latency: LatencyMeter,
         sent: Callable[[Restored], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._config, self._latency, self._sent = source, config, latency, sent
         self._names = list(outputs)
@@ -65,7 +67,9 @@ class Publisher:
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
         self._broadcast: Broadcast | None = None
         self._outlets: list[Watched[Chunk]] = []
+        self._clock = clock
         self._last: Frame | None = None
+        self._last_at = 0.0
         self._ends_at: float | None = None
         self.filled = 0
         self.is_over = False
@@ -89,11 +93,11 @@ class Publisher:
                 except StopIteration:
                     return
                 patience = AWAY_SECONDS
-                self._last = pair.clean
+                self._last, self._last_at = pair.clean, self._clock()
                 if self._names:
                     self._write(pair.clean)
                 elif pair.clean.arrived is not None:
-                    self._latency.add(time.monotonic() - pair.clean.arrived, pair.clean.seconds)
+                    self._latency.add(self._clock() - pair.clean.arrived, pair.clean.seconds)
                 self._sent(pair)
                 yield
         finally:
@@ -106,10 +110,10 @@ class Publisher:
         """End soon, from any thread, whatever the source or the network is at: somebody else may wait for the
         outputs.
         """
-        self._ends_at = time.monotonic() + DRAIN_SECONDS
+        self._ends_at = self._clock() + DRAIN_SECONDS
 
     def _left(self) -> float:
-        return 0.0 if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+        return 0.0 if self._ends_at is None else max(0.0, self._ends_at - self._clock())
 
     @property
     def outputs(self) -> tuple[OutputNumbers, ...]:
@@ -137,8 +141,9 @@ class Publisher:
         if self._last is None or not self._names:
             return AWAY_SECONDS
         frame = self._last if self._source.connected else noted(self._last, "NO SIGNAL")
-        now = Frame(frame.data, frame.layout, self._source.now(), self._source.time_base)
-        self._write(now)
+        # As late as the frames are, or those that are on their way would come too late for their places.
+        pts = frame.pts + round((self._clock() - self._last_at) / frame.time_base)
+        self._write(replace(frame, pts=pts, arrived=None))
         self.filled += 1
         return FILL_SECONDS
 

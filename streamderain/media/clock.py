@@ -40,10 +40,6 @@ class RunClock:
         """It is 0 now."""
         self._began = self._clock()
 
-    def now(self) -> int:
-        """The wall's time since the run began; 0 before that."""
-        return self._since(self._clock())
-
     def anew(self) -> None:
         """What comes next has times of its own, as after a reconnect."""
         self._offset = self._source = None

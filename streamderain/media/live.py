@@ -104,10 +104,6 @@ class LiveSource:
         """The sound that nobody has taken yet."""
         return self._sound.packets
 
-    def now(self) -> int:
-        """How long the run lasts, in units of `time_base`."""
-        return self._clock.now()
-
     def close(self) -> None:
         """End `frames` from any thread, as soon as the packet or the attempt that it waits for is there or given up."""
         self._closed = True

@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
 
 from streamderain.errors import SinkError
+from streamderain.frames import Frame
 from streamderain.media.broadcast import Broadcast
 from streamderain.media.encoder import Encoder
 from tests.media.receivers import frame, recorded
 
 from .publishing import published, publisher
+
+
+class Clock:
+    """Time that passes while somebody waits for frames, and when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize("latency", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize("hangs", [1, 2, 6])
+def test_frames_that_are_on_their_way_while_the_last_is_shown_again_keep_their_distances(
+    hangs: int, latency: float, tmp_path: Path
+) -> None:
+    """A network that takes a while and then hangs: its frames come later than the picture that stood in for them."""
+    clock, name = Clock(), str(tmp_path / "out.mkv")
+    which = publisher(name, clock=clock)
+
+    def script() -> Iterator[Frame | None]:
+        clock.passes(latency)
+        for number in range(450):
+            if number == 50:
+                yield from [None] * hangs
+            else:
+                clock.passes(0.04 if number < 50 or number > 60 else 0.0)
+            yield frame(number)
+
+    published(which, script(), clock.passes)
+    assert which.filled == hangs
+    times = recorded(name).times
+    assert len(times) == 450 + hangs
+    assert min(later - sooner for sooner, later in pairwise(times)) >= 0.03
+    # In the end each is where it belongs.
+    assert times[-1] == pytest.approx(449 / 25, abs=0.002)
 
 
 def refuse(*arguments: object) -> None:

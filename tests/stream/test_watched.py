@@ -230,7 +230,7 @@ def test_a_consumer_that_hangs_is_left_and_another_one_opened(call: str, never: 
 def test_one_that_comes_back_while_it_is_looked_at_harms_nobody(
     looks: int, never: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its thread writes what it is busy with while the one that puts reads it: of so many looks the last find it idle."""
+    """Its thread says what it is busy with while the one that puts looks: the last of so many looks find it idle."""
     seen: list[float] = []
 
     class Returning(watched_module._Worker):
