@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from streamderain.config import DerainConfig, build
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
-from streamderain.media.address import redacted
 from streamderain.media.compare import beside, compared_layout
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
+from streamderain.media.url import public
 from streamderain.stations import batch_size, delay, derained, load_network
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
@@ -104,7 +104,7 @@ def _ready(video: VideoInfo, config: DerainConfig) -> Network:
 def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:
     is_url = "://" in output
     if is_url and not config.via_ffmpeg:
-        raise SinkError(f"{redacted(output)} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
+        raise SinkError(f"{public(output)} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
     if config.compare and config.compare.absolute() == Path(output).absolute():
         raise SinkError(f"{output} is named twice; give --compare another file")
     for path in filter(None, [None if is_url else Path(output), config.compare]):

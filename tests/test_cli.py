@@ -124,6 +124,27 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
 
 
+def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamderain.cli.redaction import redact_title
+    from tests.secrets import FORMS, SECRET
+
+    titles: list[str] = []
+    monkeypatch.setattr("setproctitle.setproctitle", titles.append)
+    words = [*FORMS, *(f"--set=source={form}" for form in FORMS)]
+    tokens = ["--token", SECRET, f"--token={SECRET}", "--set", f"token={SECRET}", f"--set=token={SECRET}"]
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "streamderain", *words, *tokens, "out.mkv"])
+    redact_title()
+    (title,) = titles
+    assert SECRET not in title
+    assert title.count("://") >= len(words)
+    assert title.endswith("--token *** --token=*** --set token=*** --set=token=*** out.mkv")
+
+
+def test_urls_are_printed_whole_on_request() -> None:
+    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
+    assert "rtps://me:secret@127.0.0.1:9/x/y is of an unknown kind" in done.stderr
+
+
 def test_a_traceback_tells_no_password() -> None:
     done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
     assert done.returncode == 1

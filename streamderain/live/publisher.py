@@ -15,12 +15,12 @@ from streamderain.config import LiveConfig, seconds
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import OutputNumbers
-from streamderain.media.address import redacted
 from streamderain.media.broadcast import Broadcast, Chunk
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.live import Backoff, LiveSource
 from streamderain.media.note import noted
 from streamderain.media.outlet import Outlet, is_recording
+from streamderain.media.url import public
 from streamderain.stream.background import Background
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
@@ -120,7 +120,7 @@ class Publisher:
         """How each output does."""
         return tuple(
             OutputNumbers(
-                redacted(name), outlet.connected, outlet.queued, outlet.written, outlet.dropped, outlet.reopened
+                public(name), outlet.connected, outlet.queued, outlet.written, outlet.dropped, outlet.reopened
             )
             for name, outlet in zip(self._names, self._outlets, strict=False)
         )
@@ -160,7 +160,7 @@ class Publisher:
 
     def _watched(self, number: int, name: str) -> Watched[Chunk]:
         assert self._broadcast
-        shown, random_source, backoff = redacted(name), random.Random(), Backoff()
+        shown, random_source, backoff = public(name), random.Random(), Backoff()
         segment = self._segment if is_recording(name) else None
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment)
         return Watched(

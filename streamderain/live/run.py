@@ -14,9 +14,10 @@ from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
-from streamderain.media.address import parse, redacted
+from streamderain.media.address import parse
 from streamderain.media.live import LiveSource
 from streamderain.media.outlet import check_outlet
+from streamderain.media.url import public
 from streamderain.networks.colour import to_rgb
 from streamderain.stations import Dials, delay, derained
 from streamderain.stream.gate import Gate
@@ -59,7 +60,7 @@ class LiveRun:
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
-                raise ConfigError(f"{redacted(output)} is named twice; each output needs a name of its own")
+                raise ConfigError(f"{public(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
         self.dials = Dials(config.strength, self._config.blending)
         self.show = show

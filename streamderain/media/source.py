@@ -17,7 +17,8 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
-from streamderain.media.address import in_full, redacted
+from streamderain.media.address import in_full
+from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
     `hwaccel` names a libav device type, such as cuda; without it, or where it fails, decoding is done on
     the CPU and the log says so. Raises SourceError for what is no readable video.
     """
-    shown = redacted(str(name))
+    shown = public(str(name))
     container = _open(name, shown, hwaccel)
     try:
         return _describe(container, shown)
@@ -107,6 +108,8 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
         raise SourceError(f"{shown} does not exist")
     if path.exists():
         name = in_full(path)
+    elif isinstance(name, str):
+        name = for_libav(name)
     try:
         if hwaccel:
             try:

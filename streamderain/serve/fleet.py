@@ -11,7 +11,7 @@ from streamderain.config import LiveConfig, StreamConfig
 from streamderain.errors import UnknownStream
 from streamderain.live.publisher import CLOSE_SECONDS, DRAIN_SECONDS
 from streamderain.live.run import LEAVE_SECONDS
-from streamderain.media.address import redacted
+from streamderain.media.url import public
 from streamderain.serve.served import Served, Show, in_words
 from streamderain.stream.shared import SharedNetwork
 
@@ -127,5 +127,5 @@ class Fleet:
         stream.start(self._shown(stream), self._leaving)
         self._streams[stream.name] = stream
         self.failed.pop(stream.name, None)
-        logger.info("%s: started, %s -> %s", stream.name, redacted(stream.asked.source),
-                    ", ".join(map(redacted, stream.asked.outputs)) or "the page alone")  # fmt: skip
+        logger.info("%s: started, %s -> %s", stream.name, public(stream.asked.source),
+                    ", ".join(map(public, stream.asked.outputs)) or "the page alone")  # fmt: skip

@@ -18,9 +18,9 @@ from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
-from streamderain.media.address import redacted
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import is_recording, unused
+from streamderain.media.url import public, redacted
 from streamderain.stream.background import Background
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Served:
         """The stream as the page's Watchable, whichever run it is in; its numbers are those of schemas.Numbers."""
 
         def more() -> dict[str, Any]:
-            source = redacted(self.asked.source)
+            source = public(self.asked.source)
             return {"state": self.state, "source": source, "restarts": self.restarts, "failure": self.failure}
 
         return Watch(lambda: self.run, more)

@@ -159,6 +159,18 @@ def test_a_camera_that_asks_for_name_and_password(
     assert watched.kinds() == ["connected"]
 
 
+@pytest.mark.parametrize(
+    "password", ["p@ss", "p/ss", "p#ss", "p%ss", "p:ss", "p ss", "p@s/s#s%s:s s@", "p%40ss?", "12/3@4", "pä$$+&=!"]
+)
+def test_a_password_may_have_any_signs(password: str, cameras: Cameras, caplog: pytest.LogCaptureFixture) -> None:
+    camera = cameras(64, 48, 25, "--login", f"user:{password.replace('%40', '@')}")
+    source = LiveSource(parse(camera.url.replace("://", f"://user:{password}@")), retries=0, backoff=QUICK)
+    frames = source.frames()
+    assert len(list(islice(frames, 2))) == 2
+    frames.close()  # type: ignore[attr-defined]
+    assert password not in caplog.text
+
+
 def test_a_wrong_password_is_told_and_not_printed(watch: Watch, cameras: Cameras) -> None:
     watched = watch(cameras(64, 48, 25, "--login", "user:other").url, retries=0)
     with pytest.raises(SourceError, match="it wants another name and password"):
