@@ -11,7 +11,7 @@ import torch
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
-from streamderain.frames import Frame, Network, Restored
+from streamderain.frames import Frame, Network, PixelLayout, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
@@ -56,7 +56,7 @@ class LiveRun:
         self._network = network
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._prepare,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
@@ -75,6 +75,7 @@ class LiveRun:
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
         self._out = Rate()
+        self._prepared: set[PixelLayout] = set()
         self._is_over = False
 
     def run(self, report: Callable[[LiveNumbers], None] = lambda numbers: None) -> LiveNumbers:
@@ -152,6 +153,9 @@ class LiveRun:
     @torch.inference_mode()
     def _prepare(self, frame: Frame) -> None:
         """Have the network do what takes it long before the first picture of a size: half a minute, the first time."""
+        if frame.layout in self._prepared:
+            return
+        self._prepared.add(frame.layout)
         picture = to_rgb(frame.data[None].to(self._network.device), frame.layout).clamp(0, 1)
         window = picture.expand(self._network.past + 1 + self._network.future, -1, -1, -1)
         self._network.restore(window[None].contiguous())

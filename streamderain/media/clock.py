@@ -74,6 +74,12 @@ class Pace:
         self._clock = clock
         self._jump = jump
         self._offset: float | None = None
+        self._seconds = 0.0
+
+    def go_on(self) -> None:
+        """After a pause, in which nothing was asked: the last packet is due now."""
+        if self._offset is not None:
+            self._offset = self._clock() - self._seconds
 
     def wait(self, source: int | None) -> float:
         """How many seconds to wait before the packet of that time, in units of TIME_BASE, is due.
@@ -83,6 +89,7 @@ class Pace:
         if source is None:
             return 0.0
         seconds, now = float(source * TIME_BASE), self._clock()
+        self._seconds = seconds
         if self._offset is not None and -1 < (early := seconds + self._offset - now) <= self._jump:
             return max(0.0, early)
         self._offset = now - seconds

@@ -66,7 +66,7 @@ class Pipeline:
     def _stop(self) -> None:
         for thread in self._threads:
             thread.close()
-        if self._threads:
+        if len(self._threads) == len(self._stations):
             self._threads[-1].join()
         deadline = time.monotonic() + self._patience
         for thread in self._threads:

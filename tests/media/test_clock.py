@@ -90,6 +90,19 @@ def test_a_file_keeps_its_pace() -> None:
     assert pace.wait(7 * SECOND) == 0.5
 
 
+def test_a_file_goes_on_after_a_pause() -> None:
+    now = 10.0
+    pace = Pace(lambda: now)
+    pace.go_on()
+    assert pace.wait(5 * SECOND) == 0
+    now = 10.6
+    pace.go_on()
+    assert pace.wait(5.5 * SECOND) == pytest.approx(0.5)
+    now = 99.0
+    pace.go_on()
+    assert pace.wait(6 * SECOND) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("jump", [99, 1])
 def test_a_file_whose_times_jump_goes_on_at_once(jump: int) -> None:
     now = 10.0

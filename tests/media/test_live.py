@@ -352,6 +352,37 @@ def test_a_file_is_read_at_its_own_pace(clip: Path, watch: Watch) -> None:
     assert all(frame.arrived is not None for frame in frames)
 
 
+def test_the_pace_of_a_file_begins_when_what_follows_is_ready(clip: Path) -> None:
+    prepared: list[tuple[Frame, float]] = []
+
+    def prepare(first: Frame) -> None:
+        assert not seen
+        # Longer than the whole file.
+        time.sleep(1)
+        prepared.append((first, time.monotonic()))
+
+    seen: list[Frame] = []
+    for frame in LiveSource(parse(str(clip)), realtime=True, prepare=prepare).frames():
+        seen.append(frame)
+    assert len(seen) == 12
+    ((first, ready),) = prepared
+    assert first.data is seen[0].data
+    arrived = [frame.arrived or 0 for frame in seen]
+    assert arrived[0] >= ready
+    # Its decoder holds some frames back, which come together in the end.
+    assert arrived[-1] - ready >= 0.2
+    assert {later.pts - sooner.pts for sooner, later in pairwise(seen)} == {3600}
+
+
+def test_a_camera_waits_for_nobody(watch: Watch) -> None:
+    prepared: list[Frame] = []
+    source = LiveSource(parse("test:32x32@25"), prepare=prepared.append)
+    frames = source.frames()
+    assert len(list(islice(frames, 3))) == 3
+    frames.close()  # type: ignore[attr-defined]
+    assert prepared == []
+
+
 def test_a_file_is_not_live_by_itself(clip: Path) -> None:
     with pytest.raises(ConfigError, match="is a file, not live; --realtime"):
         LiveSource(parse(str(clip)))
