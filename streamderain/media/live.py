@@ -79,8 +79,8 @@ class LiveSource:
     ) -> None:
         """`frozen_after` is how many seconds without a packet or a picture are borne, and how long each of two steps of
         opening may take. After `retries` attempts in a row to reach it again, it is given up; None tries for ever.
-        A file needs `realtime`; it can wait, so `prepare` is called with its first frame of each layout before that is
-        handed out, and the file's pace goes on when that returns. `report` is called with each event, by the thread that
+        A file needs `realtime`; it can wait, so `prepare` is called with its first frame of each layout before it is
+        handed out, and its pace goes on when that returns. `report` is called with each event, by the thread that
         reads. Raises ConfigError.
         """
         if not address.is_live and not realtime:
