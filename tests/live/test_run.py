@@ -104,8 +104,8 @@ def test_a_camera_that_comes_back_with_another_size_goes_on_in_the_same_picture(
 def test_a_clock_that_jumps_by_an_hour_leaves_the_sound_in_the_recording(shared: Path, tmp_path: Path) -> None:
     whole = (shared / "cases" / "jump.ts").read_bytes()
     # Of 24 s those around the jump, which comes after 12.
-    begin, end = (len(whole) * share // 100 // 188 * 188 for share in (40, 72))
-    piece, seconds = whole[begin:end], 24 * 0.32
+    begin, end = (len(whole) * share // 100 // 188 * 188 for share in (30, 78))
+    piece, seconds = whole[begin:end], 24 * 0.48
     sent = threading.Event()
 
     def play(server: socketserver.BaseRequestHandler) -> None:
