@@ -19,7 +19,7 @@ from streamderain.engine.scenes import mark_scenes
 from streamderain.engine.sight import Eyes, eyes_of
 from streamderain.engine.window import Around, Neighbourhood, Windows, windows
 from streamderain.errors import StreamderainError
-from streamderain.frames import Derained, Frame, FrameBatch, Network, Restored
+from streamderain.frames import Derained, Frame, FrameBatch, Network, PixelLayout, Restored
 from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 
@@ -50,6 +50,7 @@ class Engine:
         self._blend_reach = blend_reach(config, may_turn=dials is not None)
         self._dials = dials or Dials(config.strength, config.blending)
         self._eyes: Eyes = eyes_of(network)
+        self._prepared: set[PixelLayout] = set()
 
     @property
     def delay(self) -> int:
@@ -72,7 +73,12 @@ class Engine:
 
     @torch.inference_mode()
     def prepare(self, frame: Frame) -> None:
-        """Have the network do what takes it long before the first picture of a size: half a minute, the first time."""
+        """Have the network do what takes it long before the first picture of a size: half a minute, the first time; of a
+        size that was prepared nothing.
+        """
+        if frame.layout in self._prepared:
+            return
+        self._prepared.add(frame.layout)
         (seen,) = self._eyes.see(FrameBatch((frame,), frame.data[None].to(self.device), Done()))
         self.network.restore(self._eyes.join([[seen] * (self.network.past + 1 + self.network.future)]))
 

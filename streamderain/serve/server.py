@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-END_SECONDS = 3.0
+END_SECONDS = 3.5
 """How long the streams may take to send out what is on their way when all ends."""
 
 GPU_BATCH = 8
