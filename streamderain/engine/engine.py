@@ -73,7 +73,7 @@ class Engine:
 
     @torch.inference_mode()
     def prepare(self, frame: Frame) -> None:
-        """Have the network do what takes it long before the first picture of a size: half a minute, the first time; of a
+        """Have the network do what takes it long before the first picture of a size, the first time half a minute; of a
         size that was prepared nothing.
         """
         if frame.layout in self._prepared:
