@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 ALONE := $(RUN) -m streamderain.training.rest
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,10 @@ quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, 
 	$(ALONE) $(RUN) benchmarks/contact_sheets.py
 	$(RUN) benchmarks/quality_page.py
 	$(MAKE) readme
+
+judge: $(VENV)/.developer ## judge the bundled networks on held-out material, and write docs/judge.md
+	$(ALONE) $(RUN) benchmarks/judge.py
+	$(RUN) benchmarks/judge_page.py
 
 temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and write benchmarks/temporal.md
 	$(ALONE) $(RUN) benchmarks/temporal.py

@@ -16,7 +16,7 @@ from results import save
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.stations import derained
+from streamderain.engine.engine import Engine
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
 from streamderain.media.pixels import layout_of
@@ -69,7 +69,7 @@ def _restore_alone(clip: Path) -> float:
     """The network's station with its colour conversion, fed from memory."""
     with open_source(clip) as source:
         frames = list(decode(source))
-        _, upload, restore, *_ = derained(Sleeper(SECONDS_PER_FRAME), DerainConfig())
+        upload, restore, *_ = Engine(Sleeper(SECONDS_PER_FRAME), DerainConfig()).stations()
         batches = list(upload.run(frames))
     began = time.monotonic()
     with Pipeline(batches, restore) as restored:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -147,13 +147,13 @@ class FrameBatch:
 
 @dataclass(frozen=True, eq=False)
 class Derained:
-    """A batch that went through the network: `rainy` and `clean`, (N, 3, H, W) float RGB in 0..1, are valid after
-    `ready`, and stand beside the planes, `data`, (N, layout.samples), that `rainy` was made of.
+    """A batch that went through the network: `clean`, (N, 3, H, W) float RGB in 0..1, is valid after `ready`. It stands
+    beside the planes, `data`, (N, layout.samples), and what was `seen` of each frame before.
     """
 
     frames: Sequence[Frame]
     data: Tensor
-    rainy: Tensor
+    seen: Sequence[Any]
     clean: Tensor
     ready: Event
 
@@ -180,4 +180,12 @@ class Network(Protocol):
         """Frames after the current one that it reads."""
 
     def restore(self, windows: Tensor) -> Tensor:
-        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W)."""
+        """(N, past + 1 + future, 3, H, W) RGB in 0..1 -> (N, 3, H, W).
+
+        One that `takes_aligned` is given windows that were aligned outside; see Restorer.
+        """
+
+
+def takes_aligned(network: Network) -> bool:
+    """Whether `network` wants its windows aligned, and does not look for motion itself; it says so by an attribute."""
+    return getattr(network, "takes_aligned", False)

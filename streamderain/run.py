@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
-from streamderain.engine.stations import batch_size, delay, derained, load_network
+from streamderain.engine.engine import Engine, batch_size, load_network
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
-from streamderain.media.address import redacted
 from streamderain.media.compare import beside, compared_layout
+from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
+from streamderain.media.url import public
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 
@@ -80,15 +81,16 @@ def derain(
 
     `report` is called in this thread after each frame. `network` stands in for the one that `model` names.
     Returns the final progress. Raises StreamderainError; then `output` does not exist or is what it was,
-    and the error's `kept` names a partial file where frames could be kept. Ctrl-C raises Stopped.
+    and the error's `kept` names a partial file where frames could be kept; or, where only `compare` could not be
+    finished, it says that `output` is whole. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
     _check_outputs(source, str(output), config)
     try:
         with open_source(source, config.hwaccel) as opened:
             network = network or _ready(opened.info, config)
-            stations = derained(network, config)
-            return carry(opened, stations, _open_sinks(opened, str(output), config), report, delay(network, config))
+            engine = Engine(network, config)
+            return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -96,14 +98,14 @@ def derain(
 def _ready(video: VideoInfo, config: DerainConfig) -> Network:
     """The network, once it is known that such a video fits into memory."""
     network = load_network(config)
-    network.plan(batch_size(config.batch, network.device), video.height, video.width)
+    network.plan(batch_size(config, network.device), video.height, video.width)
     return network
 
 
 def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:
     is_url = "://" in output
     if is_url and not config.via_ffmpeg:
-        raise SinkError(f"{redacted(output)} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
+        raise SinkError(f"{public(output)} is no file; --via-ffmpeg writes to URLs that the system's ffmpeg knows")
     if config.compare and config.compare.absolute() == Path(output).absolute():
         raise SinkError(f"{output} is named twice; give --compare another file")
     for path in filter(None, [None if is_url else Path(output), config.compare]):
@@ -136,7 +138,7 @@ def carry(
     report: Callable[[Progress], None],
     delay_frames: int = 0,
 ) -> Progress:
-    """Run `stations`, from decoding to pairs of frames, and write every pair to all `sinks`, which are then done.
+    """Run `stations`, from decoded frames to pairs, and write every pair to all `sinks`, which are then done.
 
     `delay_frames` is that of the stations. Returns and raises what `derain` does; where frames were kept, they are
     those of the first sink.
@@ -148,8 +150,8 @@ def carry(
                 sink.write(show(pair))
             yield
 
-    began, frames = time.monotonic(), 0
-    pipeline = Pipeline(source, *stations, Station("encode", write))
+    began, frames, uncommitted = time.monotonic(), 0, [sink for sink, _ in sinks]
+    pipeline = Pipeline(source, Station("decode", decode, ahead=2), *stations, Station("encode", write))
 
     def progress() -> Progress:
         return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats, delay_frames)
@@ -159,12 +161,13 @@ def carry(
             for _ in written:
                 frames += 1
                 report(progress())
-        for sink, _ in sinks:
-            sink.commit()
+        while uncommitted:
+            uncommitted[0].commit()
+            del uncommitted[0]
     except (StreamderainError, KeyboardInterrupt) as error:
-        raise _ended_early(error, sinks) from error
+        raise _ended_early(error, uncommitted, len(uncommitted) < len(sinks)) from error
     except BaseException:  # the caller's own, out of `report`
-        for sink, _ in sinks:
+        for sink in uncommitted:
             sink.abandon()
         raise
     if source.damaged:
@@ -172,11 +175,15 @@ def carry(
     return progress()
 
 
-def _ended_early(error: BaseException, sinks: list[Output]) -> StreamderainError:
-    """The error to raise, once every sink has kept what is whole."""
-    kept = [(sink.abandon(), sink.frames) for sink, _ in sinks]
+def _ended_early(error: BaseException, uncommitted: list[Sink], is_derained: bool) -> StreamderainError:
+    """The error to raise, once every sink that is not done has kept what is whole; `is_derained` says that the first
+    is done.
+    """
+    kept = [(sink.abandon(), sink.frames) for sink in uncommitted]
     ended = error if isinstance(error, StreamderainError) else Stopped("stopped")
-    path, frames = kept[0]
-    if path:
+    path, frames = kept[0] if kept else (None, 0)
+    if is_derained:
+        ended.kept = "the derained video is whole"
+    elif path:
         ended.kept = f"the first {frames} frames are kept in {path}"
     return ended

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent / "video" / "rtsp_camera.py"
+SCRIPT = Path(__file__).parent / "media" / "rtsp_camera.py"
 
 PYTHON = "/usr/bin/python3"
 

@@ -46,3 +46,42 @@ def test_the_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> No
             (tmp_path / f"{name}.json").write_bytes((SCRIPTS / f"{name}.json").read_bytes())
     subprocess.run([sys.executable, SCRIPTS / "quality_page.py", "--folder", tmp_path], check=True)
     assert (tmp_path / "quality.md").read_text() == (SCRIPTS / "quality.md").read_text()
+
+
+def test_the_judge_page_shows_its_figures(tmp_path: Path) -> None:
+    gain = {"cases": 9, "untouched": 25.0, "mean": 1.5, "worst_tenth": -0.25}
+    network = {
+        "version": 1,
+        "cases": 12,
+        "processor_seconds": 3.4,
+        "gains": {"grid": gain},
+        "axes": {"lean": {"0": {"still": 1.0, "moving": 2.0}}},
+        "dry": {"clip": {"cases": 2, "mean": 50.0, "lowest": 41.0}},
+        "passes_gate": False,
+        "look_alikes": {"hair": {"still": 14.0, "moving": 13.0}},
+    }
+    (tmp_path / "judge.json").write_text(json.dumps({"networks": {"fast": network}, "machine": MACHINE}))
+    (tmp_path / "page.md").write_text("before\n<!-- BENCHMARKS -->\nold\n<!-- /BENCHMARKS -->\nbehind\n")
+    write_judge_page(tmp_path, tmp_path / "page.md")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "behind")
+    assert "old" not in lines
+    for line in (
+        "| grid (9) | 25.0 dB | +1.50 / -0.25 |",
+        "| lean 0 | +1.00 / +2.00 |",
+        "| dry, clip (2): mean / lowest | 50.0 / 41.0 dB |",
+        "| gate of 42 dB | **fails** |",
+        "| hair: still / moving | 14.0 / 13.0 dB |",
+    ):
+        assert line in lines
+
+
+def test_the_judge_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> None:
+    kept = SCRIPTS.parent / "docs" / "judge.md"
+    (tmp_path / "page.md").write_bytes(kept.read_bytes())
+    write_judge_page(SCRIPTS, tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text() == kept.read_text()
+
+
+def write_judge_page(folder: Path, page: Path) -> None:
+    subprocess.run([sys.executable, SCRIPTS / "judge_page.py", "--folder", folder, "--page", page], check=True)

@@ -124,6 +124,48 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_frame_is_no_success(tmp_path: Path, stop: signal.Signals) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        [*COMMAND, "rtsp://127.0.0.1:9/away", "rec.mkv", "--model", "fast", "--backend", "torch"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stderr
+    assert "refused" in process.stderr.readline()
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("streamderain: stopped before the first frame\n")
+    assert not (tmp_path / "rec.mkv").exists()
+
+
+def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamderain.cli.redaction import redact_title
+    from tests.secrets import FORMS, SECRET
+
+    titles: list[str] = []
+    monkeypatch.setattr("setproctitle.setproctitle", titles.append)
+    words = [*FORMS, *(f"--set=source={form}" for form in FORMS)]
+    tokens = ["--token", SECRET, f"--token={SECRET}", "--set", f"token={SECRET}", f"--set=token={SECRET}"]
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "streamderain", *words, *tokens, "out.mkv"])
+    redact_title()
+    (title,) = titles
+    assert SECRET not in title
+    assert title.count("://") >= len(words)
+    assert title.endswith("--token *** --token=*** --set token=*** --set=token=*** out.mkv")
+
+
+def test_urls_are_printed_whole_on_request() -> None:
+    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
+    assert "rtps://me:secret@127.0.0.1:9/x/y is of an unknown kind" in done.stderr
+
+
 def test_a_traceback_tells_no_password() -> None:
     done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
     assert done.returncode == 1

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +17,8 @@ from torch import Tensor
 from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
-from streamderain.media.source import open_source
+from streamderain.media.sink import Muxed
+from streamderain.media.source import Source, open_source
 from streamderain.run import Progress, derain
 
 
@@ -88,6 +93,35 @@ def test_compare_shows_both_halves(clip: Path, tmp_path: Path) -> None:
     luma = picture.layout.split(picture.data)[0].float()
     assert (picture.layout.height, picture.layout.width) == (32, 96)
     assert float((luma[:, 48:] - luma[:, :48]).mean()) == pytest.approx(43.8, abs=2)
+
+
+@pytest.mark.parametrize("failing", ["out.mp4", "seen.mp4"])
+@pytest.mark.parametrize("error", [SinkError("the disk is full"), KeyboardInterrupt()])
+def test_what_ends_the_finish_names_what_there_is_and_nothing_else(
+    failing: str, error: BaseException, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Muxed.finish
+    failed: list[Muxed] = []
+
+    def fail_once(muxed: Muxed) -> None:
+        if failing.partition(".")[0] in muxed._container.name and muxed not in failed:
+            failed.append(muxed)
+            raise error
+        finish(muxed)
+
+    monkeypatch.setattr(Muxed, "finish", fail_once)
+    with pytest.raises(StreamderainError) as caught:
+        derain(clip, tmp_path / "out.mp4", network=Brighter(), compare=tmp_path / "seen.mp4")
+    said = str(caught.value)
+    named = re.findall(rf"{tmp_path}/[\w.]+", said)
+    assert all(Path(name).exists() for name in named)
+    if failing == "out.mp4":
+        assert named == [str(tmp_path / "out.partial.mp4")]
+        assert not (tmp_path / "out.mp4").exists()
+    else:
+        assert said.endswith("; the derained video is whole")
+        assert len(frames_of(tmp_path / "out.mp4")) == 12
+    assert not (tmp_path / "seen.mp4").exists()
 
 
 def test_an_error_in_the_network_names_its_station_and_keeps_what_is_whole(clip: Path, tmp_path: Path) -> None:
@@ -222,3 +256,41 @@ def test_asking_for_hardware_that_is_missing_falls_back_with_one_line_each(
     assert len(said) == 2
     assert "decoding on the CPU" in said[0]
     assert "encoding with libx264" in said[1]
+
+
+def test_a_source_that_never_answers_is_not_closed_under_its_reader(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, goes_on, opened = threading.Event(), threading.Event(), list[Source]()
+
+    def opens(*arguments: object) -> Source:
+        source = open_source(clip)
+        decoded = source._decoded
+
+        def blocks() -> Iterator[av.VideoFrame]:
+            yield from islice(decoded, 6)
+            inside.set()
+            goes_on.wait()
+
+        source._decoded = blocks()
+        opened.append(source)
+        return source
+
+    def stop(progress: Progress) -> None:
+        assert inside.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("streamderain.run.open_source", opens)
+    try:
+        with pytest.raises(Stopped):
+            derain(clip, tmp_path / "out.mkv", report=stop, network=Brighter(), blend=0.0)
+        # Whether it is open still shows in what can be asked of it.
+        assert opened[0].container.flags is not None
+    finally:
+        goes_on.set()
+        for thread in threading.enumerate():
+            if thread.name == "streamderain-decode":
+                thread.join()
+    with pytest.raises(AssertionError, match="not open"):
+        _ = opened[0].container.flags
+    assert "left behind, as still busy after the end: decode" in caplog.text

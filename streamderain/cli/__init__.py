@@ -15,7 +15,7 @@ from typing import NoReturn
 from streamderain.cli.app import app
 from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
-from streamderain.media.address import redacted
+from streamderain.media.url import redacted, show_urls
 
 INTERRUPTED = 130
 
@@ -23,7 +23,9 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """The program: run it, print an error as one line, and end with its exit code."""
     debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--debug", "--show-urls")]
+    if "--show-urls" in sys.argv:
+        show_urls()
     redact_title()
     log_to_stderr("streamderain: %(message)s")
     # Whoever stops the program wants what is whole kept, by whatever signal.

@@ -36,7 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Remove rain from video.\n\nstreamderain INPUT OUTPUT derains a file; its options: streamderain derain --help",
-    epilog="Add --debug to any command for the whole traceback of an error.",
+    epilog="Add --debug to any command for the whole traceback of an error, --show-urls to have URLs told as they are, "
+    "passwords and keys included.",
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)

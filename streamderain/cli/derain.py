@@ -52,6 +52,7 @@ def derain(
 
 
 def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_json: bool) -> None:
+    from streamderain.media.url import public
     from streamderain.run import derain as derain_video
 
     with progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
@@ -59,7 +60,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
     if as_json:
         stations = [station.totals() for station in done.stations]
         summary = {
-            "output": output,
+            "output": public(output),
             "frames": done.frames,
             "seconds": done.seconds,
             "fps": done.frames_per_second,
@@ -68,7 +69,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
         print(json.dumps({**summary, "stations": stations}))
     elif not quiet:
         pace = f"{done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps"
-        print(f"{output}: {pace}, slowest station: {done.slowest.name}, delay: {done.delay_frames} frames")
+        print(f"{public(output)}: {pace}, slowest station: {done.slowest.name}, delay: {done.delay_frames} frames")
 
 
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:

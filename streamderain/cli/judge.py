@@ -56,7 +56,8 @@ def judge(
         save.write_text(json.dumps({name: verdict.as_json() for name, verdict in verdicts.items()}) + "\n")
     for name in names[1:]:
         found = compare(verdicts[name], verdicts[names[0]])
-        console.print(f"{name} is {'' if found.better else 'not '}better than {names[0]}: {'; '.join(found.reasons)}")
+        said = f"{name} is {'' if found.better else 'not '}better than {names[0]}: {'; '.join(found.reasons)}"
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
 
 
 def _table(verdicts: Mapping[str, Verdict]) -> Table:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
-from streamderain.media.address import redacted
+from streamderain.media.url import public, redacted
 
 
 class _Redacting(logging.Formatter):
@@ -20,10 +21,18 @@ def log_to_stderr(line: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+def _public(word: str, before: str) -> str:
+    """A word of the command line as others may see it; a token is none of their business either."""
+    if before == "--token":
+        return "***"
+    token = re.match(r"(--token|(?:--set=)?token)=", word)
+    return f"{token[0]}***" if token else redacted(public(word))
+
+
 def redact_title() -> None:
     """Show others on this machine the command line without the passwords that stand in it."""
     given = [sys.executable, *sys.orig_argv[1:]]
-    shown = [redacted(word) for word in given]
+    shown = [_public(word, before) for before, word in zip(["", *given], given, strict=False)]
     if shown != given:
         from setproctitle import setproctitle
 

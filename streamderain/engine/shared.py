@@ -15,7 +15,7 @@ from torch import Tensor
 from streamderain.engine.habits import Habits
 from streamderain.engine.lanes import Done, lane_on
 from streamderain.errors import DeviceError
-from streamderain.frames import Event, Network
+from streamderain.frames import Event, Network, takes_aligned
 
 _Key: TypeAlias = tuple[torch.Size, torch.dtype, torch.device]
 
@@ -57,6 +57,7 @@ class SharedNetwork:
         if most < 1 or within < 0:
             raise ValueError(f"{most = }, {within = }; at least 1 window, and 0 seconds or more")
         self.device, self.past, self.future = network.device, network.past, network.future
+        self.takes_aligned = takes_aligned(network)
         self.batches = self.windows = 0
         self._network, self._most, self._within, self._aside = network, most, within, aside
         self._known: dict[_Key, threading.Lock | None] = {}

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -78,75 +78,76 @@ class Neighbourhood(Generic[T]):
 class Windows:
     """N frames whose neighbours are all at hand.
 
-    `data`: (N, layout.samples), as it came. `pictures`: (N, past + 1 + future, ...), what was made of each frame and
-    its neighbours.
+    `data`: (N, layout.samples), as it came. `rows`: for each frame what was seen of it and its neighbours, in order of
+    time, past + 1 + future of them.
     """
 
     frames: tuple[Frame, ...]
     data: Tensor
-    pictures: Tensor
+    rows: list[list[Any]]
 
     @property
     def layout(self) -> PixelLayout:
         """The layout that all frames share."""
         return self.frames[0].layout
 
+    def present(self, past: int) -> list[Any]:
+        """What was seen of the frames themselves, which have `past` before them."""
+        return [row[past] for row in self.rows]
+
 
 @dataclass(frozen=True, eq=False)
-class _Picture:
+class _Seen:
     frame: Frame
     data: Tensor
-    picture: Tensor
+    seen: Any
 
 
 def windows(
     batches: Iterable[FrameBatch],
     past: int,
     future: int,
-    picture: Callable[[FrameBatch], Tensor],
+    see: Callable[[FrameBatch], Iterable[Any]],
     reach: tuple[int, int] | None = None,
     most: int | None = None,
 ) -> Iterator[Windows]:
     """Batches -> windows of `past` + 1 + `future` pictures, each frame once and in order, at most `most` together.
 
-    `picture` makes (N, ...) of a batch, once for each. `reach` says how many neighbours before and after a frame are
-    really waited for, by default all. Missing ones, there and where a scene begins or ends, are copies of the nearest.
+    `see` makes something of each frame of a batch, once; it is referred to, not copied. `reach` says how many
+    neighbours before and after a frame are really waited for, by default all. Missing ones, there and where a scene
+    begins or ends, are the nearest once more.
     """
-    neighbourhood: Neighbourhood[_Picture] = Neighbourhood(*(reach or (past, future)))
+    neighbourhood: Neighbourhood[_Seen] = Neighbourhood(*(reach or (past, future)))
     try:
         for batch in batches:
             done = []
-            for frame, data, made in zip(batch.frames, batch.data, picture(batch), strict=True):
-                done += neighbourhood.push(_Picture(frame, data, made), (frame.scene, frame.layout), frame.repeats)
-            yield from _stacked(done, past, future, most)
+            for frame, data, seen in zip(batch.frames, batch.data, see(batch), strict=True):
+                done += neighbourhood.push(_Seen(frame, data, seen), (frame.scene, frame.layout), frame.repeats)
+            yield from _together(done, past, future, most)
     except StreamderainError:
         # What came before a source broke is not lost with it.
-        yield from _stacked(neighbourhood.end(), past, future, most)
+        yield from _together(neighbourhood.end(), past, future, most)
         raise
-    yield from _stacked(neighbourhood.end(), past, future, most)
+    yield from _together(neighbourhood.end(), past, future, most)
 
 
-def _stacked(done: list[Around[_Picture]], past: int, future: int, most: int | None) -> Iterator[Windows]:
+def _together(done: list[Around[_Seen]], past: int, future: int, most: int | None) -> Iterator[Windows]:
     """What is complete, as few Windows of one layout each as hold it, with at most `most` frames."""
     for _, group in groupby(done, key=lambda around: around.present.frame.layout):
-        together = list(group)
-        step = most or len(together)
-        for first in range(0, len(together), step):
-            yield _joined(together[first : first + step], past, future)
+        arounds = list(group)
+        step = most or len(arounds)
+        for first in range(0, len(arounds), step):
+            some = arounds[first : first + step]
+            yield Windows(
+                tuple(around.present.frame for around in some),
+                torch.stack([around.present.data for around in some]),
+                [_filled(around, past, future) for around in some],
+            )
 
 
-def _joined(arounds: list[Around[_Picture]], past: int, future: int) -> Windows:
-    pictures = torch.stack([picture for around in arounds for picture in _filled(around, past, future)])
-    return Windows(
-        tuple(around.present.frame for around in arounds),
-        torch.stack([around.present.data for around in arounds]),
-        pictures.view(len(arounds), past + 1 + future, *pictures.shape[1:]),
-    )
-
-
-def _filled(around: Around[_Picture], past: int, future: int) -> list[Tensor]:
-    """The pictures of a window, with copies of the nearest frame for those that there are not."""
+def _filled(around: Around[_Seen], past: int, future: int) -> list[Any]:
+    """A row of a window, with the nearest once more for frames that there are not."""
     before, after = list(around.before), list(around.after)
     row = [*before, around.present, *after]
     row = [row[0]] * (past - len(before)) + row + [row[-1]] * (future - len(after))
-    return [each.picture for each in row]
+    return [each.seen for each in row]

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.engine.blend import Moment, TemporalBlender
-from streamderain.engine.stations import blend_reach, derained, load_network, network_reach
+from streamderain.engine.engine import Engine, blend_reach, load_network, network_reach
 from streamderain.engine.window import Around, Neighbourhood
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Network, Restored
+from streamderain.media.decoder import decode
 from streamderain.media.source import open_source
 from streamderain.networks import weights
 from streamderain.networks.restorer import pick_device
-from streamderain.stream.pipeline import Pipeline
+from streamderain.stream.pipeline import Pipeline, Station
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Method:
         with ExitStack() as stack:
             source = stack.enter_context(open_source(path, self.config.hwaccel))
             source.drop_passengers()
-            frames: Iterator[Restored] = stack.enter_context(Pipeline(source, *derained(self.network, self.config)))
+            frames: Iterator[Restored] = stack.enter_context(
+                Pipeline(source, Station("decode", decode, ahead=2), *Engine(self.network, self.config).stations())
+            )
             yield frames
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamderain.config import LiveConfig, host_and_port
-from streamderain.engine.stations import load_network
+from streamderain.engine.engine import load_network
+from streamderain.errors import SinkError, Stopped
 from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
@@ -26,16 +27,32 @@ def derain_live(
 ) -> LiveNumbers:
     """Derain a live source into `outputs`; returns the final numbers, and calls `report` a few times a second.
 
-    Raises what LiveRun and its run raise, what loading the network does, and ConfigError and SinkError for a page that
-    cannot be.
+    A run of which nothing came out is a SinkError, or Stopped where it was ended before anything could. Raises what
+    LiveRun and its run raise, what loading the network does, and ConfigError and SinkError for a page that cannot be.
     """
     with _page(config) as show_on_page:
         live = LiveRun(source, outputs, config, network or load_network(config))
         show_on_page(live)
         try:
-            return live.run(report)
+            done = live.run(report)
         except KeyboardInterrupt:
-            return live.numbers()
+            done = live.numbers()
+            if not done.published:
+                raise Stopped("stopped before the first frame") from None
+        return _gave_something(done)
+
+
+def _gave_something(done: LiveNumbers) -> LiveNumbers:
+    """The numbers of a run, which has failed if nothing came of it."""
+    if not done.published:
+        lost = ", ".join(f"{count} {reason}" for reason, count in sorted(done.dropped.items()) if count) or "none"
+        raise SinkError(
+            f"no frame of {done.name} came out; {done.received} came in, dropped: {lost}; a larger --max-latency or a "
+            "quicker network (`streamderain profile`) may help"
+        )
+    if done.outputs and not any(output.written for output in done.outputs):
+        raise SinkError(f"nothing was written to {', '.join(output.name for output in done.outputs)}; the log says why")
+    return done
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +15,12 @@ from streamderain.config import LiveConfig, seconds
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.numbers import OutputNumbers
-from streamderain.media.address import redacted
 from streamderain.media.broadcast import Broadcast, Chunk
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.live import Backoff, LiveSource
 from streamderain.media.note import noted
 from streamderain.media.outlet import Outlet, is_recording
+from streamderain.media.url import public
 from streamderain.stream.background import Background
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
@@ -34,15 +36,18 @@ FILL_SECONDS = 0.2
 SOUND_AHEAD_SECONDS = 0.1
 """How far sound goes before its picture, as libav keeps a picture back until it has seen sound behind it."""
 
+DRAIN_SECONDS = 1.0
+"""What is on its way is given to come out once the run is to end, ..."""
+
 CLOSE_SECONDS = 1.5
-"""What all outputs together are given to end."""
+"""... and then all outputs together to end."""
 
 
 class Publisher:
     """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
 
     `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
-    first of those that publish, or of those that record where none does.
+    first of those that publish, or of those that record where none does. `is_over` says that all outputs were let go.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Publisher:
         config: LiveConfig,
         latency: LatencyMeter,
         sent: Callable[[Restored], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._config, self._latency, self._sent = source, config, latency, sent
         self._names = list(outputs)
@@ -61,41 +67,60 @@ class Publisher:
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
         self._broadcast: Broadcast | None = None
         self._outlets: list[Watched[Chunk]] = []
+        self._clock = clock
         self._last: Frame | None = None
+        self._last_at = 0.0
+        self._ends_at: float | None = None
         self.filled = 0
+        self.is_over = False
 
     def publish(self, pairs: Background[Restored]) -> Iterator[None]:
-        """Write every pair's clean frame, until the pairs end; a station that yields for each, and once a second while
-        there are none.
+        """Write every pair's clean frame, until the pairs end or `stop` has waited long enough; a station that yields
+        for each, and once a second while there are none.
         """
         patience = AWAY_SECONDS
         try:
             while True:
                 try:
-                    pair = pairs.get(patience)
+                    pair = pairs.get(patience if self._ends_at is None else min(patience, self._left()))
                 except TimeoutError:
-                    patience = self._fill()
+                    if self._ends_at is None:
+                        patience = self._fill()
+                    elif not self._left():
+                        return
                     yield
                     continue
                 except StopIteration:
                     return
                 patience = AWAY_SECONDS
-                self._last = pair.clean
+                self._last, self._last_at = pair.clean, self._clock()
                 if self._names:
                     self._write(pair.clean)
                 elif pair.clean.arrived is not None:
-                    self._latency.add(time.monotonic() - pair.clean.arrived, pair.clean.seconds)
+                    self._latency.add(self._clock() - pair.clean.arrived, pair.clean.seconds)
                 self._sent(pair)
                 yield
         finally:
-            self._close()
+            try:
+                self._close()
+            finally:
+                self.is_over = True
+
+    def stop(self) -> None:
+        """End soon, from any thread, whatever the source or the network is at: somebody else may wait for the
+        outputs.
+        """
+        self._ends_at = self._clock() + DRAIN_SECONDS
+
+    def _left(self) -> float:
+        return 0.0 if self._ends_at is None else max(0.0, self._ends_at - self._clock())
 
     @property
     def outputs(self) -> tuple[OutputNumbers, ...]:
         """How each output does."""
         return tuple(
             OutputNumbers(
-                redacted(name), outlet.connected, outlet.queued, outlet.written, outlet.dropped, outlet.reopened
+                public(name), outlet.connected, outlet.queued, outlet.written, outlet.dropped, outlet.reopened
             )
             for name, outlet in zip(self._names, self._outlets, strict=False)
         )
@@ -116,8 +141,9 @@ class Publisher:
         if self._last is None or not self._names:
             return AWAY_SECONDS
         frame = self._last if self._source.connected else noted(self._last, "NO SIGNAL")
-        now = Frame(frame.data, frame.layout, self._source.now(), self._source.time_base)
-        self._write(now)
+        # As late as the frames are, or those that are on their way would come too late for their places.
+        pts = frame.pts + round((self._clock() - self._last_at) / frame.time_base)
+        self._write(replace(frame, pts=pts, arrived=None))
         self.filled += 1
         return FILL_SECONDS
 
@@ -134,7 +160,7 @@ class Publisher:
 
     def _watched(self, number: int, name: str) -> Watched[Chunk]:
         assert self._broadcast
-        shown, random_source, backoff = redacted(name), random.Random(), Backoff()
+        shown, random_source, backoff = public(name), random.Random(), Backoff()
         segment = self._segment if is_recording(name) else None
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment)
         return Watched(
@@ -160,12 +186,14 @@ class Publisher:
             outlet.put(chunk)
 
     def _close(self) -> None:
-        if self._broadcast:
-            self._broadcast.close()
-        for outlet in self._outlets:
-            outlet.finish(CLOSE_SECONDS)
-        for outlet in self._outlets:
-            outlet.close()
+        # From the last to the first, and all of them whichever fails: an encoder may refuse at its end too.
+        with ExitStack() as ends:
+            for outlet in self._outlets:
+                ends.callback(outlet.close)
+            for outlet in self._outlets:
+                ends.callback(outlet.finish, CLOSE_SECONDS)
+            if self._broadcast:
+                ends.callback(self._broadcast.close)
 
 
 class _Timed:

@@ -10,16 +10,15 @@ from dataclasses import replace
 import torch
 
 from streamderain.config import LiveConfig
-from streamderain.engine.colour import to_rgb
-from streamderain.engine.scenes import mark_scenes
-from streamderain.engine.stations import Dials, delay, derained
+from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
-from streamderain.frames import Frame, Network, Restored
+from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
-from streamderain.media.address import parse, redacted
+from streamderain.media.address import parse
 from streamderain.media.live import LiveSource
 from streamderain.media.outlet import check_outlet
+from streamderain.media.url import public
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
@@ -28,6 +27,9 @@ from streamderain.stream.rate import Rate
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.25
+
+LEAVE_SECONDS = 0.5
+"""What threads are given to end after the outputs; one that waits for a frozen source ends by itself."""
 
 
 class LiveRun:
@@ -49,40 +51,41 @@ class LiveRun:
         address = parse(source)
         self.name = name or address.shown
         self._config = for_live(config, network.device)
-        self._network = network
+        self.dials = Dials(config.strength, self._config.blending)
+        self._engine = Engine(network, self._config, self.dials)
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
-                raise ConfigError(f"{redacted(output)} is named twice; each output needs a name of its own")
+                raise ConfigError(f"{public(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
-        self.dials = Dials(config.strength, self._config.blending)
         self.show = show
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
             in_flight=2 * self._config.batch,
             # A frame that waits for others may be followed by two that repeat it.
-            held_back=3 * delay(network, self._config, may_turn=True),
-            prepare=self._prepare,
+            held_back=3 * self._engine.delay,
+            prepare=self._engine.prepare,
             report=lambda line: logger.warning("%s: %s", self.name, line),
         )
         self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
         self._out = Rate()
+        self._is_over = False
 
     def run(self, report: Callable[[LiveNumbers], None] = lambda numbers: None) -> LiveNumbers:
         """Run until a file has ended, the attempts to reach the source are used up, or `stop`; `report` is called a
         few times a second. Returns the final numbers.
         """
-        stations = derained(self._network, self._config, self.dials)[1:]
         pipeline = Pipeline(
             self._source,
             Station("decode", lambda source: source.frames(), ahead=8, drop_oldest=True),
-            Station("gate", lambda frames: mark_scenes(self._gate.admit(frames))),
-            *stations,
+            Station("gate", self._gate.admit),
+            *self._engine.stations(),
             Station("publish", self._publisher.publish),
+            patience=LEAVE_SECONDS,
         )
         try:
             with pipeline as published:
@@ -94,11 +97,18 @@ class LiveRun:
         finally:
             self._source.close()
             self._gate.close()
+            self._is_over = True
         return self.numbers()
 
     def stop(self) -> None:
-        """End the run from another thread: what is on its way still goes out."""
+        """End the run from another thread: what is on its way still goes out, as far as it comes within a second."""
         self._source.close()
+        self._publisher.stop()
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it is through with its outputs, even if it has not ended: a source can be waited for longer."""
+        return self._is_over or self._publisher.is_over
 
     def adjust(self, **settings: float) -> None:
         """Turn `strength` or `blend`, 0 to 1, from the next frame on. Raises ConfigError."""
@@ -135,13 +145,6 @@ class LiveRun:
             events=dict(counts),
             outputs=self._publisher.outputs,
         )
-
-    @torch.inference_mode()
-    def _prepare(self, frame: Frame) -> None:
-        """Have the network do what takes it long before the first picture of a size: half a minute, the first time."""
-        picture = to_rgb(frame.data[None].to(self._network.device), frame.layout).clamp(0, 1)
-        window = picture.expand(self._network.past + 1 + self._network.future, -1, -1, -1)
-        self._network.restore(window[None].contiguous())
 
     def _sent(self, pair: Restored) -> None:
         self._gate.release()

@@ -11,16 +11,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from streamderain.errors import ConfigError, SourceError, nearest
+from streamderain.media.url import for_libav, public
 
 Kind = Literal["file", "stream", "camera", "screen", "test"]
 
 OPENCV = "opencv"
 """The `format` of cameras that libav has no driver for."""
-
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s]*@|[^/\s:]+:(?!\d+(?:[/?\s]|$))[^?\s]*@)")
-"""What stands before the host; passwords with a bare slash too, unless a port explains the colon."""
-
-_SECRETS = re.compile(r"([?&](?:pass\w*|pwd|token|\w*key|auth\w*|secret|sig\w*)=)[^&\s]+", re.IGNORECASE)
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp")
@@ -28,11 +24,6 @@ _FILE_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg
 
 _TEST = re.compile(r"test(?::(\d{2,4})x(\d{2,4})(?:@(\d{1,3}))?)?")
 _PLAIN = (640, 360, 25)
-
-
-def redacted(name: str) -> str:
-    """`name` without the user, password, passphrase or token that a URL may hold."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", name))
 
 
 @dataclass(frozen=True)
@@ -103,12 +94,12 @@ def open_options(address: Address, transport: str = "tcp", quick: bool = True) -
 def _file(name: str, target: str) -> Address:
     if "://" not in target:
         target = in_full(Path(target))
-    return Address(name, "file", target, None, False, redacted(name))
+    return Address(name, "file", target, None, False, public(name))
 
 
 def _url(name: str, scheme: str) -> Address:
-    shown = redacted(name)
-    target = scheme + name[len(scheme) :]
+    shown = public(name)
+    target = for_libav(scheme + name[len(scheme) :])
     if scheme == "file":
         return _file(name, name[len("file://") :])
     if scheme == "srt":

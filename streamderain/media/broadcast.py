@@ -20,6 +20,9 @@ from streamderain.media.pixels import layout_of
 KEYFRAME_SECONDS = 2
 """How long a new viewer waits for a picture at most, and about how long the pieces of a live playlist are."""
 
+CATCH_UP = 0.8
+"""Of the distance between two frames, what is kept while they are behind their times."""
+
 _QUICK_NVENC = {"preset": "p1", "tune": "ull", "zerolatency": "1", "delay": "0", "forced-idr": "1"}
 _QUICK_VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
 _QUICK: Mapping[str, Mapping[str, str]] = {
@@ -81,13 +84,16 @@ class Broadcast:
         self.streams = Streams(self._encoder.stream, template, info.rotation)
         self._headers = _headers_at_keyframes(self._encoder.stream)
         self._arrived: dict[int | None, float | None] = {}
-        self._last, self._next_key, self._key_asked = -1, 0, False
+        self._last, self._last_asked = -1, 0
+        self._next_key, self._key_asked = 0, False
         self._last_sound: Fraction | None = None
 
     def write(self, frame: Frame) -> None:
-        """Encode one frame and send what comes of it. A time that is not after the last one's is moved there."""
-        pts = max(self._last + 1, round(frame.pts * frame.time_base / TIME_BASE))
-        self._last = pts
+        """Encode one frame and send what comes of it. One whose time has passed when it comes, such as the first after
+        a picture that was shown in its place, is shown later, and those behind it keep most of their distances until
+        they have caught up.
+        """
+        pts = self._placed(round(frame.pts * frame.time_base / TIME_BASE))
         # By the clock, since a frame rate falls when the machine or the source is slow.
         due = pts >= self._next_key
         if due:
@@ -96,6 +102,14 @@ class Broadcast:
         self._arrived[pts] = frame.arrived
         fit = replace(fitted(frame, self.layout), pts=pts, time_base=TIME_BASE)
         self._hand_on(self._encoder.encode_now(fit, self._duration, key))
+
+    def _placed(self, asked: int) -> int:
+        distance = asked - self._last_asked
+        if distance <= 0:
+            distance = self._duration
+        self._last = max(asked, self._last + max(1, round(CATCH_UP * distance))) if self._last >= 0 else max(0, asked)
+        self._last_asked = asked
+        return self._last
 
     def sound(self, packet: av.Packet[Any]) -> None:
         """Send one packet of sound as it is; one that is not later than the one before is left out."""
@@ -113,8 +127,10 @@ class Broadcast:
 
     def close(self) -> None:
         """Send what the encoder still holds; nothing can be written afterwards."""
-        self._hand_on(self._encoder.flush(self._duration))
-        self._container.close()
+        try:
+            self._hand_on(self._encoder.flush(self._duration))
+        finally:
+            self._container.close()
 
     def _hand_on(self, packets: list[av.Packet[av.stream.Stream]]) -> None:
         for encoded in packets:

@@ -55,6 +55,9 @@ class OpencvCamera:
             color_space=int(Colorspace.ITU709),
         )
 
+    def go_on(self) -> None:
+        """A camera waits for nobody."""
+
     def close(self) -> None:
         """Let go of the camera."""
         self._capture.release()

@@ -61,6 +61,9 @@ class Connected(Protocol):
     def info(self, first: av.VideoFrame) -> VideoInfo:
         """What the video is, of which `first` is a frame."""
 
+    def go_on(self) -> None:
+        """After a pause in reading: what can wait, as a file can, goes on at its pace from here."""
+
     def close(self) -> None:
         """Let go of the source."""
 
@@ -119,6 +122,11 @@ class LibavConnection:
             # Without a rate in the header, libav takes the clock's.
             info = replace(info, frame_rate=None)
         return replace(info, duration_seconds=None, frames=None) if self._is_live else info
+
+    def go_on(self) -> None:
+        """See Connected."""
+        if self._pace:
+            self._pace.go_on()
 
     def close(self) -> None:
         """Close the container."""

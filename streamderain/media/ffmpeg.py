@@ -20,10 +20,10 @@ import ffmpeg
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout
-from streamderain.media.address import redacted
 from streamderain.media.encoder import Encoding
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source
+from streamderain.media.url import public, redacted
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class FfmpegSink:
         silent = f"it was killed by signal {-ended}" if ended < 0 else "it gave no reason"
         # ffmpeg gives the reason first and what followed from it last.
         return SinkError(
-            f"ffmpeg could not write {redacted(self._output)}: {redacted(said[0].strip()) if said else silent}"
+            f"ffmpeg could not write {public(self._output)}: {redacted(said[0].strip()) if said else silent}"
         )
 
 

@@ -74,17 +74,20 @@ class LiveSource:
         hwaccel: str | None = None,
         backoff: Backoff = Backoff(),
         realtime: bool = False,
+        prepare: Callable[[Frame], None] = lambda frame: None,
         report: Callable[[SourceEvent], None] = lambda event: None,
     ) -> None:
         """`frozen_after` is how many seconds without a packet or a picture are borne, and how long each of two steps of
         opening may take. After `retries` attempts in a row to reach it again, it is given up; None tries for ever.
-        A file needs `realtime`. `report` is called with each event, by the thread that reads. Raises ConfigError.
+        A file needs `realtime`; it can wait, so `prepare` is called with its first frame of each layout before it is
+        handed out, and its pace goes on when that returns. `report` is called with each event, by the thread that
+        reads. Raises ConfigError.
         """
         if not address.is_live and not realtime:
             raise ConfigError(f"{address.shown} is a file, not live; --realtime reads it at the pace of its times")
         if transport not in ("tcp", "udp"):
             raise ConfigError(f"transport is {transport}; allowed: tcp, udp")
-        self.address, self.report = address, report
+        self.address, self.report, self._prepare = address, report, prepare
         self.info: VideoInfo | None = None
         self.connected = False
         self.counts: Counter[str] = Counter()
@@ -103,10 +106,6 @@ class LiveSource:
     def passengers(self) -> deque[AudioPacket]:
         """The sound that nobody has taken yet."""
         return self._sound.packets
-
-    def now(self) -> int:
-        """How long the run lasts, in units of `time_base`."""
-        return self._clock.now()
 
     def close(self) -> None:
         """End `frames` from any thread, as soon as the packet or the attempt that it waits for is there or given up."""
@@ -167,18 +166,18 @@ class LiveSource:
     def _frame(self, picture: Picture, connection: Connected) -> Frame:
         shape = (picture.frame.height, picture.frame.width, picture.frame.format.name)
         known = self.info and (self.info.height, self.info.width, self.info.pixel_format)
-        if self._layout is None or self.info is None or shape != known:
+        is_new = self._layout is None or self.info is None or shape != known
+        if is_new:
             self._look(connection.info(picture.frame))
         assert self.info
         assert self._layout
-        self._tries = 0
-        return Frame(
-            to_planes(picture.frame, self.info, self._layout),
-            self._layout,
-            self._clock.place(picture.time, picture.arrived),
-            TIME_BASE,
-            arrived=picture.arrived,
-        )
+        self._tries, arrived = 0, picture.arrived
+        planes = to_planes(picture.frame, self.info, self._layout)
+        if is_new and not self.address.is_live:
+            self._prepare(Frame(planes, self._layout, 0, TIME_BASE))
+            connection.go_on()
+            arrived = time.monotonic()
+        return Frame(planes, self._layout, self._clock.place(picture.time, arrived), TIME_BASE, arrived=arrived)
 
     def _look(self, info: VideoInfo) -> None:
         """Take in what the pictures are from now on."""

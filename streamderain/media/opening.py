@@ -79,7 +79,7 @@ class Opening:
         if is_late:
             return Away("refused", f"no answer within {self.patience:g} s")
         if isinstance(error, av.error.HTTPUnauthorizedError):
-            return Away("refused", "it wants another name and password; they go before the host, with %40 for an @")
+            return Away("refused", "it wants another name and password")
         is_here = self.address.kind != "stream" and "://" not in self.address.target
         return Away("refused", said(error), hopeless=is_here or isinstance(error, av.error.ProtocolNotFoundError))
 

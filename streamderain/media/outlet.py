@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 import av
 from av.container import OutputContainer
 
 from streamderain.errors import SinkError, nearest
-from streamderain.media.address import in_full, redacted
+from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
+from streamderain.media.url import for_libav, public, redacted
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,9 @@ _ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
+
+_SRT_PLAIN = {"mode", "latency", "connect_timeout", "timeout", "pkt_size", "payload_size", "maxbw", "pbkeylen"}
+"""What of an SRT URL anybody may read."""
 
 _FAULTS = (OSError, ValueError, av.FFmpegError)
 """What libav and the system raise; not all of libav's errors are of the system's kinds."""
@@ -109,7 +113,7 @@ class Outlet:
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
                  timeout: float = 5.0) -> None:  # fmt: skip
-        self._shown = redacted(name)
+        self._shown = public(name)
         self._way = _way(name)
         self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
         self._sound = streams.audio is not None and self._takes_sound(streams.audio)
@@ -278,12 +282,14 @@ class _Relay:
 
     def _without_secrets(self, url: str) -> str:
         """The URL without what everybody could read in the list of processes; that goes by a file."""
-        parts = urlsplit(url)
-        pairs = parse_qsl(parts.query)
-        secret = [(key, value) for key, value in pairs if "***" in redacted(f"?{key}=x")]
+        # No fragment: the ids of streams begin with #.
+        place, _, query = url.partition("?")
+        pairs = parse_qsl(query)
+        secret = [(key, value) for key, value in pairs if key not in _SRT_PLAIN]
         for key, value in secret:
             print(f"{key}={value}", file=self._secrets, flush=True)
-        return urlunsplit(parts._replace(query=urlencode([pair for pair in pairs if pair not in secret])))
+        plain = urlencode([pair for pair in pairs if pair not in secret])
+        return f"{place}?{plain}" if plain else place
 
     def said(self) -> str:
         """Its last words, or nothing; when it has failed it has a moment to say them."""
@@ -312,13 +318,13 @@ def _way(name: str) -> _Way:
         scheme = name.split("://")[0].lower()
         if scheme not in _SCHEMES:
             raise SinkError(
-                f"{redacted(name)} is of an unknown kind, {scheme}; allowed: {', '.join(_SCHEMES)}"
+                f"{public(name)} is of an unknown kind, {scheme}; allowed: {', '.join(_SCHEMES)}"
                 f"{nearest(scheme, _SCHEMES)}"
             )
         if scheme == "udp" and "pkt_size=" not in name:
             # Seven packets of a transport stream, which fit into one of Ethernet.
             name += ("&" if "?" in name else "?") + "pkt_size=1316"
-        return _Way(name, _SCHEMES[scheme], is_srt=scheme == "srt")
+        return _Way(for_libav(name), _SCHEMES[scheme], is_srt=scheme == "srt")
     if _is_playlist(name):
         return _Way(name, "hls", Path(name) if name.lower().endswith(".m3u8") else Path(name) / "index.m3u8")
     path = Path(name)
@@ -332,7 +338,7 @@ def _way(name: str) -> _Way:
 def _ffmpeg(url: str) -> str:
     program = shutil.which("ffmpeg")
     if program is None:
-        raise SinkError(f"{redacted(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
+        raise SinkError(f"{public(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
     return program
 
 

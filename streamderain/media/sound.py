@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
+from contextlib import suppress
 
 import av
 
@@ -24,7 +25,7 @@ class Sound:
         self.packets: deque[AudioPacket] = deque(maxlen=_MOST_PACKETS)
         self.template: av.AudioStream | None = None
         self._shown = shown
-        self._is_settled, self._fits, self._last = False, False, -1
+        self._is_settled, self._fits, self._last, self._jumps = False, False, -1, 0
 
     def begin(self, stream: av.AudioStream | None) -> None:
         """A connection has this sound."""
@@ -43,6 +44,9 @@ class Sound:
 
         One that has no time, or none beside the pictures, or is not later than the one before, is left out.
         """
+        if clock.jumps != self._jumps:
+            self._jumps = clock.jumps
+            self._forget_after(clock.now())
         source = units(packet.pts, packet.time_base)
         at = clock.moved(source) if source is not None else None
         if not self._fits or self.template is None or at is None or at <= self._last:
@@ -52,6 +56,13 @@ class Sound:
         packet.stream = self.template
         self._last = at
         self.packets.append(packet)
+
+    def _forget_after(self, now: int) -> None:
+        """Let nothing that was placed by times which were wrong keep out what comes now."""
+        with suppress(IndexError):  # whoever writes takes packets meanwhile
+            while (self.packets[-1].pts or 0) > now:
+                self.packets.pop()
+        self._last = min(self._last, now)
 
 
 def _outliving(stream: av.AudioStream) -> av.AudioStream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,8 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
-from streamderain.media.address import in_full, redacted
+from streamderain.media.address import in_full
+from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
 
@@ -44,20 +45,35 @@ class Source:
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
-    _decoded: Iterator[av.VideoFrame] = field(default_factory=lambda: iter(()))
+    _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
+    _is_over: bool = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Every decoded frame in order of presentation, once. Raises TruncatedError at the end when the
-        header promised more packets.
+        """Every decoded frame in order of presentation, once, and no more after `close`. Raises TruncatedError at the
+        end when the header promised more packets.
         """
-        return self._decoded
+        try:
+            for frame in self._decoded:
+                yield frame
+                if self._is_over:
+                    return
+        finally:
+            if self._is_over:
+                self.container.close()
 
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
         self.passengers = deque(maxlen=0)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, from any thread; where another one waits in libav for its next frame, that one does so when
+        it is back, as libav would go on in memory that is gone.
+        """
+        self._is_over = True
+        try:
+            self._decoded.close()
+        except ValueError:  # it runs, in another thread
+            return
         self.container.close()
 
     def __enter__(self) -> Self:
@@ -75,7 +91,7 @@ def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
     `hwaccel` names a libav device type, such as cuda; without it, or where it fails, decoding is done on
     the CPU and the log says so. Raises SourceError for what is no readable video.
     """
-    shown = redacted(str(name))
+    shown = public(str(name))
     container = _open(name, shown, hwaccel)
     try:
         return _describe(container, shown)
@@ -92,6 +108,8 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
         raise SourceError(f"{shown} does not exist")
     if path.exists():
         name = in_full(path)
+    elif isinstance(name, str):
+        name = for_libav(name)
     try:
         if hwaccel:
             try:
@@ -132,7 +150,11 @@ def _is_cover(stream: av.VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def _nothing() -> Generator[av.VideoFrame, None, None]:
+    yield from ()
+
+
+def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame, None, None]:
     yield first
     yield from others
 

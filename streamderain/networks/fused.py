@@ -19,17 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from streamderain.networks.drsformer import (
-    EXPERTS_PER_STEP,
     KEPT_FRACTIONS,
     DRSformer,
-    ExpertLayer,
-    ExpertSteps,
     LayerNorm,
     MixedScaleFeedForward,
-    MixtureOfExperts,
     SparseTransformerBlock,
     TopKSparseAttention,
 )
+from streamderain.networks.experts import EXPERTS_PER_STEP, ExpertLayer, ExpertSteps, MixtureOfExperts
 
 
 def fused(network: DRSformer, block: Callable[[SparseTransformerBlock], nn.Module] | None = None) -> DRSformer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from streamderain.networks.backends.choice import open_backend
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.tiling import padded, tiled
+from streamderain.temporal.aligning import is_available, network_window, ways_through
 
 PIPELINE_BYTES, WINDOW_BYTES = 520, 30
 """What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
@@ -89,16 +91,30 @@ class Restorer:
         """Frames after the current one that the network reads."""
         return self.variant.future
 
+    @property
+    def takes_aligned(self) -> bool:
+        """Whether `restore` also takes windows that were aligned outside, which is done best on a CPU."""
+        return self.variant.aligned and self.backend.takes_aligned and self.device.type == "cpu" and is_available()
+
     @torch.inference_mode()
     def restore(self, windows: Tensor) -> Tensor:
         """Derain N frames that stand between their neighbours.
 
         `windows`: (N, past + 1 + future, 3, H, W) float32 RGB in 0..1 on `device`, in order of time, any H
-        and W. Returns (N, 3, H, W), the same range.
+        and W. Or, where it `takes_aligned`, uint8 (N, K, 3, H, W), each what `temporal.aligning.network_window` makes.
+        Returns (N, 3, H, W) float32 in 0..1.
         """
+        if windows.is_floating_point() and self.takes_aligned:
+            windows = self._aligned(windows)
         plan = self.plan(len(windows), *windows.shape[-2:])
         groups = torch.split(windows.flatten(1, 2), plan.batch)
         return torch.cat([tiled(self._padded, group, plan.tile) for group in groups]).clamp_(0, 1)
+
+    def _aligned(self, windows: Tensor) -> Tensor:
+        """Frames as they came -> what `network_window` makes of each window."""
+        codes = (windows * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().numpy()
+        rows = [network_window(list(row), self.past, ways_through(row)) for row in codes]
+        return torch.from_numpy(np.stack([np.stack(row) for row in rows])).permute(0, 1, 4, 2, 3)
 
     def plan(self, batch: int, height: int, width: int) -> Plan:
         """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.

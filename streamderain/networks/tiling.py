@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 OVERLAP = 32
@@ -24,8 +23,23 @@ def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> 
     """
     height, width = pictures.shape[-2:]
     below, right = -height % multiple, -width % multiple
-    mode = "reflect" if below < height and right < width else "replicate"
-    return run(F.pad(pictures, (0, right, 0, below), mode=mode))[..., :height, :width]
+    if not below and not right:
+        return run(pictures)
+    mirrored = below < height and right < width
+    return run(_prolonged(_prolonged(pictures, -2, below, mirrored), -1, right, mirrored))[..., :height, :width]
+
+
+def _prolonged(pictures: Tensor, dim: int, beyond: int, mirrored: bool) -> Tensor:
+    """`pictures` with so much more at their end, mirrored or repeated; torch's own padding takes no integers."""
+    if not beyond:
+        return pictures
+    length = pictures.shape[dim]
+    more = (
+        pictures.narrow(dim, length - 1 - beyond, beyond).flip(dim)
+        if mirrored
+        else (pictures.narrow(dim, length - 1, 1).repeat_interleave(beyond, dim))
+    )
+    return torch.cat((pictures, more), dim)
 
 
 def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overlap: int = OVERLAP) -> Tensor:
@@ -39,13 +53,13 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
     if rows * columns == 1:
         return run(pictures)
     total: Tensor | None = None
-    weights = torch.zeros(height, width, dtype=pictures.dtype, device=pictures.device)
+    weights = torch.zeros(height, width, device=pictures.device)
     for top, bottom in spans(height, rows, overlap):
         for left, right in spans(width, columns, overlap):
             answer = run(pictures[..., top:bottom, left:right])
             if total is None:
                 total = answer.new_zeros(*answer.shape[:2], height, width)
-            weight = torch.outer(_fade(bottom - top, overlap), _fade(right - left, overlap)).to(answer)
+            weight = torch.outer(_fade(bottom - top, overlap), _fade(right - left, overlap)).to(weights)
             total[..., top:bottom, left:right] += answer * weight
             weights[top:bottom, left:right] += weight
     assert total is not None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from streamderain.networks.alignment import candidate_count
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -47,6 +49,11 @@ class Variant:
     def frames(self) -> int:
         """Frames that the network reads for each that it returns."""
         return self.past + 1 + self.future
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that it is given where its frames were aligned outside: they, and the medians of them."""
+        return self.frames + candidate_count(self.past) - 1
 
     @property
     def size_multiple(self) -> int:

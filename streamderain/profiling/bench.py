@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.stations import batch_size, delay
+from streamderain.engine.engine import Engine, batch_size
 from streamderain.errors import DeviceError
 from streamderain.media.images import read_clip
 from streamderain.media.synthetic import write_test_video
@@ -79,7 +79,7 @@ class Bench:
         config = self._config
         network = Restorer.load(wanted.model, str(self.device), wanted.backend, wanted.precision, config.memory)
         model = weights.default_on(self.device.type) if wanted.model == "default" else wanted.model
-        batch = batch_size(wanted.batch, self.device)
+        batch = batch_size(replace(config, batch=wanted.batch), self.device)
         setup = Setup(model, network.backend.name, network.backend.precision, batch)
         window = self._windows(network, FIDELITY_SIZE, 1)
         passes = [timed(lambda: network.restore(window), self.device) for _ in range(3)]
@@ -102,7 +102,7 @@ class Bench:
     def cost(self, ready: Ready, size: Size, pace: float) -> float:
         """Seconds that `measure` will take, getting ready for the size apart, where a frame takes `pace` seconds."""
         batch = ready.setup.batch
-        warm, later = _warm_up_frames(batch, ready.network.future), delay(ready.network, self._config)
+        warm, later = _warm_up_frames(batch, ready.network.future), Engine(ready.network, self._config).delay
         frames = self.effort.frames(pace, batch, later)
         runs = 2 if self.device.type == "cuda" else 1
         passed = warm + (1 + self.effort.passes) * batch + runs * frames
@@ -116,7 +116,7 @@ class Bench:
         began = time.perf_counter()
         network, device = ready.network, self.device
         config = replace(self._config, batch=ready.setup.batch)
-        batch, later = ready.setup.batch, delay(network, config)
+        batch, later = ready.setup.batch, Engine(network, config).delay
         network.plan(batch, *size)
         report(0.0, "warming up")
         try:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.stations import delay, derained
-from streamderain.frames import Derained, FrameBatch, Network
+from streamderain.engine.engine import Engine
+from streamderain.frames import Derained, FrameBatch, Network, takes_aligned
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
@@ -34,6 +34,7 @@ class Timed:
     def __init__(self, network: Network) -> None:
         self._network = network
         self.device, self.past, self.future = network.device, network.past, network.future
+        self.takes_aligned = takes_aligned(network)
         self.seconds: list[float] = []
 
     def restore(self, windows: Tensor) -> Tensor:
@@ -113,7 +114,8 @@ def run(clip: Path, output: Path, network: Network, config: DerainConfig, settle
     with open_source(clip, config.hwaccel) as opened:
         encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
         sink = FileSink(output, opened, layout_of(opened.info), available(encoding, config.hwaccel))
-        stations = derained(watched or network, config)
+        engine = Engine(watched or network, config)
+        stations = engine.stations()
         if settled:
             stations = tuple(Station(station.name, _settled(station.run), station.ahead) for station in stations)
         done = carry(
@@ -121,7 +123,7 @@ def run(clip: Path, output: Path, network: Network, config: DerainConfig, settle
             stations,
             [(sink, lambda pair: pair.clean)],
             lambda progress: out.append(progress.seconds),
-            delay(network, config),
+            engine.delay,
         )
     return Run(out, done.seconds, done.stations, watched.seconds if watched else [])
 

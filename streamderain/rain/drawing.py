@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.haze import Haze, VeiledRain
-from streamderain.rain.painted import paint_rain, paint_texture
+from streamderain.rain.painted import paint_plain_rain, paint_rain, paint_texture
 
 MOST_HIDDEN = 0.3
 """Mean opacity beyond which a picture is more rain than scene, and less rain falls."""
@@ -25,12 +25,13 @@ class SomeRain(Protocol):
 
 @dataclass(frozen=True)
 class Kinds:
-    """How often rain is of which kind; what is left over falls.
+    """How often rain is of which kind; what is left over falls. `plain` rain is where training begins.
 
     Veiled rain is painted rain or texture behind which the picture pales, by a share of its light between those of
     `veil_loss`, less more often than more: who learns to undo a veil also learns to change what is dry.
     """
 
+    plain: float = 0.0
     painted: float = 0.55
     texture: float = 0.1
     veiled: float = 0.08
@@ -40,6 +41,9 @@ class Kinds:
 def draw_any_rain(rng: random.Random, height: int, width: int, kinds: Kinds | None = None) -> SomeRain:
     """Rain for pictures of `height` by `width` pixels, drawn from `rng` alone."""
     kinds, draw = kinds or Kinds(), rng.random()
+    if draw < kinds.plain:
+        return paint_plain_rain(rng)
+    draw -= kinds.plain
     if draw < kinds.painted:
         return paint_rain(rng)
     if draw < kinds.painted + kinds.texture:

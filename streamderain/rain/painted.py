@@ -129,6 +129,19 @@ def paint_rain(rng: random.Random) -> PaintedRain:
     return _on_paper(tuple(strokes), rng)
 
 
+def paint_plain_rain(rng: random.Random) -> PaintedRain:
+    """One layer of streaks alike, plain to see, of any lean: what a network that knows nothing learns first."""
+    length, width = rng.uniform(15, 50), rng.uniform(0.6, 1.3)
+    stroke = Stroke(
+        density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
+        length_px=length,
+        angle=rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2),
+        width_px=width,
+        brightness=rng.uniform(0.25, 0.8),
+    )
+    return PaintedRain((stroke,), rng.randrange(2**31))
+
+
 def paint_texture(rng: random.Random) -> PaintedRain:
     """Dense thin rain that cannot be counted: short faint streaks by the thousand, almost a grain."""
     lean, length = _leans(rng)[0], 10 ** rng.uniform(0.5, 1.3)

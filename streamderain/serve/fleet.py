@@ -10,13 +10,15 @@ from dataclasses import replace
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import UnknownStream
-from streamderain.media.address import redacted
+from streamderain.live.publisher import CLOSE_SECONDS, DRAIN_SECONDS
+from streamderain.live.run import LEAVE_SECONDS
+from streamderain.media.url import public
 from streamderain.serve.served import Served, Show, in_words
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 2.5
-"""How long a stream may take to send out what is on its way."""
+STOP_SECONDS = DRAIN_SECONDS + CLOSE_SECONDS + LEAVE_SECONDS + 0.5
+"""How long a stream may take to send out what is on its way and to end."""
 
 
 class Fleet:
@@ -37,6 +39,7 @@ class Fleet:
         self.network, self.defaults = network, defaults
         self._shown, self._hidden = shown, hidden
         self._streams: dict[str, Served] = {}
+        self._leaving: list[Served] = []
         self.failed: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Served]:
@@ -76,6 +79,7 @@ class Fleet:
         stream.stop()
         if not stream.join(patience):
             logger.warning("%s: did not end within %.1f s and is left behind", name, patience)
+            self._leaving.append(stream)
         del self._streams[name]
         self._hidden(name)
         logger.info("%s: stopped", name)
@@ -119,8 +123,9 @@ class Fleet:
         """Put a stream, which was made and so can be, in the place of one of its name, if there is one."""
         if stream.name in self:
             self.remove(stream.name)
-        stream.start(self._shown(stream))
+        self._leaving = [each for each in self._leaving if not each.lets_go(0)]
+        stream.start(self._shown(stream), self._leaving)
         self._streams[stream.name] = stream
         self.failed.pop(stream.name, None)
-        logger.info("%s: started, %s -> %s", stream.name, redacted(stream.asked.source),
-                    ", ".join(map(redacted, stream.asked.outputs)) or "the page alone")  # fmt: skip
+        logger.info("%s: started, %s -> %s", stream.name, public(stream.asked.source),
+                    ", ".join(map(public, stream.asked.outputs)) or "the page alone")  # fmt: skip

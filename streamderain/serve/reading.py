@@ -13,7 +13,8 @@ import yaml
 
 from streamderain.config import LiveConfig, ServeConfig, StreamConfig, build
 from streamderain.errors import ConfigError, SourceError, nearest
-from streamderain.media.address import parse, redacted
+from streamderain.media.address import parse
+from streamderain.media.url import public, redacted
 
 SHARED = ("model", "device", "backend", "precision", "memory")
 """Settings of the one network; all streams have them in common."""
@@ -69,7 +70,7 @@ def check_apart(streams: Mapping[str, StreamConfig]) -> None:
         for output in stream.outputs:
             place = output if "://" in output else os.path.abspath(output)
             if owner := owners.get(place):
-                raise ConfigError(f"{redacted(output)} is an output of {owner} and of {name}; each needs its own")
+                raise ConfigError(f"{public(output)} is an output of {owner} and of {name}; each needs its own")
             owners[place] = name
 
 
@@ -104,7 +105,7 @@ def _stream(values: Mapping[str, Any], defaults: LiveConfig) -> StreamConfig:
     asked = StreamConfig(source, tuple(outputs), _settings(own, SETTINGS, ("source", "outputs")))
     config = dataclasses.replace(defaults, **asked.settings)
     if not parse(source).is_live and not config.realtime:
-        raise ConfigError(f"{redacted(source)} is a file, not live; realtime: true reads it at the pace of its times")
+        raise ConfigError(f"{public(source)} is a file, not live; realtime: true reads it at the pace of its times")
     return asked
 
 
@@ -208,7 +209,7 @@ def summary(config: ServeConfig) -> list[str]:
     """Lines that tell what a config serves, without passwords."""
     lines = [f"{config.host}:{config.port}, {'with' if config.token else 'without'} a token"]
     for name, stream in config.streams.items():
-        outputs = ", ".join(map(redacted, stream.outputs)) or "the page alone"
+        outputs = ", ".join(map(public, stream.outputs)) or "the page alone"
         own = "".join(f", {key}: {value}" for key, value in stream.settings.items())
-        lines.append(redacted(f"{name}: {redacted(stream.source)} -> {outputs}{own}"))
+        lines.append(f"{name}: {public(stream.source)} -> {outputs}{own}")
     return lines

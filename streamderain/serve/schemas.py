@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, c
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, nearest
-from streamderain.media.address import redacted
+from streamderain.media.url import redacted
 from streamderain.serve.reading import SETTINGS
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]

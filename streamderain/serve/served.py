@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -18,9 +18,9 @@ from streamderain.frames import Network, Restored
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
-from streamderain.media.address import redacted
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import is_recording, unused
+from streamderain.media.url import public, redacted
 from streamderain.stream.background import Background
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ PAUSES = Backoff(first=1.0, most=60.0)
 
 STEADY_SECONDS = 60.0
 """A run that lasted longer did not fail at once, and its successor waits only the first pause."""
+
+GLANCE_SECONDS = 0.05
+"""How often a wait for another stream looks whether this one is to end."""
 
 STUCK_SECONDS = 30.0
 """A connected source of which nothing was published for so long is stuck."""
@@ -53,14 +56,17 @@ class Served:
         self._show: Show = lambda pair: None
         self._stopping: Future[None] = Future()
         self._thread: Background[None] | None = None
+        self._after: Sequence[Served] = ()
         self._crashes = 0
         self._seen: object = None
         self._seen_at = 0.0
         self.run = self._made()
 
-    def start(self, show: Show) -> None:
-        """Run; `show` gets each pair that goes out."""
-        self._show = show
+    def start(self, show: Show, after: Sequence[Served] = ()) -> None:
+        """Run, as soon as those `after` which it comes have let go of their outputs; `show` gets each pair that goes
+        out.
+        """
+        self._show, self._after = show, after
         self._thread = Background(f"stream-{self.name}", self._live)
 
     def stop(self) -> None:
@@ -72,6 +78,10 @@ class Served:
     def join(self, timeout: float) -> bool:
         """Wait until it has ended; whether it has."""
         return self._thread is None or self._thread.join(max(0.0, timeout))
+
+    def lets_go(self, timeout: float) -> bool:
+        """Wait until nothing more can come to its outputs; whether that is so."""
+        return self.run.has_let_go or self.join(timeout)
 
     @property
     def state(self) -> str:
@@ -90,7 +100,7 @@ class Served:
         """The stream as the page's Watchable, whichever run it is in; its numbers are those of schemas.Numbers."""
 
         def more() -> dict[str, Any]:
-            source = redacted(self.asked.source)
+            source = public(self.asked.source)
             return {"state": self.state, "source": source, "restarts": self.restarts, "failure": self.failure}
 
         return Watch(lambda: self.run, more)
@@ -110,6 +120,7 @@ class Served:
 
     def _live(self) -> Iterator[None]:
         try:
+            self._wait_for_those_before()
             while self._once():
                 if self._stopped_within(PAUSES.delay(self._crashes - 1, random.Random())):
                     break
@@ -119,6 +130,12 @@ class Served:
             logger.exception("%s: its thread has died", self.name)
             raise
         yield from ()
+
+    def _wait_for_those_before(self) -> None:
+        # Two that publish to one name would spoil each other's stream.
+        while not self._stopping.done() and not all(each.lets_go(GLANCE_SECONDS) for each in self._after):
+            pass
+        self._after = ()
 
     def _once(self) -> bool:
         """Run until it ends; whether that was a crash."""

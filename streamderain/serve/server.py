@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamderain.config import LiveConfig, ServeConfig
+from streamderain.engine.engine import load_network
 from streamderain.engine.shared import SharedNetwork
-from streamderain.engine.stations import load_network
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-END_SECONDS = 3.0
+END_SECONDS = 3.5
 """How long the streams may take to send out what is on their way when all ends."""
 
 GPU_BATCH = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 from streamderain.errors import StationError, StreamderainError
 from streamderain.stream.channel import Channel, ChannelClosed
 from streamderain.stream.stats import StationStats
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -91,7 +94,15 @@ class Background(Generic[T]):
             self._channel.end(_named(error, self.stats.name))
         finally:
             if isinstance(iterator, Generator):
-                iterator.close()
+                self._finish(iterator)
+
+    def _finish(self, iterator: Generator[T, None, None]) -> None:
+        """Let an iterator that was left in the middle clean up; nobody reads any more, so the log gets its error."""
+        try:
+            iterator.close()
+        except Exception as error:
+            logger.warning("%s: could not end in order: %s", self.stats.name, error)
+            logger.debug("%s", self.stats.name, exc_info=True)
 
     def _step(self, iterator: Iterator[T]) -> bool:
         """Hand on one item and book the time; False at the end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 
 from streamderain.stream.background import Background
 from streamderain.stream.stats import StationStats
+
+logger = logging.getLogger(__name__)
 
 
 class Station(NamedTuple):
@@ -29,7 +32,8 @@ class Pipeline:
     The first station gets `source`. Items in flight are bounded: one in each station and `ahead` behind
     it. When the `with` block ends, for whatever reason, every thread is told to stop and joined: the last
     station's for as long as it takes, since it may be in the middle of what the caller goes on with, the
-    others' for at most `patience` seconds altogether; then `stuck` names those that had not ended.
+    others' for at most `patience` seconds altogether; then `stuck` names those that had not ended, and so does the log.
+    Whatever they use must bear that its owner lets go of it first.
     """
 
     def __init__(self, source: object, *stations: Station, patience: float = 1.5) -> None:
@@ -62,12 +66,14 @@ class Pipeline:
     def _stop(self) -> None:
         for thread in self._threads:
             thread.close()
-        if self._threads:
+        if len(self._threads) == len(self._stations):
             self._threads[-1].join()
         deadline = time.monotonic() + self._patience
         for thread in self._threads:
             if not thread.join(max(0.0, deadline - time.monotonic())):
                 self.stuck.append(thread.stats.name)
+        if self.stuck:
+            logger.warning("left behind, as still busy after the end: %s", ", ".join(self.stuck))
 
     @property
     def stats(self) -> list[StationStats]:

@@ -48,6 +48,12 @@ class _Worker:
     def alive(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
 
+    def busy_for(self, now: float) -> float:
+        """Seconds that its present call takes; 0 while it is in none."""
+        # Read once, as it may come back any moment.
+        since = self.busy_since
+        return 0.0 if since is None else now - since
+
 
 class Watched(Generic[T]):
     """Opens a consumer and writes to it whatever is put, in order, in a thread of its own.
@@ -170,9 +176,10 @@ class Watched(Generic[T]):
         if self._deadline is not None or self.ended is not None:
             return []
         events = []
-        if not worker.stale and worker.busy_since is not None and now - worker.busy_since > self._frozen_after:
+        busy = worker.busy_for(now)
+        if not worker.stale and busy > self._frozen_after:
             self._leave(worker)
-            events.append(("frozen", f"no answer for {now - worker.busy_since:.1f} s"))
+            events.append(("frozen", f"no answer for {busy:.1f} s"))
             if self._is_last(worker.attempt + 1):
                 self.ended = TimeoutError(events[0][1])
                 self._drop_queue()

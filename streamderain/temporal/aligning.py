@@ -7,8 +7,10 @@ are trained on what comes out of here and run on it. Keeps nothing, so any threa
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,6 +26,13 @@ SMALLEST_SIDE = 16
 """Pixels under which nothing is taken to move: long ones of 12 or 13 make OpenCV's DIS read beyond their end."""
 
 
+def _cv2() -> Any:
+    """OpenCV, loaded when it is first used; its own types ask more of arrays than it does."""
+    import cv2
+
+    return cv2
+
+
 class Ways(NamedTuple):
     """The motion between two consecutive frames: where in the later one the pixels of the earlier are, and back."""
 
@@ -33,13 +42,14 @@ class Ways(NamedTuple):
 
 def luma_of(picture: Picture) -> Picture:
     """What motion is looked for in: (H, W, 3) -> (h, w) grey, half the size or, by further halves, smaller."""
-    import cv2
-
     height, width = picture.shape[:2]
     height, width = -(-height // 2), -(-width // 2)
     while max(height, width) > LARGEST_SIDE:
         height, width = -(-height // 2), -(-width // 2)
-    return cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (width, height), interpolation=cv2.INTER_AREA)
+    grey: Picture = _cv2().resize(
+        _cv2().cvtColor(picture, _cv2().COLOR_RGB2GRAY), (width, height), interpolation=_cv2().INTER_AREA
+    )
+    return grey
 
 
 def consecutive_flow(here: Picture, there: Picture) -> Field:
@@ -48,16 +58,15 @@ def consecutive_flow(here: Picture, there: Picture) -> Field:
     DIS (Kroeger et al., ECCV 2016), its fast preset with the last step to half of the luma's size, which people who
     walk need: without it they cost up to 1.9 dB. Patches stand farther apart for it, and are refined longer.
     """
-    import cv2
-
     if min(here.shape) < SMALLEST_SIDE:
         return np.zeros((*here.shape, 2), np.float32)
     # Made anew, which takes nothing, as one is no two threads'.
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis = _cv2().DISOpticalFlow.create(_cv2().DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(1)
     dis.setPatchStride(6)
     dis.setVariationalRefinementIterations(8)
-    return dis.calc(here, there, None)
+    flow: Field = dis.calc(here, there, None)
+    return flow
 
 
 def ways_between(earlier: Picture, later: Picture) -> Ways:
@@ -65,25 +74,31 @@ def ways_between(earlier: Picture, later: Picture) -> Ways:
     return Ways(consecutive_flow(earlier, later), consecutive_flow(later, earlier))
 
 
+def ways_through(pictures: Sequence[Picture]) -> list[Ways | None]:
+    """The motion between each picture and the next, None where the two are alike."""
+    lumas = [luma_of(picture) for picture in pictures]
+    return [
+        None if np.array_equal(*pair) else ways_between(*some_lumas)
+        for pair, some_lumas in zip(pairwise(pictures), pairwise(lumas), strict=True)
+    ]
+
+
 def composed(first: Field, second: Field) -> Field:
     """The flow from a to c, where `first` goes from a to b and `second` from b to c, all (h, w, 2)."""
-    return first + moved(second, first + _places(*first.shape[:2]))
+    onward: Field = first + moved(second, first + _places(*first.shape[:2]))
+    return onward
 
 
 def moved(there: Any, places: Field, cubic: bool = False) -> Any:
     """`there` read at `places`, (H, W, 2) in pixels from its left and top; beyond its border the nearest is read."""
-    import cv2
-
-    interpolation = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return cv2.remap(there, places, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    interpolation = _cv2().INTER_CUBIC if cubic else _cv2().INTER_LINEAR
+    return _cv2().remap(there, places, None, interpolation, borderMode=_cv2().BORDER_REPLICATE)
 
 
 def places_of(flow: Field, height: int, width: int) -> Field:
     """Where a picture of that size is read to be moved by `flow`, (h, w, 2): (height, width, 2) pixels."""
-    import cv2
-
-    large = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    large *= np.float32([width / flow.shape[1], height / flow.shape[0]])
+    large: Field = _cv2().resize(flow, (width, height), interpolation=_cv2().INTER_LINEAR)
+    large *= np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     large += _places(height, width)
     return large
 
@@ -132,14 +147,27 @@ def median_of(pictures: Sequence[Picture]) -> Picture:
 
     An odd-even sort of minima and maxima.
     """
-    import cv2
-
     rows = list(pictures)
     for turn in range(len(rows)):
         for first in range(turn % 2, len(rows) - 1, 2):
             low, high = rows[first], rows[first + 1]
-            rows[first], rows[first + 1] = cv2.min(low, high), cv2.max(low, high)
+            rows[first], rows[first + 1] = _cv2().min(low, high), _cv2().max(low, high)
     return rows[(len(rows) - 1) // 2]
+
+
+def network_window(pictures: Sequence[Picture], current: int, ways: Sequence[Ways | None]) -> list[Picture]:
+    """What an aligned network is given of a window: its frames, aligned, and their medians, in the order of
+    `networks.alignment.medians`: of the past and the present, where there are two frames before it; of all aligned
+    frames; and of the frames as they came.
+    """
+    moved = aligned_window(pictures, current, ways)
+    last = [median_of(moved[current - 2 : current + 1])] if current >= 2 else []
+    return [*moved, *last, median_of(moved), median_of(pictures)]
+
+
+def is_available() -> bool:
+    """Whether OpenCV, which all of this needs, is installed."""
+    return importlib.util.find_spec("cv2") is not None
 
 
 @lru_cache(maxsize=8)

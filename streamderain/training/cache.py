@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from streamderain.temporal.aligning import aligned_window, luma_of, ways_between
+from streamderain.temporal.aligning import aligned_window, ways_through
 from streamderain.temporal.filters import median_over_frames
 from streamderain.training.samples import RainySamples
 
@@ -68,12 +67,7 @@ def _coded(pictures: Tensor) -> Tensor:
 def _aligned(frames: Tensor, current: int) -> Tensor:
     """(T, 3, H, W) uint8, each frame moved onto the current one, as a run on a CPU does it."""
     pictures = list(frames.permute(0, 2, 3, 1).contiguous().numpy())
-    lumas = [luma_of(picture) for picture in pictures]
-    ways = [
-        None if np.array_equal(*pair) else ways_between(*some_lumas)
-        for pair, some_lumas in zip(pairwise(pictures), pairwise(lumas), strict=True)
-    ]
-    moved = aligned_window(pictures, current, ways)
+    moved = aligned_window(pictures, current, ways_through(pictures))
     return torch.from_numpy(np.stack(moved)).permute(0, 3, 1, 2).contiguous()
 
 

@@ -19,7 +19,6 @@ from streamderain.config import RainConfig
 from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
 from streamderain.frames import Frame, Restored, VideoInfo
-from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
 from streamderain.media.images import PICTURE_ENDINGS, list_images, read_image, write_image
 from streamderain.media.pixels import layout_of
@@ -124,10 +123,7 @@ def _rain_on_video(clean: Path, rainy: Path, config: RainConfig, report: Callabl
                     f"exposure is {config.exposure} s, longer than a frame of {source.name}; "
                     f"allowed: up to {float(1 / rate):.4f}"
                 )
-            stations = (
-                Station("decode", lambda opened: decode(opened), ahead=2),
-                Station("rain", lambda frames: _rain_on_frames(frames, config), ahead=2),
-            )
+            stations = (Station("rain", lambda frames: _rain_on_frames(frames, config), ahead=2),)
             sink = FileSink(rainy, source, layout_of(source.info), recording(config, source.info))
             return carry(source, stations, [(sink, lambda pair: pair.rainy)], report)
     except KeyboardInterrupt:

@@ -36,8 +36,8 @@ class Mix:
     windows the future or the past is a copy of the present; in a share `parallax` of those that move something
     passes in front, in a share `jolted` the camera jumps, and in a share `cut` another scene begins or ends.
     A share `lined` of what moves and `lined_still` of the stills, which alone cannot tell, has a fence or the like
-    before it, and nearly half of these are dry. A share `filmed` goes through a camera's faults. `painted`, `texture`
-    and `veiled` are kinds of rain, see Kinds.
+    before it, and nearly half of these are dry. A share `filmed` goes through a camera's faults. `plain`, `painted`,
+    `texture` and `veiled` are kinds of rain, see Kinds.
     """
 
     still: float = 0.33
@@ -50,6 +50,7 @@ class Mix:
     lined: float = 0.12
     lined_still: float = 0.03
     filmed: float = 0.6
+    plain: float = Kinds.plain
     painted: float = Kinds.painted
     texture: float = Kinds.texture
     veiled: float = Kinds.veiled
@@ -74,7 +75,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         self.material, self.side, self.seed = material, side, seed
         self.past, self.future = past, future
         self.mix = mix or Mix()
-        self._kinds = Kinds(painted=self.mix.painted, texture=self.mix.texture, veiled=self.mix.veiled)
+        self._kinds = Kinds(self.mix.plain, self.mix.painted, self.mix.texture, self.mix.veiled)
         # Flat pictures teach little, and texture is what deraining harms first.
         self._busyness = [
             float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.engine import lanes
 from streamderain.engine.lanes import BUFFERS, BufferPool, CudaLane, Done, Lane, download, lane_on, upload
 from streamderain.frames import Event, Frame, FrameBatch
-from streamderain.engine import lanes
 from tests.stream.conftest import OTHER, SMALL, batches_of, frame, frames
 
 JUNK = 255

@@ -22,8 +22,8 @@ def picture(batch: FrameBatch) -> Tensor:
 
 def neighbours(done: list[Windows], past: int, future: int) -> list[list[float]]:
     """Of every frame in turn, the numbers that stand in its window."""
-    assert all(window.pictures.shape == (len(window.frames), past + 1 + future, 1) for window in done)
-    return [(row[:, 0] - 0.5).tolist() for window in done for row in window.pictures]
+    assert all(len(row) == past + 1 + future for window in done for row in window.rows)
+    return [[float(seen) - 0.5 for seen in row] for window in done for row in window.rows]
 
 
 def expected(length: int, past: int, future: int, first: int = 0) -> list[list[float]]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, SinkError
+from streamderain.frames import Frame
 from streamderain.live import derain
 from streamderain.live.derain import derain_live
 from streamderain.live.numbers import LiveNumbers
+from streamderain.stream.gate import Gate
 
 from .networks import Darker
 
@@ -42,6 +46,42 @@ def test_the_page_shows_the_run_and_turns_its_dials(
     assert json.loads(answers[1])["numbers"]["size"] == "48x32"
     assert json.loads(answers[2]) == {"strength": 0.25, "blend": 0.0}
     assert answers[3].startswith(b"--")
+
+
+def test_a_network_that_takes_its_time_to_get_ready_costs_no_frame_of_a_file(clip: Path, tmp_path: Path) -> None:
+    class Cold(Darker):
+        def restore(self, windows: Tensor) -> Tensor:
+            if not self.calls:
+                # Longer than the whole file.
+                time.sleep(1.5)
+            return super().restore(windows)
+
+    network = Cold()
+    done = derain_live(str(clip), [str(tmp_path / "out.mkv")], LiveConfig(realtime=True), network=network)
+    assert done.received == 12
+    # A machine that is busy elsewhere may lose some all the same; without the wait it was all but one.
+    assert done.published >= 6
+    # Once more than frames, to get ready, and not twice.
+    assert network.calls == done.published + 1
+
+
+def test_a_run_whose_outputs_got_nothing_has_failed(clip: Path) -> None:
+    with pytest.raises(SinkError, match=r"nothing was written to rtsp://\*\*\*@127.0.0.1:9/x; the log says why"):
+        derain_live(str(clip), ["rtsp://me:secret@127.0.0.1:9/x"], LiveConfig(realtime=True), network=Darker())
+
+
+def test_a_run_of_which_no_frame_came_out_has_failed(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a machine is so busy that each frame is overtaken."""
+
+    class Shut(Gate):
+        def _lets_in(self, frame: Frame, waited: float) -> bool:
+            with self._changed:
+                self._lose("overtaken", 1)
+            return False
+
+    monkeypatch.setattr("streamderain.live.run.Gate", Shut)
+    with pytest.raises(SinkError, match=r"no frame of .* came out; 12 came in, dropped: 12 overtaken; a larger"):
+        derain_live(str(clip), [], LiveConfig(realtime=True), network=Darker())
 
 
 def test_a_page_that_others_reach_needs_a_token(clip: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +21,7 @@ from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
+from tests.garbage import server_of
 from tests.waiting import wait_until
 
 from .networks import Darker
@@ -96,6 +99,38 @@ def test_a_camera_that_comes_back_with_another_size_goes_on_in_the_same_picture(
     pictures = pictures_of(tmp_path / "out.mkv")
     assert len(pictures) == done.published + done.filled
     assert {(picture.width, picture.height) for picture in pictures} == {(64, 48)}
+
+
+def test_a_clock_that_jumps_by_an_hour_leaves_the_sound_in_the_recording(shared: Path, tmp_path: Path) -> None:
+    whole = (shared / "cases" / "jump.ts").read_bytes()
+    # Of 24 s those around the jump, which comes after 12.
+    begin, end = (len(whole) * share // 100 // 188 * 188 for share in (30, 78))
+    piece, seconds = whole[begin:end], 24 * 0.48
+    sent = threading.Event()
+
+    def play(server: socketserver.BaseRequestHandler) -> None:
+        if sent.is_set():
+            return
+        for begin in range(0, len(piece), 1880):
+            server.request.sendall(piece[begin : begin + 1880])
+            time.sleep(seconds * 1880 / len(piece))
+        sent.set()
+
+    out = tmp_path / "out.mkv"
+    with server_of(play) as port:
+        run = LiveRun(f"tcp://127.0.0.1:{port}", [str(out)], LiveConfig(max_latency=2.0), Darker())
+        with running(run):
+            assert sent.wait(60)
+    with av.open(out) as file:
+        times: dict[str, list[float]] = {"video": [], "audio": []}
+        for packet in file.demux():
+            if packet.pts is not None:
+                times[packet.stream.type].append(float(packet.pts * packet.time_base))
+    pictures, sounds = times["video"], times["audio"]
+    assert pictures[-1] > 5
+    assert sounds[-1] == pytest.approx(pictures[-1], abs=1.0)
+    # 64 ms each, but for a moment.
+    assert len(sounds) > 0.9 * (sounds[-1] - sounds[0]) / 0.064
 
 
 def test_a_recording_is_replaced_when_the_first_picture_is_there(tmp_path: Path) -> None:

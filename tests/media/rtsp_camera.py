@@ -45,7 +45,7 @@ def guard(wanted: argparse.Namespace) -> GstRtspServer.RTSPAuth:
     token.set_string("media.factory.role", "viewer")
     if wanted.login:
         auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
-        auth.add_digest(*wanted.login.split(":"), token)
+        auth.add_digest(*wanted.login.split(":", 1), token)
     else:
         auth.set_default_token(token)
     if wanted.tls:

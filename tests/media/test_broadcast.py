@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -74,8 +75,27 @@ def test_time_only_goes_forward_and_any_time_base_will_do() -> None:
     for pts in (0, 40, 40, 20, 80):
         broadcast.write(replace(frame(0), pts=pts, time_base=Fraction(1, 1000)))
     broadcast.close()
-    assert [chunk.packet.pts for chunk in sent] == [0, 3600, 3601, 3602, 7200]
+    assert [chunk.packet.pts for chunk in sent] == [0, 3600, 6480, 9360, 13680]
     assert {chunk.packet.time_base for chunk in sent} == {CLOCK}
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 25])
+@pytest.mark.parametrize("behind", [0, 1, 10, 50])
+def test_frames_that_come_after_their_times_keep_their_distances_until_they_have_caught_up(
+    behind: int, step: int
+) -> None:
+    sent: list[Chunk] = []
+    broadcast = Broadcast(INFO, Encoding(), None, sent.append)
+    # A picture stands in for those that are late, and is as far ahead of them.
+    numbers = [0, step, step + behind, *range(2 * step, 400, step)]
+    for number in numbers:
+        broadcast.write(replace(frame(0), pts=number * 3600))
+    broadcast.close()
+    times = [chunk.packet.pts or 0 for chunk in sent]
+    assert min(np.diff(times[2 if not behind else 0 :])) >= 0.8 * 3600
+    late = [time - 3600 * number for time, number in zip(times[3:], numbers[3:], strict=True)]
+    assert all(0 <= after <= before for before, after in pairwise(late))
+    assert late[-1] == 0
 
 
 def test_frames_of_another_layout_are_made_to_fit() -> None:

@@ -75,11 +75,37 @@ def test_sound_moves_with_the_picture(clock: RunClock) -> None:
     assert clock.moved(51 * SECOND) == 2 * SECOND
 
 
-def test_a_run_that_has_not_begun_is_at_zero() -> None:
-    clock = RunClock()
-    assert clock.now() == 0
+def test_sound_that_has_jumped_waits_for_the_pictures_to_follow() -> None:
+    now = 100.0
+    clock = RunClock(lambda: now)
     clock.begin()
-    assert 0 <= clock.now() < 5 * SECOND
+    clock.place(0, 100.0)
+    for jump in (3600, -3600, 11):
+        now += 1
+        assert clock.moved(round((now - 100) * SECOND)) == round((now - 100) * SECOND)
+        assert clock.moved(round((now - 100 + jump) * SECOND)) is None
+        jumps = clock.jumps
+        clock.place(round((now - 100 + jump) * SECOND), now)
+        assert clock.jumps == jumps + 1
+        assert clock.moved(round((now - 99.5 + jump) * SECOND)) == pytest.approx((now - 99.5) * SECOND, abs=2)
+        clock.place(round((now - 100) * SECOND), now)
+
+
+def test_sound_with_a_clock_of_its_own_is_heard_when_it_comes() -> None:
+    now = 100.0
+    clock = RunClock(lambda: now)
+    clock.begin()
+    heard = []
+    for number in range(100):
+        now = 100 + number / 10
+        clock.place(number * SECOND // 10, now)
+        heard.append(clock.moved((number + 40000) * SECOND // 10))
+    assert heard[:20] == [None] * 20
+    assert heard[21:] == pytest.approx([number * SECOND / 10 for number in range(21, 100)], abs=1)
+
+
+def test_a_run_that_has_not_begun_is_at_zero() -> None:
+    assert RunClock().place(7 * SECOND, 100.0) == 0
 
 
 def test_a_file_keeps_its_pace() -> None:
@@ -91,6 +117,19 @@ def test_a_file_keeps_its_pace() -> None:
     now = 11.5
     assert pace.wait(6 * SECOND) == 0
     assert pace.wait(7 * SECOND) == 0.5
+
+
+def test_a_file_goes_on_after_a_pause() -> None:
+    now = 10.0
+    pace = Pace(lambda: now)
+    pace.go_on()
+    assert pace.wait(5 * SECOND) == 0
+    now = 10.6
+    pace.go_on()
+    assert pace.wait(5.5 * SECOND) == pytest.approx(0.5)
+    now = 99.0
+    pace.go_on()
+    assert pace.wait(6 * SECOND) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("jump", [99, 1])

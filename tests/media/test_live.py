@@ -159,6 +159,18 @@ def test_a_camera_that_asks_for_name_and_password(
     assert watched.kinds() == ["connected"]
 
 
+@pytest.mark.parametrize(
+    "password", ["p@ss", "p/ss", "p#ss", "p%ss", "p:ss", "p ss", "p@s/s#s%s:s s@", "p%40ss?", "12/3@4", "pä$$+&=!"]
+)
+def test_a_password_may_have_any_signs(password: str, cameras: Cameras, caplog: pytest.LogCaptureFixture) -> None:
+    camera = cameras(64, 48, 25, "--login", f"user:{password.replace('%40', '@')}")
+    source = LiveSource(parse(camera.url.replace("://", f"://user:{password}@")), retries=0, backoff=QUICK)
+    frames = source.frames()
+    assert len(list(islice(frames, 2))) == 2
+    frames.close()  # type: ignore[attr-defined]
+    assert password not in caplog.text
+
+
 def test_a_wrong_password_is_told_and_not_printed(watch: Watch, cameras: Cameras) -> None:
     watched = watch(cameras(64, 48, 25, "--login", "user:other").url, retries=0)
     with pytest.raises(SourceError, match="it wants another name and password"):
@@ -338,6 +350,37 @@ def test_a_file_is_read_at_its_own_pace(clip: Path, watch: Watch) -> None:
     assert watched.kinds() == ["connected"]
     assert len(watched.source.passengers) > 10
     assert all(frame.arrived is not None for frame in frames)
+
+
+def test_the_pace_of_a_file_begins_when_what_follows_is_ready(clip: Path) -> None:
+    prepared: list[tuple[Frame, float]] = []
+
+    def prepare(first: Frame) -> None:
+        assert not seen
+        # Longer than the whole file.
+        time.sleep(1)
+        prepared.append((first, time.monotonic()))
+
+    seen: list[Frame] = []
+    for frame in LiveSource(parse(str(clip)), realtime=True, prepare=prepare).frames():
+        seen.append(frame)
+    assert len(seen) == 12
+    ((first, ready),) = prepared
+    assert first.data is seen[0].data
+    arrived = [frame.arrived or 0 for frame in seen]
+    assert arrived[0] >= ready
+    # Its decoder holds some frames back, which come together in the end.
+    assert arrived[-1] - ready >= 0.2
+    assert {later.pts - sooner.pts for sooner, later in pairwise(seen)} == {3600}
+
+
+def test_a_camera_waits_for_nobody(watch: Watch) -> None:
+    prepared: list[Frame] = []
+    source = LiveSource(parse("test:32x32@25"), prepare=prepared.append)
+    frames = source.frames()
+    assert len(list(islice(frames, 3))) == 3
+    frames.close()  # type: ignore[attr-defined]
+    assert prepared == []
 
 
 def test_a_file_is_not_live_by_itself(clip: Path) -> None:

@@ -86,7 +86,7 @@ def test_srt_goes_through_ffmpeg_and_keeps_its_passphrase(tmp_path: Path, clip: 
     secret = "passphrase=a-long-secret"
     quick = ("-scan_all_pmts", "0", "-fpsprobesize", "0", "-probesize", "5000", "-analyzeduration", "0")
     with receiver(tmp_path / "got.mkv", *quick, "-f", "mpegts", "-i", f"{base}?mode=listener&{secret}") as server:
-        outlet = Outlet(f"{base}?{secret}&latency=200000", broadcast.streams)
+        outlet = Outlet(f"{base}?{secret}&latency=200000&streamid=#!::m=publish,u=me,p=a-secret", broadcast.streams)
         for chunk in sent:
             outlet.write(chunk)
             time.sleep(0.016)

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -248,3 +249,53 @@ def test_who_reads_frames_alone_need_not_hoard_the_sound(clip: Path) -> None:
     with open_source(clip) as source:
         assert sum(1 for _ in source.frames()) == 12
         assert len(source.passengers) > 15
+
+
+class Closing:
+    """A container that counts how often it is closed."""
+
+    def __init__(self, container: Any) -> None:
+        self._container, self.times = container, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def close(self) -> None:
+        self.times += 1
+        self._container.close()
+
+
+def test_nothing_is_closed_under_a_thread_that_reads(clip: Path) -> None:
+    source = open_source(clip)
+    container = Closing(source.container)
+    source.container = container  # type: ignore[assignment]
+    decoded, inside, goes_on = source._decoded, threading.Event(), threading.Event()
+
+    def blocks() -> Iterator[av.VideoFrame]:
+        yield next(decoded)
+        inside.set()
+        goes_on.wait()
+        yield from decoded
+
+    source._decoded, read = blocks(), list[Any]()
+    reader = threading.Thread(target=lambda: read.extend(source.frames()))
+    reader.start()
+    assert inside.wait(30)
+    try:
+        source.close()
+        source.close()
+        assert container.times == 0
+    finally:
+        goes_on.set()
+        reader.join()
+    # What was on its way is whole, and who had it closed behind itself.
+    assert len(read) == 2
+    assert container.times == 1
+
+
+def test_a_source_that_is_closed_between_two_frames_has_no_more(clip: Path) -> None:
+    source = open_source(clip)
+    frames = source.frames()
+    next(frames)
+    source.close()
+    assert list(frames) == []

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from streamderain.networks import drsformer as paper
+from streamderain.networks import experts
 from streamderain.networks.drsformer import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
 from streamderain.networks.variant import Variant
 
@@ -29,7 +30,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "tksa": lambda: TopKSparseAttention(48, 2),
     "msfn": lambda: paper.MixedScaleFeedForward(32, 2.66),
     "block": lambda: paper.SparseTransformerBlock(48, 4, 2.66),
-    "mefc": lambda: paper.MixtureOfExperts(16),
+    "mefc": lambda: experts.MixtureOfExperts(16),
     "downsample": lambda: paper.Downsample(16, 32),
     "upsample": lambda: paper.Upsample(16, 8),
 }
@@ -287,7 +288,7 @@ def test_attention_is_what_the_slow_form_computes(dim: int, heads: int) -> None:
 
 def test_expert_weights_add_up_to_one_in_every_step() -> None:
     torch.manual_seed(0)
-    weights = paper.ExpertWeights(8)(torch.rand(3, 8, 6, 6))
+    weights = experts.ExpertWeights(8)(torch.rand(3, 8, 6, 6))
     assert weights.shape == (3, 4, 8)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 4))
 

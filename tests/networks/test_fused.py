@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from streamderain.networks import drsformer as paper
-from streamderain.networks import weights
+from streamderain.networks import experts, weights
 from streamderain.networks.drsformer import DRSformer, TopKSparseAttention
 from streamderain.networks.fused import FusedAttention, FusedBlock, FusedExperts, fused, lowered
 from streamderain.networks.variant import Variant
@@ -45,9 +45,9 @@ def test_a_block_is_the_published_block(dim: int, heads: int, expansion: float) 
 
 @pytest.mark.parametrize("dim", [1, 4, 7])
 def test_the_experts_are_the_published_experts(dim: int) -> None:
-    experts = shaken(paper.MixtureOfExperts(dim))
-    assert isinstance(experts, paper.MixtureOfExperts)
-    assert_same(FusedExperts(experts)(picture(dim)), experts(picture(dim)))
+    compensator = shaken(experts.MixtureOfExperts(dim))
+    assert isinstance(compensator, experts.MixtureOfExperts)
+    assert_same(FusedExperts(compensator)(picture(dim)), compensator(picture(dim)))
 
 
 def test_what_is_flat_or_black_does_not_divide_by_nothing() -> None:
@@ -107,7 +107,7 @@ def test_the_network_that_was_fused_stays_what_it_was() -> None:
 
 
 def test_nothing_of_the_slow_form_is_left() -> None:
-    kinds = (paper.SparseTransformerBlock, paper.MixtureOfExperts, paper.TopKSparseAttention, paper.LayerNorm)
+    kinds = (paper.SparseTransformerBlock, experts.MixtureOfExperts, paper.TopKSparseAttention, paper.LayerNorm)
     assert not [module for module in fused(network(VARIANTS[0])).modules() if isinstance(module, kinds)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from streamderain.errors import ConfigError
 from streamderain.serve import schemas
 from streamderain.serve.api import OPERATIONS, Api
 from streamderain.serve.server import Server
+from tests.secrets import FORMS, SECRET
 from tests.serve.asking import QUICK, SOURCE, ask, published, refusal, serving
 from tests.waiting import wait_until
 
@@ -203,3 +205,23 @@ def test_a_body_repeats_none_of_its_values() -> None:
     with pytest.raises(ConfigError) as caught:
         schemas.checked(schemas.AskedStream, b'{"source": 5, "outputs": "rtsp://me:hunter2@x"}')
     assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_that_is_served_tells_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    # Streams whose sources and outputs find nobody.
+    local = [form.replace("10.0.0.5:554", "127.0.0.1:9").replace("media.example.org", "127.0.0.1:9") for form in FORMS]
+    forms = [form for form in local if "127.0.0.1" in form and form.startswith("rt")][::8]
+    with caplog.at_level(logging.DEBUG), serving() as server:
+        for number, form in enumerate(forms):
+            body = {"source": form if number % 3 else "test:64x48@5", "outputs": [form]}
+            answers = [
+                ask(server.url, f"/api/streams/s{number}", "PUT", each) for each in (body, {**body, "crf": form})
+            ]
+            assert (answers[0].status, answers[1].status) == (201, 400)
+            assert SECRET not in str(answers)
+        wait_until(lambda: any(published(server, f"s{number}") > 1 for number in range(0, len(forms), 3)))
+        told = [f"/api/streams/s{number}" for number in range(len(forms))]
+        for path in ("/api/streams", "/metrics", "/readyz", "/healthz", *told):
+            assert SECRET not in str(ask(server.url, path).body)
+        assert len(forms) >= 8
+    assert SECRET not in caplog.text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +19,14 @@ from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Network, Restored
 from streamderain.media.live import Backoff
+from streamderain.media.outlet import Outlet
 from streamderain.serve import served
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
+from tests.cameras import Cameras
+from tests.cameras import rtsp_cameras as rtsp_cameras
 from tests.live.networks import Darker
+from tests.media.receivers import free_port
 from tests.serve.asking import QUICK, SOURCE
 from tests.serve.networks import Moody
 from tests.waiting import wait_until
@@ -174,3 +180,48 @@ def test_a_stream_that_hangs_keeps_nobody_waiting(caplog: pytest.LogCaptureFixtu
         for thread in threads:
             if thread.name != "streamderain-network":
                 thread.join(10)
+
+
+@pytest.mark.parametrize("hangs", ["the source", "the network"])
+def test_two_streams_never_publish_to_one_output(
+    hangs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cameras: Cameras
+) -> None:
+    there: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    class Counted(Outlet):
+        def __init__(self, name: str, *arguments: object, **options: object) -> None:
+            super().__init__(name, *arguments, **options)  # type: ignore[arg-type]
+            self._counted = name
+            there[name] += 1
+            most[name] = max(most[name], there[name])
+
+        def close(self) -> None:
+            super().close()
+            there[self._counted] -= 1
+
+    monkeypatch.setattr("streamderain.live.publisher.Outlet", Counted)
+    camera, network, url = cameras(), Moody(), f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    with fleet_on(network) as fleet:
+        # Long enough that nothing heals meanwhile.
+        asked = StreamConfig(camera.url, (url,), {"frozen_after": 8.0})
+        fleet.put("a", asked)
+        wait_until(lambda: published(fleet, "a") > 3 and there[url])
+        if hangs == "the source":
+            camera.freeze()
+        else:
+            network.goes_on.clear()
+            assert network.hangs.wait(20)
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("streamderain-")]
+        # Replaced, then removed and put under another name.
+        fleet.put("a", replace(asked, source=SOURCE))
+        fleet.remove("a")
+        wait_until(lambda: not there[url])
+        fleet.put("b", replace(asked, source=SOURCE))
+        network.goes_on.set()
+        wait_until(lambda: published(fleet, "b") > 3 and there[url])
+        assert most[url] == 1
+        camera.kill()
+        for thread in threads:
+            if thread.name != "streamderain-network":
+                thread.join(20)

@@ -6,10 +6,12 @@ import traceback
 from pathlib import Path
 
 import pytest
+import yaml
 
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.errors import ConfigError
 from streamderain.serve.reading import SETTINGS, SHARED, UNSERVED, read, stream_config, summary
+from tests.secrets import FORMS, SECRET
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 
@@ -157,3 +159,30 @@ def test_every_setting_is_of_a_stream_of_all_or_of_none() -> None:
     from dataclasses import fields
 
     assert sorted((*SETTINGS, *SHARED, *UNSERVED)) == sorted(each.name for each in fields(LiveConfig))
+
+
+def test_what_is_checked_tells_no_secret(tmp_path: Path) -> None:
+    forms = [form for form in FORMS if not form.startswith("srt")]
+    streams: dict[str, dict[str, object]] = {
+        f"s{number}": {"source": form, "outputs": [form]} for number, form in enumerate([*forms, forms[-1]])
+    }
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump({"streams": streams}))
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path / "serve.yaml")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    streams = {name: {"source": stream["source"]} for name, stream in streams.items()}
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump({"streams": streams}))
+    told = summary(read(tmp_path / "serve.yaml"))
+    assert len(told) == len(forms) + 2
+    assert SECRET not in "".join(told)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_fault_of_a_stream_tells_a_secret(form: str) -> None:
+    for values in (
+        {"source": f"rtps{form[form.index('://') :]}"}, {"source": f"/{form}"}, {"source": form, "outputs": 5},
+        {"source": form, form: 5}, {"source": form, "crf": form}, {"source": form, "transport": form},
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            stream_config("a", values, LiveConfig())
+        assert SECRET not in "".join(traceback.format_exception(caught.value))

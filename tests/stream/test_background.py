@@ -187,3 +187,19 @@ def test_waiting_for_a_slow_reader_is_booked_as_blocked() -> None:
     # Full is 0.15; the rest is leave for a busy machine.
     assert thread.stats.blocked >= 0.02
     assert thread.stats.items == 4
+
+
+def test_an_error_while_it_cleans_up_is_told_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    def work() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            raise OSError("the disk is full")
+
+    thread = Background("encode", work)
+    assert thread.get(PATIENCE) == 1
+    thread.close()
+    # An exception that leaves a thread would fail this test.
+    assert thread.join(PATIENCE)
+    assert "encode: could not end in order: the disk is full" in caplog.text

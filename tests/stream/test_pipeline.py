@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
 from streamderain.errors import SinkError, StationError
+from streamderain.stream.background import Background
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import slowest
 
@@ -109,7 +111,7 @@ def test_the_source_runs_ahead_by_what_the_stations_hold_and_no_more() -> None:
         assert not passed.wait(0.1)
 
 
-def test_a_station_that_hangs_is_named() -> None:
+def test_a_station_that_hangs_is_named(caplog: pytest.LogCaptureFixture) -> None:
     release = threading.Event()
 
     def hangs(items: Iterable[int]) -> Iterator[int]:
@@ -120,13 +122,14 @@ def test_a_station_that_hangs_is_named() -> None:
     pipeline = Pipeline(itertools.count(), Station("camera", hangs), Station("fine", doubled), patience=0.05)
     with pipeline as items:
         assert next(items) == 0
-    stuck = list(pipeline.stuck)
+    stuck, said = list(pipeline.stuck), caplog.text
     release.set()
     for thread in threading.enumerate():
         if thread.name.startswith("streamderain-"):
             thread.join(PATIENCE)
     # The others may only have been slow; the one that hangs must be there.
     assert "camera" in stuck
+    assert f"left behind, as still busy after the end: {', '.join(stuck)}" in said
 
 
 def test_the_last_station_is_waited_for_beyond_all_patience() -> None:
@@ -143,6 +146,37 @@ def test_the_last_station_is_waited_for_beyond_all_patience() -> None:
         assert next(items) == 0
     assert written.is_set()
     assert "writer" not in pipeline.stuck
+
+
+def test_a_pipeline_that_could_not_be_started_waits_for_no_station(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while its threads are started, and a camera that is away."""
+    release = threading.Event()
+
+    def away(items: Iterable[int]) -> Iterator[int]:
+        release.wait()
+        yield from items
+
+    def interrupted(items: Iterable[int]) -> Iterator[int]:
+        raise AssertionError("it was never started")
+
+    def background(name: str, *arguments: Any) -> Background[int]:
+        if name == "second":
+            raise KeyboardInterrupt
+        return Background(name, *arguments)
+
+    monkeypatch.setattr("streamderain.stream.pipeline.Background", background)
+    pipeline = Pipeline(range(3), Station("camera", away), Station("second", interrupted), patience=0.05)
+    helper = threading.Timer(PATIENCE, release.set)
+    helper.start()
+    with pytest.raises(KeyboardInterrupt), pipeline:
+        pass
+    assert not release.is_set()
+    assert pipeline.stuck == ["camera"]
+    helper.cancel()
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "streamderain-camera":
+            thread.join(PATIENCE)
 
 
 def test_stats_are_kept_in_the_order_of_the_stations() -> None:

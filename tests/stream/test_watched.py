@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from streamderain.errors import SinkError
+from streamderain.stream import watched as watched_module
 from streamderain.stream.watched import MOST_FROZEN, Watched
 
 from .conftest import PATIENCE
@@ -222,6 +224,37 @@ def test_a_consumer_that_hangs_is_left_and_another_one_opened(call: str, never: 
     until(lambda: server.closed == before[2] + 1)
     until(lambda: not any(thread.name == "streamderain-out" for thread in threading.enumerate()))
     assert (out.written, out.dropped, events) == (before[0], before[1], before[3])
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_one_that_comes_back_while_it_is_looked_at_harms_nobody(
+    looks: int, never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread says what it is busy with while the one that puts looks: the last of so many looks find it idle."""
+    seen: list[float] = []
+
+    class Returning(watched_module._Worker):
+        @property
+        def busy_since(self) -> float | None:  # type: ignore[override]
+            if threading.current_thread() is not threading.main_thread() or not seen:
+                return None
+            return seen.pop() if len(seen) > 1 else None
+
+        @busy_since.setter
+        def busy_since(self, value: float | None) -> None:
+            pass
+
+    monkeypatch.setattr(watched_module, "_Worker", Returning)
+    server, events = Server(), Events()
+    out = watched(server, events, frozen_after=FROZEN)
+    until(lambda: out.connected)
+    seen[:] = [time.monotonic() - 100] * (looks + 1)
+    out.put(1)
+    assert events.kinds == ["opened", "frozen"]
+    assert re.fullmatch(r"no answer for 10\d\.\d s", events[-1][1])
+    seen.clear()
+    out.put(2)
+    out.close(PATIENCE)
 
 
 def test_not_too_many_threads_hang_at_once(never: threading.Event) -> None:

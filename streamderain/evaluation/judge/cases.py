@@ -20,8 +20,9 @@ from streamderain.evaluation.judge.material import FRAMES, Material, quantised, 
 from streamderain.evaluation.judge.streaks import Streaks
 from streamderain.evaluation.passing import passing
 from streamderain.rain.falling import Rain, Rainfall
+from streamderain.rain.foreign import ForeignRain, Shower
 
-VERSION = 1
+VERSION = 2
 """Of the cases. Scores of one version can be compared; raise it with whatever changes a window."""
 
 LEANS = (0.0, 15.0, -35.0, 70.0, 90.0)
@@ -32,7 +33,7 @@ UNTOUCHED_DB = {0.12: (26.0, 31.0), 0.3: (22.0, 28.0), 0.7: (18.5, 25.0)}
 do not do less.
 """
 
-GRID, FALLING, CLIP, DRY, LOOK_ALIKES = "grid", "falling", "clip", "dry", "look-alikes"
+GRID, FALLING, FOREIGN, CLIP, DRY, LOOK_ALIKES = "grid", "falling", "foreign", "clip", "dry", "look-alikes"
 STILL, MOVING = "still", "moving"
 PER_KIND = 4
 DRY_CLIP = 8
@@ -86,7 +87,31 @@ FALLING_KINDS: Mapping[str, RainKind] = {
     )
 }
 
-RENDERERS: Mapping[str, Mapping[str, RainKind]] = {FALLING: FALLING_KINDS}
+
+FOREIGN_LEANS = (-1.3, 1.3)
+FOREIGN_FOCAL_PX = (600.0, 1300.0)
+"""Between which the seed chooses a lean, in radians, and the focal length of the picture that a window is cut from."""
+
+
+def foreign(shower: Shower, height: int, width: int, seed: int) -> SomeRain:
+    """Streaks alone of rain that no network is trained on, with a lean and from a picture that `seed` chooses."""
+    rng = random.Random(seed)
+    lean, focal_px = rng.uniform(*FOREIGN_LEANS), rng.uniform(*FOREIGN_FOCAL_PX)
+    return ForeignRain(replace(shower, lean=lean, focal_px=focal_px, mist=0.0, seed=seed), height, width)
+
+
+FOREIGN_KINDS: Mapping[str, RainKind] = {
+    name: partial(foreign, Shower(amount, width, length, brightness=brightness))
+    for name, amount, width, length, brightness in (
+        ("fine", 300, 0.8, 1 / 100, 0.5),
+        ("short", 150, 1.0, 1 / 250, 0.9),
+        ("dense", 150, 2.0, 1 / 60, 0.35),
+        ("long", 50, 2.0, 1 / 30, 0.4),
+        ("coarse", 50, 3.5, 1 / 120, 0.6),
+    )
+}
+
+RENDERERS: Mapping[str, Mapping[str, RainKind]] = {FALLING: FALLING_KINDS, FOREIGN: FOREIGN_KINDS}
 """Groups of rain beside the grid, kinds by name; all are asked for on stills and under a moving camera."""
 
 

@@ -25,6 +25,8 @@ class Backend(Protocol):
 
     name: str
     precision: str
+    takes_aligned: bool
+    """Whether it also takes what DRSformer.entry_of_codes does, uint8, of a network that wants its frames aligned."""
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """What DRSformer.forward does: (N, 3 * frames, H, W) float32 in 0..1 on the network's device, H and W

@@ -39,6 +39,7 @@ class EagerBackend:
     """A folded network, layer by layer; only the trunk is in less than float32, as motion needs the digits."""
 
     name = "torch"
+    takes_aligned = True
 
     def __init__(self, network: DRSformer, device: torch.device, precision: str = "auto", fold: Fold = fused) -> None:
         self.dtype = torch_precision(device, precision)
@@ -49,7 +50,8 @@ class EagerBackend:
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """See Backend."""
-        stem, choices = self.network.stem(stacked)
+        is_aligned = stacked.dtype == torch.uint8
+        stem, choices = self.network.entry_of_codes(stacked) if is_aligned else self.network.stem(stacked)
         answer = self.network.trunk(stem.to(self.dtype, memory_format=torch.channels_last))
         return self.network.joined(choices, answer.float())
 

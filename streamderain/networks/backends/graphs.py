@@ -33,6 +33,8 @@ class GraphsBackend:
     Where a recording fails, the network runs layer by layer from then on, and a warning says so.
     """
 
+    takes_aligned = False
+
     def __init__(
         self,
         network: DRSformer,

@@ -24,6 +24,8 @@ SCRATCH = 2.0
 class OnnxBackend:
     """A fused network as an ONNX graph of any size; with `tensorrt`, compiled by TensorRT for each shape that comes."""
 
+    takes_aligned = False
+
     def __init__(
         self, network: DRSformer, device: torch.device, precision: str = "auto", tensorrt: bool = False
     ) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
+import math
 import os
 import shutil
 import tempfile
+import time
 import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import openvino
 import torch
 from openvino.frontend import FrontEndManager
@@ -31,8 +37,16 @@ logger = logging.getLogger(__name__)
 EXAMPLE_SIDE = 192
 """Pixels, height and width, that a network is converted with; sizes from here on have the same layers."""
 
-PARTS = ("stem", "trunk", "joined")
-"""Converted one by one, because only the trunk may be in less than float32: motion needs the digits."""
+STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
+"""How a pass begins, by what it is given: frames as they came, or frames that were aligned outside."""
+
+PARTS = ("trunk", "joined")
+"""How it goes on. Parts are converted one by one, because only the trunk may be in less than float32: motion needs the
+digits.
+"""
+
+TRIALS = 5
+"""Passes of which the quickest counts, when precisions are compared."""
 
 PACKAGE = Path(__file__).parents[2]
 
@@ -52,21 +66,22 @@ def _core() -> openvino.Core:
 class OpenvinoBackend:
     """A fused network, compiled for each shape that comes.
 
-    "auto" precision is what OpenVINO finds quickest on this processor: bfloat16 where it computes in it.
+    "auto" precision is what is quickest on this processor, which is tried once: bfloat16 does not pay everywhere where
+    there are instructions for it. `clock` is what that is timed by.
     """
 
     name = "openvino"
+    takes_aligned = True
 
-    def __init__(self, network: DRSformer, precision: str = "auto") -> None:
+    def __init__(
+        self, network: DRSformer, precision: str = "auto", clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         if precision == "float16":
             raise DeviceError("OpenVINO computes in float32 or bfloat16 on a CPU, not float16; try --precision auto")
         self._network = network
         self._folder = cache_folder() / "openvino" / _digest(network)
         self._passes = PerShape(self._prepared)
-        if precision == "auto":
-            quickest = _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
-            precision = "bfloat16" if quickest == "bf16" else "float32"
-        self.precision = precision
+        self.precision = self._quickest(clock) if precision == "auto" else precision
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """See Backend."""
@@ -78,43 +93,80 @@ class OpenvinoBackend:
         stem, trunk, joined = footprint(lowered(fused(self._network), dtype))
         return 1.8 * (stem + joined) + 1.1 * trunk
 
+    def _quickest(self, clock: Callable[[], float]) -> str:
+        """The precision in which the trunk runs quickest, found once for each processor and then kept."""
+        if _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string() != "bf16":
+            return "float32"
+        processor = _core().get_property("CPU", "FULL_DEVICE_NAME")
+        kept = self._folder / f"precision-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
+        if kept.exists():
+            return kept.read_text()
+        try:
+            found = self._timed(clock)
+        except RuntimeError:
+            return "float32"  # what fails here fails again with the first picture, which is told
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(found)
+        return found
+
+    def _timed(self, clock: Callable[[], float]) -> str:
+        # With the stem that most runs begin with, so that nothing is converted for this alone.
+        stem = STEMS[torch.uint8 if self._network.variant.aligned else torch.float32]
+        trunk = self._models(EXAMPLE_SIDE, stem)[1]
+        shape = [1, *trunk.inputs[0].get_partial_shape().get_max_shape()[1:2], EXAMPLE_SIDE, EXAMPLE_SIDE]
+        trunk.reshape(shape)
+        given = openvino.Tensor(np.zeros(shape, np.float32))
+        return quickest(
+            {
+                precision: partial(
+                    _core().compile_model(trunk, "CPU", {**self._hints(), "INFERENCE_PRECISION_HINT": name}), given
+                )
+                for precision, name in _NAMES.items()
+            },
+            clock,
+        )
+
+    def _hints(self) -> dict[str, Any]:
+        return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+
     def _prepared(self, stacked: Tensor) -> Run:
         try:
-            return self._compiled(tuple(stacked.shape))
+            return self._compiled(tuple(stacked.shape), STEMS[stacked.dtype])
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             logger.warning("OpenVINO cannot run this network, so plain torch does, more slowly: %s", reason)
             return EagerBackend(self._network, torch.device("cpu"))
 
-    def _compiled(self, shape: tuple[int, ...]) -> Run:
-        models = self._models(min(EXAMPLE_SIDE, *shape[2:]))
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    def _compiled(self, shape: tuple[int, ...], stem: str) -> Run:
+        models = self._models(min(EXAMPLE_SIDE, *shape[2:]), stem)
+        hints = self._hints()
         if os.access(self._folder, os.W_OK):
             hints["CACHE_DIR"] = str(self._folder / "compiled")
         requests: list[Any] = []
         inputs = [shape]
-        for part, model in zip(PARTS, models, strict=True):
+        for part, model in zip((stem, *PARTS), models, strict=True):
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
             precision = self.precision if part == "trunk" else "float32"
             compiled = _core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
             outputs = [tuple(port.shape) for port in compiled.outputs]
-            if part == "stem":
+            if part == stem:
                 inputs, choices = outputs[:1], outputs[1]
             else:
                 inputs = [choices, outputs[0]]
             requests.append(compiled.create_infer_request())
         return _Pass(*requests).run
 
-    def _models(self, side: int) -> list[openvino.Model]:
+    def _models(self, side: int, stem: str) -> list[openvino.Model]:
         """The parts for pictures of any size from `side` on, read where they were kept, else made."""
-        kept = self._folder / str(side)
+        kept = self._folder / f"{stem}-{side}"
         try:
-            return [_core().read_model(kept / f"{part}.xml") for part in PARTS]
+            return [_core().read_model(kept / f"{part}.xml") for part in (stem, *PARTS)]
         except RuntimeError:  # not there, or damaged
             shutil.rmtree(kept, ignore_errors=True)
-        models = _converted(self._network, side)
+        models = _converted(self._network, side, stem)
         try:
-            _keep(models, kept)
+            _keep(dict(zip((stem, *PARTS), models, strict=True)), kept)
         except OSError as error:
             logger.warning("nothing can be kept in %s, so the next start takes as long: %s", kept, error.strerror)
         return models
@@ -152,6 +204,19 @@ class _Part(nn.Module):
         return self._run(*inputs)
 
 
+def quickest(runs: Mapping[str, Callable[[], object]], clock: Callable[[], float]) -> str:
+    """The name of the run whose best of TRIALS is the shortest; they take turns, as a busy moment hits them alike."""
+    least = dict.fromkeys(runs, math.inf)
+    for run in runs.values():
+        run()
+    for _ in range(TRIALS):
+        for name, run in runs.items():
+            began = clock()
+            run()
+            least[name] = min(least[name], clock() - began)
+    return min(least, key=lambda name: least[name])
+
+
 def _digest(network: DRSformer) -> str:
     """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
     digest = hashlib.sha256(f"{openvino.__version__} {network.variant}".encode())
@@ -165,12 +230,15 @@ def _digest(network: DRSformer) -> str:
 
 
 @torch.inference_mode()
-def _converted(network: DRSformer, side: int) -> list[openvino.Model]:
+def _converted(network: DRSformer, side: int, begin: str) -> list[openvino.Model]:
     logger.info("preparing the network for this processor, once")
     quick = fused(network)
-    frames = torch.rand(1, 3 * network.variant.frames, side, side)
-    stem, choices = quick.stem(frames)
-    examples = (frames, stem, (choices, quick.trunk(stem)))
+    if begin == "stem":
+        given = torch.rand(1, 3 * network.variant.frames, side, side)
+    else:
+        given = torch.zeros(1, 3 * network.variant.pictures, side, side, dtype=torch.uint8)
+    stem, choices = getattr(quick, begin)(given)
+    examples = (given, stem, (choices, quick.trunk(stem)))
     with warnings.catch_warnings():
         # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
@@ -179,12 +247,12 @@ def _converted(network: DRSformer, side: int) -> list[openvino.Model]:
         frontend = FrontEndManager().load_by_framework("pytorch")
         decoders = [
             TorchScriptPythonDecoder(_Part(quick, part), example_input=example)
-            for part, example in zip(PARTS, examples, strict=True)
+            for part, example in zip((begin, *PARTS), examples, strict=True)
         ]
         return [frontend.convert(frontend.load(decoder)) for decoder in decoders]
 
 
-def _keep(models: list[openvino.Model], folder: Path) -> None:
+def _keep(models: Mapping[str, openvino.Model], folder: Path) -> None:
     """Save the parts in `folder`, which gets its name when it is whole; where another process was quicker, its stays.
 
     Raises OSError where nothing can be written.
@@ -192,7 +260,7 @@ def _keep(models: list[openvino.Model], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        for part, model in zip(PARTS, models, strict=True):
+        for part, model in models.items():
             openvino.save_model(model, beside / f"{part}.xml", compress_to_fp16=False)
         if not folder.exists():
             beside.rename(folder)

@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.evaluation.judge.cases import CLIP, DRY, GRID, LOOK_ALIKES, MOVING, STILL, all_cases, rendered
+from streamderain.evaluation.judge.cases import (
+    CLIP,
+    DRY,
+    FOREIGN,
+    FOREIGN_KINDS,
+    GRID,
+    LOOK_ALIKES,
+    MOVING,
+    STILL,
+    all_cases,
+    rendered,
+)
 from streamderain.evaluation.judge.material import FRAMES, Material, present
 from streamderain.evaluation.metrics import luma, psnr
 
@@ -61,6 +72,19 @@ def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:
         assert all(torch.equal(*each) for each in zip(case.draw(material), case.draw(material), strict=True))
 
 
+def test_foreign_rain_is_asked_for_in_a_group_of_its_own(material: Material) -> None:
+    asked = Counter((case.kind, case.name.rsplit(" ", 1)[0]) for case in all_cases(material) if case.group == FOREIGN)
+    assert asked == {(kind, name): 4 for kind in (STILL, MOVING) for name in FOREIGN_KINDS}
+
+
+def test_streaks_alone_fall_in_foreign_rain_leaning_as_the_seed_chooses() -> None:
+    grey = torch.full((3, 192, 192), 0.3)
+    for rain in FOREIGN_KINDS.values():
+        left, right = (rain(192, 192, seed).on(grey, 1.0) - grey for seed in (1, 2))
+        assert not torch.equal(left, right)
+        assert float((left.abs() < 1 / 255).float().mean()) > 0.2, "mist would lie over all of it"
+
+
 @dataclass
 class Snow:
     """White below a row that depends on the seed."""
@@ -75,7 +99,7 @@ class Snow:
 def test_another_renderer_enters_as_a_group_of_kinds(material: Material, kind: str) -> None:
     cases = [
         case
-        for case in rendered("foreign", {"snow": lambda height, width, seed: Snow(seed % height)})
+        for case in rendered("weather", {"snow": lambda height, width, seed: Snow(seed % height)})
         if case.kind == kind
     ]
     assert [case.name for case in cases] == ["snow 1", "snow 2", "snow 3", "snow 4"]

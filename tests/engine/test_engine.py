@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.stations import delay, derained
+from streamderain.engine.engine import Engine
 from streamderain.errors import SourceError
 from streamderain.frames import Frame, PixelLayout, Restored
-from streamderain.stream.pipeline import Pipeline
 
 LAYOUT = PixelLayout(32, 48, chroma="gray", full_range=True)
 
@@ -47,23 +46,19 @@ def film(pictures: Sequence[Tensor], fails: bool = False) -> Iterator[Frame]:
         raise SourceError("the cable is cut")
 
 
-def run(
-    monkeypatch: pytest.MonkeyPatch, network: Watcher, pictures: Sequence[Tensor], fails: bool = False, **settings: Any
-) -> Iterator[Restored]:
-    """What comes out of the stations when the decoder gives these pictures."""
-    monkeypatch.setattr("streamderain.engine.stations.decode", lambda source: film(pictures, fails))
-    with Pipeline(None, *derained(network, DerainConfig(**settings))) as pairs:
-        yield from pairs
+def run(network: Watcher, pictures: Sequence[Tensor], fails: bool = False, **settings: Any) -> Iterator[Restored]:
+    """What comes out of the engine when these pictures go in."""
+    return Engine(network, DerainConfig(**settings)).run(film(pictures, fails))
 
 
 LEVELS = [0.40, 0.43, 0.46, 0.49, 0.52, 0.55]
 
 
-def test_windows_end_at_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_end_at_a_cut() -> None:
     network = Watcher(1, 1)
     pictures = [stripes(level, upright=number < 3) for number, level in enumerate(LEVELS)]
     brightness = [round(float(picture.mean()), 2) for picture in pictures]
-    pairs = list(run(monkeypatch, network, pictures))
+    pairs = list(run(network, pictures))
     assert [pair.rainy.pts for pair in pairs] == list(range(6))
     assert [pair.rainy.scene for pair in pairs] == [0, 0, 0, 1, 1, 1]
     expected = [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 4], [3, 4, 5], [4, 5, 5]]
@@ -73,12 +68,10 @@ def test_windows_end_at_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("neighbours", "window"), [("both", [0, 1, 2, 3, 4]), ("past", [0, 1, 2, 2, 2]), ("none", [2] * 5)]
 )
-def test_neighbours_are_those_that_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch, neighbours: str, window: list[int]
-) -> None:
+def test_neighbours_are_those_that_were_asked_for(neighbours: str, window: list[int]) -> None:
     network = Watcher()
     pictures = [stripes(level, upright=True) for level in LEVELS[:5]]
-    list(run(monkeypatch, network, pictures, neighbours=neighbours, blend=0.0))
+    list(run(network, pictures, neighbours=neighbours, blend=0.0))
     brightness = [float(picture.mean()) for picture in pictures]
     assert network.seen[2] == [pytest.approx(brightness[at], abs=0.011) for at in window]
 
@@ -93,7 +86,7 @@ def test_neighbours_are_those_that_were_asked_for(
         ({"neighbours": "none", "blend": 0.0}, 0),
     ],
 )
-def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], frames: int) -> None:
+def test_the_delay_is_what_is_said(settings: dict[str, Any], frames: int) -> None:
     network, given = Watcher(), []
 
     def counted() -> Iterator[Frame]:
@@ -101,12 +94,11 @@ def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: di
             given.append(frame.pts)
             yield frame
 
-    config = DerainConfig(**settings)
-    assert delay(network, config) == frames
-    monkeypatch.setattr("streamderain.engine.stations.decode", lambda source: counted())
-    feeds: list[Any] = [None]
+    engine = Engine(network, DerainConfig(**settings))
+    assert engine.delay == frames
+    feeds: list[Any] = [counted()]
     # Without threads, a station takes no more than it needs.
-    for station in derained(network, config):
+    for station in engine.stations():
         feeds.append(station.run(feeds[-1]))
     assert next(feeds[-1]).rainy.pts == 0
     assert len(given) == frames + 1
@@ -117,22 +109,20 @@ def test_the_delay_is_what_is_said(monkeypatch: pytest.MonkeyPatch, settings: di
 
 
 @pytest.mark.parametrize("neighbours", ["both", "past", "none"])
-def test_nothing_that_was_decoded_is_lost_when_the_source_breaks(
-    monkeypatch: pytest.MonkeyPatch, neighbours: str
-) -> None:
+def test_nothing_that_was_decoded_is_lost_when_the_source_breaks(neighbours: str) -> None:
     out: list[int] = []
     pictures = [stripes(level, upright=True) for level in LEVELS]
     with pytest.raises(SourceError, match="the cable is cut"):
-        out.extend(pair.rainy.pts for pair in run(monkeypatch, Watcher(), pictures, fails=True, neighbours=neighbours))
+        out.extend(pair.rainy.pts for pair in run(Watcher(), pictures, fails=True, neighbours=neighbours))
     assert out == list(range(6))
 
 
-def test_blending_can_be_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blending_can_be_told_from_none() -> None:
     generator = torch.Generator().manual_seed(0)
     pictures = [stripes(0.45, True) + 0.01 * torch.randn(32, 48, generator=generator) for _ in range(6)]
     apart = []
     for blend in (0.0, 1.0):
-        pairs = list(run(monkeypatch, Watcher(), pictures, blend=blend))
+        pairs = list(run(Watcher(), pictures, blend=blend))
         steady = stripes(0.43, True) * 255
         apart.append(sum(float((pair.clean.data.view(32, 48) - steady).abs().mean()) for pair in pairs))
     assert apart[1] < 0.9 * apart[0]

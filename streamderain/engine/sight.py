@@ -1,0 +1,106 @@
+"""What is seen of a frame, and how a network is given windows of it: by OpenCV on a CPU, by torch elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamderain.engine.colour import to_rgb
+from streamderain.frames import FrameBatch, Network, takes_aligned
+from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, ways_between
+
+
+class Eyes(Protocol):
+    """How frames are seen; what is seen of one is a tensor or a Sight."""
+
+    def see(self, batch: FrameBatch) -> Sequence[Any]:
+        """What is seen of each frame of a batch."""
+
+    def join(self, rows: Sequence[Sequence[Any]]) -> Tensor:
+        """The windows of several frames, each a row in order of time, as a network takes them."""
+
+    def rainy(self, seen: Any) -> Tensor:
+        """(1, 3, H, W) float RGB in 0..1."""
+
+
+class Sight:
+    """A frame as a CPU sees it: `picture`, uint8 RGB (H, W, 3), and the motion from frames before it, found once."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self._ways: WeakKeyDictionary[Sight, Ways] = WeakKeyDictionary()
+
+    @cached_property
+    def luma(self) -> Picture:
+        """What motion is looked for in."""
+        return luma_of(self.picture)
+
+    def ways_from(self, earlier: Sight) -> Ways | None:
+        """The motion between an earlier frame and this one, None where they are the same."""
+        if earlier is self:
+            return None
+        if earlier not in self._ways:
+            self._ways[earlier] = ways_between(earlier.luma, self.luma)
+        return self._ways[earlier]
+
+
+class SharpEyes:
+    """Sights of frames, and uint8 windows, aligned, for a network that takes them; `current` is the frame's place."""
+
+    def __init__(self, current: int) -> None:
+        self.current = current
+
+    def see(self, batch: FrameBatch) -> Sequence[Sight]:
+        """See Eyes."""
+        codes = to_rgb(batch.data, batch.layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        return [Sight(picture) for picture in codes.permute(0, 2, 3, 1).contiguous().numpy()]
+
+    def join(self, rows: Sequence[Sequence[Sight]]) -> Tensor:
+        """See Eyes: uint8 (N, K, 3, H, W)."""
+        return torch.from_numpy(np.stack([self._window(row) for row in rows]))
+
+    def _window(self, row: Sequence[Sight]) -> Picture:
+        import cv2
+
+        ways = [later.ways_from(earlier) for earlier, later in pairwise(row)]
+        pictures = network_window([sight.picture for sight in row], self.current, ways)
+        height, width = pictures[0].shape[:2]
+        planes = np.empty((len(pictures), 3, height, width), np.uint8)
+        for picture, into in zip(pictures, planes, strict=True):
+            cv2.split(picture, list(into))
+        return planes
+
+    def rainy(self, seen: Sight) -> Tensor:
+        """See Eyes."""
+        return torch.from_numpy(seen.picture).permute(2, 0, 1)[None] / 255
+
+
+class PlainEyes:
+    """Tensors, (3, H, W) float RGB in 0..1, on any device, and windows of frames as they came."""
+
+    def see(self, batch: FrameBatch) -> Sequence[Tensor]:
+        """See Eyes."""
+        return to_rgb(batch.data, batch.layout).clamp(0, 1).unbind()
+
+    def join(self, rows: Sequence[Sequence[Tensor]]) -> Tensor:
+        """See Eyes: (N, T, 3, H, W)."""
+        stacked = torch.stack([picture for row in rows for picture in row])
+        return stacked.view(len(rows), -1, *stacked.shape[1:])
+
+    def rainy(self, seen: Tensor) -> Tensor:
+        """See Eyes; a copy, as a view would hold all of its batch for as long as somebody holds the frame."""
+        return seen[None].clone()
+
+
+def eyes_of(network: Network) -> Eyes:
+    """Those that see what `network` takes."""
+    if takes_aligned(network):
+        return SharpEyes(network.past)
+    return PlainEyes()

@@ -1,0 +1,94 @@
+"""What is seen of a frame: once, and alike by whatever sees it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from streamderain.engine import sight
+from streamderain.engine.colour import add_rgb
+from streamderain.engine.lanes import Done
+from streamderain.engine.sight import PlainEyes, SharpEyes, Sight, eyes_of
+from streamderain.frames import Frame, FrameBatch, PixelLayout
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.restorer import Restorer
+from streamderain.networks.variant import Variant
+from streamderain.temporal.aligning import ways_between
+from tests.scenery import scene
+
+ALIGNED = Variant((8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False, scale=2, past=2, future=2, aligned=True)
+LAYOUT = PixelLayout(48, 64)
+
+
+def frame(number: int) -> Frame:
+    grey = Frame(torch.full((LAYOUT.samples,), 128, dtype=torch.uint8), LAYOUT, number, Fraction(1, 25))
+    picture = scene(1.5 * number, 0)[:, : LAYOUT.height, : LAYOUT.width]
+    return Frame(add_rgb(grey.data[None], picture[None] - 0.5, LAYOUT)[0], LAYOUT, number, Fraction(1, 25))
+
+
+def batch(*numbers: int) -> FrameBatch:
+    frames = [frame(number) for number in numbers]
+    return FrameBatch(frames, torch.stack([each.data for each in frames]), Done())
+
+
+def pictures(seen: Sight | torch.Tensor) -> torch.Tensor:
+    return seen if isinstance(seen, torch.Tensor) else torch.from_numpy(seen.picture).permute(2, 0, 1) / 255
+
+
+def test_sharp_and_plain_eyes_see_the_same_picture() -> None:
+    sharp, plain = (eyes.see(batch(0, 1)) for eyes in (SharpEyes(0), PlainEyes()))
+    for one, other in zip(sharp, plain, strict=True):
+        torch.testing.assert_close(pictures(one), pictures(other), rtol=0, atol=0.5 / 255 + 1e-6)
+    assert not torch.equal(pictures(sharp[0]), pictures(sharp[1]))
+
+
+def test_the_motion_of_a_pair_is_found_once_and_not_kept_for_longer_than_its_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searches = []
+
+    def counted(*lumas: np.ndarray) -> object:
+        searches.append(lumas)
+        return ways_between(*lumas)
+
+    monkeypatch.setattr(sight, "ways_between", counted)
+    eyes = SharpEyes(2)
+    seen = list(eyes.see(batch(*range(7))))
+    for first in range(3):
+        eyes.join([seen[first : first + 5]])
+    assert len(searches) == 6
+    eyes.join([[seen[2]] * 5])
+    assert seen[2].ways_from(seen[2]) is None
+    assert len(searches) == 6
+    gone = weakref.ref(seen.pop(0))
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_network_sees_what_it_takes() -> None:
+    aligned = Restorer(DRSformer(ALIGNED), backend="torch")
+    assert isinstance(eyes_of(aligned), SharpEyes)
+    single = Restorer(DRSformer(Variant((8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False)), backend="torch")
+    assert isinstance(eyes_of(single), PlainEyes)
+
+
+@torch.inference_mode()
+def test_what_sharp_eyes_join_is_what_the_network_makes_of_the_frames_itself() -> None:
+    torch.manual_seed(1)
+    network = DRSformer(ALIGNED)
+    torch.nn.init.normal_(network.vote.weight, std=0.3)
+    restorer, eyes = Restorer(network, backend="torch"), SharpEyes(2)
+    seen = eyes.see(batch(*range(5)))
+    joined = eyes.join([seen])
+    assert (joined.dtype, joined.shape) == (torch.uint8, (1, ALIGNED.pictures, 3, LAYOUT.height, LAYOUT.width))
+    as_they_came = torch.stack([pictures(each) for each in seen])[None]
+    torch.testing.assert_close(restorer.restore(joined), restorer.restore(as_they_came), rtol=0, atol=1e-5)
+    moved = joined[:, :5].float() / 255
+    unmoved = (as_they_came * 255).round().to(torch.uint8).median(dim=1).values.float() / 255
+    expected = network.eval().forward_aligned(moved, unmoved).clamp(0, 1)
+    torch.testing.assert_close(restorer.restore(joined), expected, rtol=0, atol=1e-4)
