@@ -330,7 +330,7 @@ def test_export_writes_what_its_flag_or_the_ending_says(tmp_path: Path) -> None:
 def test_doctor_says_what_will_be_used() -> None:
     said = run("doctor").stdout
     assert "will use:" in said
-    assert "hardware encoders: built in" in said
+    assert "hardware encoders:  built in" in said
     assert "libx264" not in said, "what is in every build says nothing of this machine"
 
 
