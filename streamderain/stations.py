@@ -19,7 +19,9 @@ from streamderain.stream.batcher import batch
 from streamderain.stream.pipeline import Station
 from streamderain.stream.transfer import Lane, download, lane_on, upload
 from streamderain.stream.window import Around, Neighbourhood, Windows, windows
-from streamderain.temporal.blend import REACH, Moment, TemporalBlender
+from streamderain.temporal.blend import REACH
+from streamderain.temporal.blend_on_device import DeviceBlender, DeviceMoment
+from streamderain.temporal.motion import Gauge, Ways
 from streamderain.temporal.scenes import mark_scenes
 
 GPU_BATCH = 4
@@ -114,11 +116,11 @@ class _Waiting:
 
     frame: Frame
     data: Tensor
-    moment: Moment
+    moment: DeviceMoment
 
 
 def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, lane: Lane) -> Iterator[FrameBatch]:
-    blender = TemporalBlender(dials.blend, lane.device)
+    blender, motion = DeviceBlender(dials.blend), Ways(Gauge(lane.device))
     neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*reach)
 
     def finished(arounds: list[Around[_Waiting]], newest: _Waiting | None = None, rainy: Tensor | None = None,
@@ -129,7 +131,8 @@ def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, la
             before, after = ([each.moment for each in side] for side in (around.before, around.after))
             # Of one that has not waited it is at hand.
             was = rainy if rainy is not None and here is newest else to_rgb(here.data, here.frame.layout).clamp(0, 1)
-            change = blender(before, here.moment, after) - was
+            ways = motion.between([each.luma for each in (*before, here.moment, *after)]) if dials.blend else []
+            change = blender(before, here.moment, after, ways) - was
             change *= dials.strength
             yield FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), lane.mark())
 
@@ -137,7 +140,7 @@ def _blend(batches: Iterable[Derained], reach: tuple[int, int], dials: Dials, la
         lane.after(batch.ready, batch.data, batch.rainy, batch.clean)
         parts = (torch.split(each, 1) for each in (batch.data, batch.rainy, batch.clean))
         for frame, data, rainy, clean in zip(batch.frames, *parts, strict=True):
-            waiting = _Waiting(frame, data, Moment.of(rainy, clean))
+            waiting = _Waiting(frame, data, DeviceMoment.of(rainy, clean))
             ready = neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats)
             yield from finished(ready, waiting, rainy)
 

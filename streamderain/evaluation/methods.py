@@ -19,7 +19,8 @@ from streamderain.networks.restorer import pick_device
 from streamderain.stations import blend_reach, derained, load_network, network_reach
 from streamderain.stream.pipeline import Pipeline
 from streamderain.stream.window import Around, Neighbourhood
-from streamderain.temporal.blend import Moment, TemporalBlender
+from streamderain.temporal.blend_on_device import DeviceBlender, DeviceMoment
+from streamderain.temporal.motion import Gauge, Ways
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,21 @@ class Method:
 
         A still picture is a clip of one frame.
         """
-        neighbourhood: Neighbourhood[tuple[Tensor, Moment]] = Neighbourhood(*blend_reach(self.config))
-        blender = TemporalBlender(self.config.blending, self.network.device)
+        neighbourhood: Neighbourhood[tuple[Tensor, DeviceMoment]] = Neighbourhood(*blend_reach(self.config))
+        blender, motion = DeviceBlender(self.config.blending), Ways(Gauge(self.network.device))
 
-        def finished(arounds: list[Around[tuple[Tensor, Moment]]]) -> Iterator[Tensor]:
+        def finished(arounds: list[Around[tuple[Tensor, DeviceMoment]]]) -> Iterator[Tensor]:
             for around in arounds:
                 rainy, moment = around.present
                 before, after = ([each for _, each in side] for side in (around.before, around.after))
-                mixed = torch.lerp(rainy, blender(before, moment, after), self.config.strength)
+                ways = motion.between([each.luma for each in (*before, moment, *after)]) if blender.strength else []
+                mixed = torch.lerp(rainy, blender(before, moment, after, ways), self.config.strength)
                 yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
         for number in range(len(rainy)):
             window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
             present = window[self.network.past : self.network.past + 1]
-            moment = Moment.of(present, self.network.restore(window[None]))
+            moment = DeviceMoment.of(present, self.network.restore(window[None]))
             yield from finished(neighbourhood.push((present, moment), scene=0))
         yield from finished(neighbourhood.end())
 
