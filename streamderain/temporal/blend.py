@@ -52,7 +52,7 @@ EIGHTHS = 8.0
 TINT = 0.5
 """How much a difference of Cr or Cb counts beside one of Y': about as much as the mean of those of R, G and B."""
 
-TO_RGB = np.float32([[1.403, 0], [-0.714, -0.344], [0, 1.773]])
+TO_RGB = np.array([[1.403, 0], [-0.714, -0.344], [0, 1.773]], np.float32)
 """What Cr and Cb add to R, G and B."""
 
 
@@ -68,7 +68,7 @@ class Moment:
     @classmethod
     def of(cls, rainy: Picture, clean: Picture) -> Moment:
         """That of a frame before and after the network, uint8 RGB (H, W, 3); holds on to `clean` alone."""
-        import cv2
+        cv2 = _opencv()
 
         change = cv2.absdiff(rainy, clean)
         height, width = change.shape[:2]
@@ -92,11 +92,12 @@ class Moment:
 
     @cached_property
     def _full(self) -> Picture:
-        import cv2
+        cv2 = _opencv()
 
         height, width = self.clean.shape[:2]
         even = cv2.copyMakeBorder(self.clean, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        return cv2.cvtColor(even, cv2.COLOR_RGB2YCrCb)
+        made: Picture = cv2.cvtColor(even, cv2.COLOR_RGB2YCrCb)
+        return made
 
 
 class _Seen(NamedTuple):
@@ -134,10 +135,11 @@ class TemporalBlender:
     ) -> Picture:
         """Blend the `clean` picture of `present` with those of its neighbours, in order of time.
 
-        `ways` has the motion between each of [*before, present, *after] and the next. Returns uint8 RGB (H, W, 3), as
+        `ways` has the motion between each of [*before, present, *after] and the next, best found in the derained
+        pictures: found in the rainy ones, where rain passes for motion, it costs 0.4 dB and most of the calm. Returns uint8 RGB (H, W, 3), as
         is right for sources of 8 bits; `present.clean` itself where nothing rains or nobody is there.
         """
-        import cv2
+        cv2 = _opencv()
 
         blended = present.clean
         for place, change in self._parts(before, present, after, ways):
@@ -151,7 +153,8 @@ class TemporalBlender:
     ) -> Field | None:
         """What the same would add to `present.clean`, not rounded, for sources of more than 8 bits.
 
-        float32 (H, W, 3) in codes of 0..255; None where nothing changes.
+        float32 (H, W, 3) in codes of 0..255; None where nothing changes. Colour changes at half the size, as cameras'
+        and codecs' does: its noise from pixel to pixel stays.
         """
         whole: Field | None = None
         for place, change in self._parts(before, present, after, ways):
@@ -209,12 +212,19 @@ class TemporalBlender:
 
 
 def _brought(there: Moment, flow: Field, seen: Field) -> _Neighbour:
-    import cv2
+    cv2 = _opencv()
 
     height, width = there.light.shape
     light = moved(there.light, places_of(flow, height, width), cubic=True)
     colour = moved(there.colour, places_of(flow, height // 2, width // 2))
     return _Neighbour(light, colour, cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR))
+
+
+def _opencv() -> Any:
+    """Loaded when first needed; as its stubs take bytes for floats, nothing is known of what it returns."""
+    import cv2
+
+    return cv2
 
 
 def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share: Field, vote: bool) -> Field:
@@ -223,17 +233,18 @@ def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share
     `own` is the present's Y', (H, W), and `tint` its CrCb, (H / 2, W / 2, 2); `share` of the change, (H / 2, W / 2) in
     0..1, is returned: float32 RGB (H, W, 3).
     """
-    import cv2
+    cv2 = _opencv()
 
     lights = [cv2.copyTo(each.light, _enlarged_mask(each.seen), own.copy()) for each in neighbours]
     tints = [cv2.copyTo(each.colour, _mask(each.seen), tint.copy()) for each in neighbours]
     middle, middle_tint = (_median([own, *lights]), _median([tint, *tints])) if vote else (own, tint)
-    total, change, tinge = 0.0, np.zeros(own.shape, np.float32), np.zeros(tint.shape, np.float32)
+    total = np.zeros(share.shape, np.float32)
+    change, tinge = np.zeros(own.shape, np.float32), np.zeros(tint.shape, np.float32)
     for each, light, other in zip(neighbours, lights, tints, strict=True):
         weight = each.seen * _nearness(_apart(light, other, middle, middle_tint), NARROW, AGREEMENT)
         change += _enlarged(weight) * cv2.subtract(light, own, dtype=cv2.CV_32F)
         tinge += weight[..., None] * cv2.subtract(other, tint, dtype=cv2.CV_32F)
-        total = total + weight
+        total += weight
     weights = _enlarged(total)
     if vote:
         weights += cv2.LUT(cv2.absdiff(own, middle), _own_weights())
@@ -247,7 +258,7 @@ def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share
 
 def _places(rained_on: Field) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Where in `rained_on`, (H / 2, W / 2), it rains, in parts of `PART` pixels, and each with its margin."""
-    import cv2
+    cv2 = _opencv()
 
     height, width = rained_on.shape
     rows = max(MARGIN, PART // 4 // width)
@@ -269,11 +280,12 @@ def _doubled(place: tuple[slice, slice]) -> tuple[slice, slice]:
 
 def _rained_on(moment: Moment) -> Field:
     """How surely it rains around each pixel, by what the network took away: (H / 2, W / 2) in 0..1."""
-    import cv2
+    cv2 = _opencv()
 
     near = cv2.dilate(moment.rain, np.ones((3, 3), np.uint8))
     height, width = moment.colour.shape[:2]
-    return cv2.resize(np.minimum(near / RAIN, 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    made: Field = cv2.resize(np.minimum(near / RAIN, 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    return made
 
 
 def _both_seen(ways: Ways) -> tuple[Field, Field]:
@@ -290,7 +302,8 @@ def _agreement(forth: Field, back: Field) -> Field:
     returned = moved(back, places)
     miss, length = _squared(forth + returned), _squared(forth) + _squared(returned)
     inside = (places >= 0).all(axis=-1) & (places[..., 0] <= width - 1) & (places[..., 1] <= height - 1)
-    return ((miss < 0.01 * length + 0.5) & inside).astype(np.float32)
+    made: Field = ((miss < 0.01 * length + 0.5) & inside).astype(np.float32)
+    return made
 
 
 def _squared(flow: Field) -> Field:
@@ -299,25 +312,28 @@ def _squared(flow: Field) -> Field:
 
 def _apart(light: Picture, tint: Picture, other_light: Picture, other_tint: Picture) -> Picture:
     """How far two pictures are apart, of Y' (H, W) and CrCb (H / 2, W / 2, 2): (H / 2, W / 2) in eighths of a code."""
-    import cv2
+    cv2 = _opencv()
 
     light_apart = _halved(cv2.convertScaleAbs(cv2.absdiff(light, other_light), alpha=EIGHTHS))
     tint_apart = cv2.transform(cv2.absdiff(tint, other_tint), np.full((1, 2), EIGHTHS * TINT))
-    return cv2.add(light_apart, tint_apart)
+    made: Picture = cv2.add(light_apart, tint_apart)
+    return made
 
 
 def _nearness(apart: Picture, side: int, scale: float) -> Field:
     """How near what is so far `apart` is, on the mean of squares of `side` pixels: (H / 2, W / 2) in 0..1."""
-    import cv2
+    cv2 = _opencv()
 
     mean = cv2.blur(apart, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return cv2.LUT(mean, _falling(EIGHTHS * scale))
+    made: Field = cv2.LUT(mean, _falling(EIGHTHS * scale))
+    return made
 
 
 @lru_cache(maxsize=4)
 def _falling(scale: float) -> Field:
     """exp(-(difference / scale)^2) of each byte."""
-    return np.exp(-((np.arange(256, dtype=np.float32) / np.float32(scale)) ** 2))
+    made: Field = np.exp(-((np.arange(256, dtype=np.float32) / np.float32(scale)) ** 2))
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -331,14 +347,15 @@ def _mask(seen: Field) -> Picture:
 
 
 def _enlarged_mask(seen: Field) -> Picture:
-    import cv2
+    cv2 = _opencv()
 
-    return cv2.resize(_mask(seen), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    made: Picture = cv2.resize(_mask(seen), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return made
 
 
 def _halved(large: Any) -> Any:
     """Half as large: the means of four each."""
-    import cv2
+    cv2 = _opencv()
 
     height, width = large.shape[:2]
     return cv2.resize(large, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -346,9 +363,10 @@ def _halved(large: Any) -> Any:
 
 def _enlarged(small: Any) -> Field:
     """Twice as large."""
-    import cv2
+    cv2 = _opencv()
 
-    return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    made: Field = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return made
 
 
 def _median(pictures: list[Picture]) -> Picture:
