@@ -136,8 +136,8 @@ class TemporalBlender:
         """Blend the `clean` picture of `present` with those of its neighbours, in order of time.
 
         `ways` has the motion between each of [*before, present, *after] and the next, best found in the derained
-        pictures: found in the rainy ones, where rain passes for motion, it costs 0.4 dB and most of the calm. Returns uint8 RGB (H, W, 3), as
-        is right for sources of 8 bits; `present.clean` itself where nothing rains or nobody is there.
+        pictures: found in the rainy ones, where rain passes for motion, it costs 0.4 dB and a quarter of the calm.
+        Returns uint8 RGB (H, W, 3), as is right for sources of 8 bits; `present.clean` itself where nothing changes.
         """
         cv2 = _opencv()
 
