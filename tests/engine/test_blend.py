@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine import blend
+from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.temporal.aligning import Picture, Ways, luma_of, ways_between
 from tests.scenery import SIZE, scene
 
