@@ -56,7 +56,7 @@ class LiveRun:
         self._network = network
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._prepare,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._prepare, name=name,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
@@ -71,9 +71,11 @@ class LiveRun:
             # A frame that waits for others may be followed by two that repeat it.
             held_back=3 * delay(network, self._config, may_turn=True),
             prepare=self._prepare,
-            report=lambda line: logger.warning("%s: %s", self.name, line),
+            report=lambda news: logger.log(
+                logging.INFO if news.is_good else logging.WARNING, "%s: %s", self.name, news.line
+            ),
         )
-        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
+        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent, name)
         self._out = Rate()
         self._prepared: set[PixelLayout] = set()
         self._is_over = False
@@ -135,6 +137,7 @@ class LiveRun:
         return LiveNumbers(
             name=self.name,
             connected=self._source.connected,
+            away=self._source.is_away,
             size=f"{info.width}x{info.height}" if info else "",
             received=account.received,
             published=account.released,
