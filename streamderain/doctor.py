@@ -26,7 +26,6 @@ def examine() -> Iterator[tuple[str, str]]:
     path = f"{shutil.which('ffmpeg')}, version {version[0]}.{version[1]}" if version else "not on PATH"
     yield "ffmpeg program", f"{path} (for --via-ffmpeg)"
     encoders = video_encoders()
-    yield "encoders", ", ".join(name for name in encoders if not name.endswith(_HARDWARE))
     hardware = ", ".join(name for name in encoders if name.endswith(_HARDWARE)) or "none"
     yield "hardware encoders", f"built in, if the machine has them: {hardware}"
     yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights.weights_folder()}"

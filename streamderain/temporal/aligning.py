@@ -22,8 +22,8 @@ Field: TypeAlias = NDArray[np.float32]
 LARGEST_SIDE = 480
 """Pixels that no side of a luma is longer than."""
 
-SMALLEST_SIDE = 12
-"""Pixels under which DIS refuses a luma, and nothing is taken to move."""
+SMALLEST_SIDE = 16
+"""Pixels under which nothing is taken to move: long ones of 12 or 13 make OpenCV's DIS read beyond their end."""
 
 
 def opencv() -> Any:

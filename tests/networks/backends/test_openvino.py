@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def test_only_the_latest_shapes_stay_compiled() -> None:
     for width in range(8, 8 * (SHAPES + 3), 8):
         backend(picture(8, width))
     assert len(backend._passes) == SHAPES
+
+
+def test_two_streams_of_one_shape_may_come_at_once() -> None:
+    backend = OpenvinoBackend(network(SMALL), "float32")
+    pictures = [picture(), picture().flip(-1)]
+    expected = [backend(each) for each in pictures]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            for found, each in zip(pool.map(backend, pictures), expected, strict=True):
+                torch.testing.assert_close(found, each, rtol=0, atol=1e-6)
 
 
 def test_no_weights_of_less_than_float32_are_kept(cache: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -54,3 +58,83 @@ def test_shapes_of_streams_that_ended_go() -> None:
     backend.now += 2 * BUSY_SECONDS
     backend.run(99)
     assert len(backend.passes) == SHAPES
+
+
+def test_threads_of_one_shape_prepare_it_once_and_take_turns_in_it() -> None:
+    meeting, prepared, inside, most = threading.Barrier(4), [], [], []
+
+    def prepare(stacked: Tensor) -> Run:
+        prepared.append(stacked.shape)
+
+        def run(given: Tensor) -> Tensor:
+            inside.append(given)
+            most.append(len(inside))
+            for _ in range(100):
+                given = given + 0  # lets go of the interpreter, so that others could come in
+            inside.pop()
+            return given
+
+        return run
+
+    passes = PerShape(prepare)
+
+    def work(number: int) -> float:
+        meeting.wait()
+        return float(passes(torch.full((1, 1000), float(number))).mean())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [0, 1, 2, 3]
+    assert len(prepared) == 1
+    assert most == [1, 1, 1, 1]
+
+
+def test_a_shape_is_not_kept_waiting_by_another() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def prepare(stacked: Tensor) -> Run:
+        def run(given: Tensor) -> Tensor:
+            if given.shape[-1] == 1:
+                inside.set()
+                assert go_on.wait(30)
+            return given
+
+        return run
+
+    passes = PerShape(prepare)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(passes, torch.zeros(1, 1))
+        try:
+            assert inside.wait(30)
+            assert passes(torch.zeros(1, 2)).shape == (1, 2)
+        finally:
+            go_on.set()
+        assert slow.result().shape == (1, 1)
+
+
+def test_bytes_and_numbers_of_one_shape_are_prepared_apart() -> None:
+    dtypes: list[torch.dtype] = []
+
+    def prepare(stacked: Tensor) -> Run:
+        dtypes.append(stacked.dtype)
+        return lambda given: given
+
+    passes = PerShape(prepare)
+    for dtype in (torch.float32, torch.uint8, torch.float32):
+        assert passes(torch.zeros(1, 2, dtype=dtype)).dtype == dtype
+    assert dtypes == [torch.float32, torch.uint8]
+
+
+def test_what_could_not_be_prepared_is_tried_again() -> None:
+    tries: list[int] = []
+
+    def prepare(stacked: Tensor) -> Run:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise MemoryError("not now")
+        return lambda given: given
+
+    passes = PerShape(prepare)
+    with pytest.raises(MemoryError, match="not now"):
+        passes(torch.zeros(1, 2))
+    assert len(passes) == 0
+    assert passes(torch.zeros(1, 2)).shape == (1, 2)
