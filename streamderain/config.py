@@ -67,6 +67,8 @@ class DerainConfig:
             raise ConfigError(f"neighbours is {self.neighbours}; allowed: {', '.join(NEIGHBOURS)}{hint}")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength is {self.strength}; allowed: 0 to 1")
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise ConfigError(f"crf is {self.crf}; allowed: 0 to 63, of which libx264 and libx265 take 51")
         if not 0 <= self.memory < 10**6:
             raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:

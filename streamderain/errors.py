@@ -6,6 +6,7 @@ StreamderainError
 ├── SourceError        an input that cannot be opened or read
 │   └── TruncatedError     an input that ends before its header says
 ├── SinkError          an output that cannot be opened or written
+│   └── DeniedError        an output that wants another name or password
 ├── WeightsError       a weights file that is missing, damaged or of another network
 ├── ExportError        a network that cannot be written for other programs
 ├── DeviceError        a device that this machine lacks
@@ -26,6 +27,9 @@ class StreamderainError(Exception):
 
     station: str | None = None
     """Where in the pipeline it happened; None outside of it."""
+
+    again_after: float = 0.0
+    """Seconds that whoever tries again should wait at least."""
 
     kept: str | None = None
     """What of the output is whole all the same, and where."""
@@ -58,6 +62,13 @@ class TruncatedError(SourceError):
 
 class SinkError(StreamderainError, OSError):
     """An output that cannot be opened or written."""
+
+
+class DeniedError(SinkError):
+    """An output that wants another name or password; asked too often, servers lock accounts."""
+
+    again_after = 60.0
+    """Seconds before the next attempt, at least."""
 
 
 class WeightsError(StreamderainError, ValueError):

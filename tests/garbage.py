@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 Reply = Callable[["socketserver.BaseRequestHandler"], None]
 
@@ -46,6 +49,48 @@ def no_media(server: socketserver.BaseRequestHandler) -> None:
 
 def unauthorised(server: socketserver.BaseRequestHandler) -> None:
     answer(server, "401 Unauthorized", "")
+
+
+def requests(server: socketserver.BaseRequestHandler) -> Iterator[str]:
+    """The number of each request, which may bring a body."""
+    stream = server.request.makefile("rb")
+    while stream.peek(1):
+        head = [line.decode().strip() for line in iter(stream.readline, b"\r\n")]
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        stream.read(int(fields.get("content-length", 0)))
+        yield fields["cseq"]
+
+
+def denied(server: socketserver.BaseRequestHandler) -> None:
+    """As a server that is published to, and knows the publisher not."""
+    for number in requests(server):
+        server.request.sendall(f"RTSP/1.0 401 Unauthorized\r\nCSeq: {number}\r\n\r\n".encode())
+
+
+def banned(server: socketserver.BaseRequestHandler) -> None:
+    """The same with the other word."""
+    for number in requests(server):
+        server.request.sendall(f"RTSP/1.0 403 Forbidden\r\nCSeq: {number}\r\n\r\n".encode())
+
+
+def forbidden(server: socketserver.BaseRequestHandler) -> None:
+    answer(server, "403 Forbidden", "")
+
+
+@contextmanager
+def process_of(reply: Reply) -> Iterator[int]:
+    """server_of in a process of its own, for whoever talks to it without letting other threads run."""
+    code = (
+        f"import time\nfrom tests.garbage import *\nwith server_of({reply.__name__}) as port:\n"
+        "    print(port, flush=True)\n    time.sleep(100)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], stdout=subprocess.PIPE)
+    assert process.stdout
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @contextmanager

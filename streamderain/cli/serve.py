@@ -18,9 +18,11 @@ def serve(
 ) -> None:
     """Derain many live streams until SIGTERM; SIGHUP reads CONFIG.yaml again."""
     if check:
-        from streamderain.serve.reading import read, summary
+        from streamderain.serve.reading import read, summary, try_streams
 
-        print("\n".join(summary(read(config))))
+        checked = read(config)
+        try_streams(checked.streams, checked.defaults)
+        print("\n".join(summary(checked)))
         return
     from streamderain.serve.server import serve as serve_streams
 

@@ -1,32 +1,32 @@
 """TemporalBlender: each derained frame and its neighbours, moved onto it, agree on what is there.
 
-Rain that the network left in one frame is outvoted by the others; what moved out of sight takes nothing.
+Rain that the network left in one frame is outvoted by the others; what moved out of sight takes nothing. On a CPU, with
+OpenCV alone: light at full size, colour and every weight that is smooth at half the size, and all of it only where it
+rains. `engine.blend_on_device` does the same with tensors. Pictures are uint8 RGB (H, W, 3), differences in codes of
+0..255, Y'CbCr that of ITU-R BT.601 in full range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
 
-from streamderain.temporal.filters import mean_around, median_of
-from streamderain.temporal.motion import Flow, Gauge, luma
+from streamderain.temporal.aligning import Field, Picture, Ways, composed, median_of, moved, opencv, places_of
 
 REACH = 2
 """Neighbours on each side. The second brings 0.2 dB."""
 
-AGREEMENT = 0.02
-"""Difference from what is agreed on, in units of 0..1, at which a picture's weight falls to a third."""
+AGREEMENT = 5.1
+"""Difference from what is agreed on at which a picture's weight falls to a third."""
 
 LAST_WORD = 0.05
 """Least weight of the frame itself, so that something is left where all neighbours take no part."""
 
-OBJECT = 0.03
+OBJECT = 7.65
 """Mean difference over a `WIDE` square at which two thirds of the blending are given up: it is no streak."""
 
 NARROW, WIDE = 3, 5
@@ -34,39 +34,86 @@ NARROW, WIDE = 3, 5
 decide.
 """
 
-RAIN = 0.002
-"""Mean change by the network, in units of 0..1, from which on a surrounding counts as rained on."""
-
-BAND = 2**20
-"""Pixels that are blended at once: many copies of them are held meanwhile."""
-
-BORDER = 16
-"""Rows around a band that have a say in it; more than the squares and their enlargement reach."""
+RAIN = 0.51
+"""Mean change by the network from which on a surrounding counts as rained on."""
 
 SURROUNDING = 64
 """Side in pixels of the squares in which the change is averaged; the next squares count too."""
 
+MARGIN = 8
+"""Pixels around a part that have a say in it: as many as squares and enlarged weights reach."""
+
+PART = 2**18
+"""Pixels that are blended at once, so that what is made of them stays in the cache."""
+
+EIGHTHS = 8.0
+"""Of a code are differences counted in, so that bytes suffice: what they cannot hold is far from near."""
+
+TINT = 0.5
+"""How much a difference of Cr or Cb counts beside one of Y': about as much as the mean of those of R, G and B."""
+
+TO_RGB = np.array([[1.403, 0], [-0.714, -0.344], [0, 1.773]], np.float32)
+"""What Cr and Cb add to R, G and B."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A frame behind the network: `clean`, (1, 3, H, W) float RGB in 0..1, and the `rain` that the network took away,
-    (1, 1, h, w), its mean over large squares.
+    """A frame behind the network: `clean`, uint8 RGB (H, W, 3), and the `rain` that the network took away, float32
+    (ceil(H / 64), ceil(W / 64)) in codes, its mean over large squares.
     """
 
-    clean: Tensor
-    rain: Tensor
+    clean: Picture
+    rain: Field
 
     @classmethod
-    def of(cls, rainy: Tensor, clean: Tensor) -> Moment:
-        """That of a frame before and after the network, (1, 3, H, W) float RGB in 0..1; holds on to `clean` alone."""
-        change = (rainy - clean).abs_().mean(dim=1, keepdim=True)
-        side = (min(SURROUNDING, change.shape[-2]), min(SURROUNDING, change.shape[-1]))
-        return cls(clean, F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False))
+    def of(cls, rainy: Picture, clean: Picture) -> Moment:
+        """That of a frame before and after the network, uint8 RGB (H, W, 3); holds on to `clean` alone."""
+        cv2 = opencv()
+
+        change = cv2.absdiff(rainy, clean)
+        height, width = change.shape[:2]
+        columns = np.arange(0, width, SURROUNDING)
+        rain = np.empty((-(-height // SURROUNDING), len(columns)), np.float32)
+        for row, top in enumerate(range(0, height, SURROUNDING)):
+            sums = cv2.reduce(change[top : top + SURROUNDING], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0].sum(axis=-1)
+            pixels = min(SURROUNDING, height - top) * np.diff(columns, append=width)
+            rain[row] = np.add.reduceat(sums, columns) / (3 * pixels)
+        return cls(clean, rain)
 
     @cached_property
-    def luma(self) -> Tensor:
-        """What motion is looked for in."""
-        return luma(self.clean)
+    def light(self) -> Picture:
+        """Y', (H, W), of even sides: the last row and column are doubled where needed."""
+        return np.ascontiguousarray(self._full[..., 0])
+
+    @cached_property
+    def colour(self) -> Picture:
+        """Cr and Cb at half the size, (H / 2, W / 2, 2)."""
+        return np.ascontiguousarray(_halved(self._full)[..., 1:])
+
+    @cached_property
+    def _full(self) -> Picture:
+        cv2 = opencv()
+
+        height, width = self.clean.shape[:2]
+        even = cv2.copyMakeBorder(self.clean, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        made: Picture = cv2.cvtColor(even, cv2.COLOR_RGB2YCrCb)
+        return made
+
+
+class _Seen(NamedTuple):
+    """Where what is in one frame can be seen in the other, (h, w) of 0 and 1, for each of the `ways`."""
+
+    ways: Ways
+    forth: Field
+    back: Field
+
+
+class _Neighbour(NamedTuple):
+    """A neighbour moved onto the present: its Y' (H, W), its CrCb (H / 2, W / 2, 2) and where it is seen, as that."""
+
+    light: Picture
+    colour: Picture
+    seen: Field
 
 
 class TemporalBlender:
@@ -74,115 +121,247 @@ class TemporalBlender:
 
     With neighbours on both sides the median of all is what they agree on, so the frame itself can be outvoted. The
     past alone cannot outvote it: what a new thing covers looks like rain that has gone. There the neighbours only
-    calm what they confirm.
+    calm what they confirm. One blender serves one stream.
     """
 
-    def __init__(self, strength: float, device: torch.device) -> None:
+    def __init__(self, strength: float) -> None:
         if not 0 <= strength <= 1:
             raise ValueError(f"{strength = }; blending is allowed from 0 to 1")
         self.strength = strength
-        self._gauge = Gauge(device)
-        self._flows: dict[tuple[int, int], Flow] = {}
-        self._kept: list[Moment] = []
+        self._known: list[_Seen] = []
 
-    @torch.inference_mode()
-    def __call__(self, before: Sequence[Moment], present: Moment, after: Sequence[Moment]) -> Tensor:
-        """Blend the `clean` picture of `present`, (1, 3, H, W), with those of its neighbours, in order of time.
+    def __call__(
+        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
+    ) -> Picture:
+        """Blend the `clean` picture of `present` with those of its neighbours, in order of time.
 
-        Returns the same shape; exactly `present.clean` where nothing rains or nobody agrees.
+        `ways` has the motion between each of [*before, present, *after] and the next, best found in the derained
+        pictures: found in the rainy ones, where rain passes for motion, it costs 0.4 dB and a quarter of the calm.
+        Returns uint8 RGB (H, W, 3), as is right for sources of 8 bits; `present.clean` itself where nothing changes.
         """
-        if self.strength == 0 or not (before or after):
-            return present.clean
-        rained_on = _rained_on(present)
-        if not rained_on.any():
-            return present.clean
-        row = [*before, present, *after]
-        self._forget_all_but(row)
-        neighbours = [*self._chain(row[len(before) :: -1]), *self._chain(row[len(before) :])]
-        blended = torch.empty_like(present.clean)
-        for band, wide in _bands(*blended.shape[-2:]):
-            own = present.clean[..., wide, :]
-            pictures = [flow.bring(there.clean, "bicubic", wide) for flow, there in neighbours]
-            seen = [flow.seen[..., wide, :] for flow, _ in neighbours]
-            change = agreement(own, pictures, seen, vote=bool(before and after)).sub_(own)
-            change.mul_(rained_on[..., wide, :]).mul_(self.strength).add_(own)
-            blended[..., band, :] = change[..., band.start - wide.start : band.stop - wide.start, :]
+        cv2 = opencv()
+
+        blended = present.clean
+        for place, change in self._parts(before, present, after, ways):
+            if blended is present.clean:
+                blended = present.clean.copy()
+            blended[place] = cv2.add(present.clean[place], change, dtype=cv2.CV_8U)
         return blended
 
-    def _chain(self, row: Sequence[Moment]) -> list[tuple[Flow, Moment]]:
-        """Every moment of `row` but the first, behind the flow to it from the first."""
-        height, width = row[0].clean.shape[-2:]
-        chain: list[tuple[Flow, Moment]] = []
-        flow: Flow | None = None
-        for here, there in pairwise(row):
-            step = self._flow(here, there)
-            flow = flow.then(step) if flow else step
-            chain.append((flow.enlarged(height, width), there))
-        return chain
+    def change(
+        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
+    ) -> Field | None:
+        """What the same would add to `present.clean`, not rounded, for sources of more than 8 bits.
 
-    def _flow(self, here: Moment, there: Moment) -> Flow:
-        key = (id(here), id(there))
-        if key not in self._flows:
-            forth, back = self._gauge.both_ways(here.luma, there.luma)
-            self._flows |= {key: forth, key[::-1]: back}
-        return self._flows[key]
+        float32 (H, W, 3) in codes of 0..255; None where nothing changes. Colour changes at half the size, as cameras'
+        and codecs' does: its noise from pixel to pixel stays.
+        """
+        whole: Field | None = None
+        for place, change in self._parts(before, present, after, ways):
+            whole = np.zeros(present.clean.shape, np.float32) if whole is None else whole
+            whole[place] = change
+        return whole
 
-    def _forget_all_but(self, row: Sequence[Moment]) -> None:
-        """Drop flows of moments that are gone; those in `row` are kept alive, so that no other takes their id."""
-        present = {id(moment) for moment in row}
-        self._flows = {key: flow for key, flow in self._flows.items() if present.issuperset(key)}
-        self._kept = list(row)
+    def _parts(
+        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
+    ) -> Iterator[tuple[tuple[slice, slice], Field]]:
+        """Each part that changes, and by what."""
+        rained_on = _rained_on(present) if self.strength and (before or after) else None
+        if rained_on is None or not rained_on.any():
+            return
+        rained_on *= self.strength
+        height, width = present.clean.shape[:2]
+        neighbours = list(self._neighbours(before, present, after, ways))
+        for inner, wide in _places(rained_on):
+            crop = _doubled(wide)
+            change = _change(
+                present.light[crop],
+                present.colour[wide],
+                [_Neighbour(each.light[crop], each.colour[wide], each.seen[wide]) for each in neighbours],
+                rained_on[wide],
+                vote=bool(before and after),
+            )
+            place = _doubled(inner)
+            top, left = place[0].start - crop[0].start, place[1].start - crop[1].start
+            place = slice(place[0].start, min(place[0].stop, height)), slice(place[1].start, min(place[1].stop, width))
+            rows, columns = place[0].stop - place[0].start, place[1].stop - place[1].start
+            yield place, change[top : top + rows, left : left + columns]
+
+    def _neighbours(
+        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
+    ) -> Iterator[_Neighbour]:
+        known = self._seen(ways)
+        at = len(before)
+        past = [(each.ways.back, each.back) for each in known[:at][::-1]]
+        future = [(each.ways.forth, each.forth) for each in known[at:]]
+        for moments, steps in ((before[::-1], past), (after, future)):
+            flow, seen = None, None
+            for there, (step, step_seen) in zip(moments, steps, strict=True):
+                if flow is None:
+                    flow, seen = step, step_seen
+                else:
+                    seen = seen * moved(step_seen, places_of(flow, *flow.shape[:2]))
+                    flow = composed(flow, step)
+                yield _brought(there, flow, seen)
+
+    def _seen(self, ways: Sequence[Ways]) -> list[_Seen]:
+        """Each of `ways` with where it is seen, which is found out once, as frames keep their ways for long."""
+        known = {id(each.ways): each for each in self._known}
+        self._known = [known.get(id(each)) or _Seen(each, *_both_seen(each)) for each in ways]
+        return self._known
 
 
-def agreement(present: Tensor, neighbours: Sequence[Tensor], seen: Sequence[Tensor], vote: bool) -> Tensor:
-    """What `present` and its `neighbours`, (1, 3, H, W) each, agree on, where these are `seen`, (1, 1, H, W).
+def _brought(there: Moment, flow: Field, seen: Field) -> _Neighbour:
+    cv2 = opencv()
 
-    A mean, weighted by how near each comes to their median, or without `vote` to the present itself.
+    height, width = there.light.shape
+    light = moved(there.light, places_of(flow, height, width), cubic=True)
+    colour = moved(there.colour, places_of(flow, height // 2, width // 2))
+    return _Neighbour(light, colour, cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR))
+
+
+def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share: Field, vote: bool) -> Field:
+    """What a mean of all, weighted by how near each is to their median, or without `vote` to the present, would change.
+
+    `own` is the present's Y', (H, W), and `tint` its CrCb, (H / 2, W / 2, 2); `share` of the change, (H / 2, W / 2) in
+    0..1, is returned: float32 RGB (H, W, 3).
     """
-    trusted = [torch.lerp(present, picture, mask) for picture, mask in zip(neighbours, seen, strict=True)]
-    middle = _median([present, *trusted]) if vote else present
-    total, weights = torch.zeros_like(present), torch.zeros_like(present[:, :1])
-    for picture, mask in zip(trusted, seen, strict=True):
-        weight = mask * _nearness(picture - middle, NARROW, AGREEMENT)
-        total.addcmul_(weight, picture)
-        weights += weight
-    if not vote:
-        return (total + present) / (weights + 1)
-    off = present - middle
-    own = _falling(off.abs().amax(dim=1, keepdim=True), AGREEMENT) + LAST_WORD
-    blended = total.addcmul_(own, present) / (weights + own)
-    is_streak = _nearness(off, WIDE, OBJECT)
-    return torch.lerp(present, blended, is_streak)
+    cv2 = opencv()
+
+    lights = [cv2.copyTo(each.light, _enlarged_mask(each.seen), own.copy()) for each in neighbours]
+    tints = [cv2.copyTo(each.colour, _mask(each.seen), tint.copy()) for each in neighbours]
+    middle, middle_tint = (_median([own, *lights]), _median([tint, *tints])) if vote else (own, tint)
+    change, tinge = np.zeros(own.shape, np.float32), np.zeros(tint.shape, np.float32)
+    total = np.zeros(tint.shape[:2], np.float32)
+    for each, light, other in zip(neighbours, lights, tints, strict=True):
+        weight = each.seen * _nearness(_apart(light, other, middle, middle_tint), NARROW, AGREEMENT)
+        change += _enlarged(weight) * cv2.subtract(light, own, dtype=cv2.CV_32F)
+        tinge += weight[..., None] * cv2.subtract(other, tint, dtype=cv2.CV_32F)
+        total += weight
+    weights = _enlarged(total)
+    if vote:
+        weights += cv2.LUT(cv2.absdiff(own, middle), _own_weights())
+        share = share * _nearness(_apart(own, tint, middle, middle_tint), WIDE, OBJECT)
+    else:
+        weights += 1
+    change *= _enlarged(share) / weights
+    tinge *= (share / _halved(weights))[..., None]
+    return _enlarged(cv2.transform(tinge, TO_RGB)) + change[..., None]
 
 
-def _bands(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Bands of rows that cover a picture, each with its border; they begin at even rows, as half the size is used."""
-    rows = max(2 * BORDER, BAND // width // 2 * 2)
+def _places(rained_on: Field) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Where in `rained_on`, (H / 2, W / 2), it rains, in parts of `PART` pixels, and each with its margin."""
+    cv2 = opencv()
+
+    height, width = rained_on.shape
+    rows = max(MARGIN, PART // 4 // width)
     for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        yield slice(top, bottom), slice(max(0, top - BORDER), min(height, bottom + BORDER))
+        left, first, columns, count = cv2.boundingRect((rained_on[top : top + rows] > 0).view(np.uint8))
+        if columns:
+            down, right = slice(top + first, top + first + count), slice(left, left + columns)
+            yield (down, right), (_wider(down, height), _wider(right, width))
 
 
-def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
-    """How near `difference`, (1, 3, H, W), is to none, on the mean of squares of twice `side` pixels: (1, 1, H, W).
+def _wider(part: slice, end: int) -> slice:
+    return slice(max(0, part.start - MARGIN), min(end, part.stop + MARGIN))
 
-    Worked out at half the size, as it is smooth.
+
+def _doubled(place: tuple[slice, slice]) -> tuple[slice, slice]:
+    down, right = place
+    return slice(2 * down.start, 2 * down.stop), slice(2 * right.start, 2 * right.stop)
+
+
+def _rained_on(moment: Moment) -> Field:
+    """How surely it rains around each pixel, by what the network took away: (H / 2, W / 2) in 0..1."""
+    cv2 = opencv()
+
+    near = cv2.dilate(moment.rain, np.ones((3, 3), np.uint8))
+    height, width = moment.colour.shape[:2]
+    made: Field = cv2.resize(np.minimum(near / RAIN, 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    return made
+
+
+def _both_seen(ways: Ways) -> tuple[Field, Field]:
+    return _agreement(ways.forth, ways.back), _agreement(ways.back, ways.forth)
+
+
+def _agreement(forth: Field, back: Field) -> Field:
+    """1 where the way there and back ends where it began and stays in the picture, 0 where something came between.
+
+    Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
     """
-    small = F.avg_pool2d(difference.abs().mean(dim=1, keepdim=True), 2, ceil_mode=True, count_include_pad=False)
-    nearness = _falling(mean_around(small, side), scale)
-    return F.interpolate(nearness, difference.shape[-2:], mode="bilinear", align_corners=False)
+    height, width = forth.shape[:2]
+    places = places_of(forth, height, width)
+    returned = moved(back, places)
+    miss, length = _squared(forth + returned), _squared(forth) + _squared(returned)
+    inside = (places >= 0).all(axis=-1) & (places[..., 0] <= width - 1) & (places[..., 1] <= height - 1)
+    made: Field = ((miss < 0.01 * length + 0.5) & inside).astype(np.float32)
+    return made
 
 
-def _rained_on(moment: Moment) -> Tensor:
-    """How surely it rains around each pixel, by what the network took away: (1, 1, H, W) in 0..1."""
-    near = F.max_pool2d(moment.rain, 3, 1, 1)
-    return F.interpolate((near / RAIN).clamp(max=1), moment.clean.shape[-2:], mode="bilinear", align_corners=False)
+def _squared(flow: Field) -> Field:
+    return flow[..., 0] ** 2 + flow[..., 1] ** 2
 
 
-def _falling(difference: Tensor, scale: float) -> Tensor:
-    return torch.exp(-((difference / scale) ** 2))
+def _apart(light: Picture, tint: Picture, other_light: Picture, other_tint: Picture) -> Picture:
+    """How far two pictures are apart, of Y' (H, W) and CrCb (H / 2, W / 2, 2): (H / 2, W / 2) in eighths of a code."""
+    cv2 = opencv()
+
+    light_apart = _halved(cv2.convertScaleAbs(cv2.absdiff(light, other_light), alpha=EIGHTHS))
+    tint_apart = cv2.transform(cv2.absdiff(tint, other_tint), np.full((1, 2), EIGHTHS * TINT))
+    made: Picture = cv2.add(light_apart, tint_apart)
+    return made
 
 
-def _median(pictures: list[Tensor]) -> Tensor:
+def _nearness(apart: Picture, side: int, scale: float) -> Field:
+    """How near what is so far `apart` is, on the mean of squares of `side` pixels: (H / 2, W / 2) in 0..1."""
+    cv2 = opencv()
+
+    mean = cv2.blur(apart, (side, side), borderType=cv2.BORDER_REPLICATE)
+    made: Field = cv2.LUT(mean, _falling(EIGHTHS * scale))
+    return made
+
+
+@lru_cache(maxsize=4)
+def _falling(scale: float) -> Field:
+    """exp(-(difference / scale)^2) of each byte."""
+    made: Field = np.exp(-((np.arange(256, dtype=np.float32) / np.float32(scale)) ** 2))
+    return made
+
+
+@lru_cache(maxsize=1)
+def _own_weights() -> Field:
+    return _falling(AGREEMENT) + np.float32(LAST_WORD)
+
+
+def _mask(seen: Field) -> Picture:
+    """Where more than half can be seen, 1 or 0."""
+    return (seen > 0.5).view(np.uint8)
+
+
+def _enlarged_mask(seen: Field) -> Picture:
+    cv2 = opencv()
+
+    made: Picture = cv2.resize(_mask(seen), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return made
+
+
+def _halved(large: Any) -> Any:
+    """Half as large: the means of four each."""
+    cv2 = opencv()
+
+    height, width = large.shape[:2]
+    return cv2.resize(large, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def _enlarged(small: Any) -> Field:
+    """Twice as large."""
+    cv2 = opencv()
+
+    made: Field = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return made
+
+
+def _median(pictures: list[Picture]) -> Picture:
     """The middle value of an odd number of pictures; of an even one the first, the present, counts twice."""
     return median_of(pictures if len(pictures) % 2 else [*pictures, pictures[0]])

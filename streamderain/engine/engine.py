@@ -12,7 +12,7 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.engine.batching import batch
-from streamderain.engine.blend import REACH, Moment, TemporalBlender
+from streamderain.engine.blend import REACH
 from streamderain.engine.colour import add_rgb
 from streamderain.engine.lanes import Done, Lane, download, lane_on, upload
 from streamderain.engine.scenes import mark_scenes
@@ -111,12 +111,15 @@ class Engine:
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A frame that waits for the neighbours that it is blended with, its planes, and what was seen of it."""
+    """A frame that waits for the neighbours that it is blended with, its planes, what was seen of it, its `moment`, and
+    what the network changed, (1, 3, H, W).
+    """
 
     frame: Frame
     data: Tensor
     seen: Any
-    moment: Moment
+    moment: Any
+    change: Tensor
 
 
 class _Blending:
@@ -124,7 +127,7 @@ class _Blending:
 
     def __init__(self, reach: tuple[int, int], dials: Dials, eyes: Eyes, lane: Lane) -> None:
         self._neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*reach)
-        self._blender = TemporalBlender(dials.blend, lane.device)
+        self._blender = eyes.blender()
         self._dials, self._eyes, self._lane = dials, eyes, lane
 
     def run(self, batches: Iterable[Derained]) -> Iterator[FrameBatch]:
@@ -140,17 +143,18 @@ class _Blending:
         self._lane.after(derained.ready, derained.data, derained.clean)
         parts = torch.split(derained.data, 1), derained.seen, torch.split(derained.clean, 1)
         for frame, data, seen, clean in zip(derained.frames, *parts, strict=True):
-            waiting = _Waiting(frame, data, seen, Moment.of(self._eyes.rainy(seen), clean))
+            change = clean - self._eyes.rainy(seen)
+            waiting = _Waiting(frame, data, seen, self._eyes.moment(seen, clean), change)
             yield from map(
                 self._finished, self._neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats)
             )
 
     def _finished(self, around: Around[_Waiting]) -> FrameBatch:
-        here = around.present
-        self._blender.strength = self._dials.blend
-        before, after = ([each.moment for each in side] for side in (around.before, around.after))
-        change = self._blender(before, here.moment, after) - self._eyes.rainy(here.seen)
-        change *= self._dials.strength
+        here, change = around.present, around.present.change
+        added = self._blender.added(self._dials.blend, around.before, here, around.after)
+        if added is not None:
+            change = change + added
+        change = change * self._dials.strength
         return FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), self._lane.mark())
 
 

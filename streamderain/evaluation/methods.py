@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.blend import Moment, TemporalBlender
+from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.engine import Engine, blend_reach, load_network, network_reach
 from streamderain.engine.window import Around, Neighbourhood
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
@@ -21,6 +21,7 @@ from streamderain.media.source import open_source
 from streamderain.networks import weights
 from streamderain.networks.restorer import pick_device
 from streamderain.stream.pipeline import Pipeline, Station
+from streamderain.temporal.motion import Gauge, Ways
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,21 @@ class Method:
 
         A still picture is a clip of one frame.
         """
-        neighbourhood: Neighbourhood[tuple[Tensor, Moment]] = Neighbourhood(*blend_reach(self.config))
-        blender = TemporalBlender(self.config.blending, self.network.device)
+        neighbourhood: Neighbourhood[tuple[Tensor, DeviceMoment]] = Neighbourhood(*blend_reach(self.config))
+        blender, motion = DeviceBlender(self.config.blending), Ways(Gauge(self.network.device))
 
-        def finished(arounds: list[Around[tuple[Tensor, Moment]]]) -> Iterator[Tensor]:
+        def finished(arounds: list[Around[tuple[Tensor, DeviceMoment]]]) -> Iterator[Tensor]:
             for around in arounds:
                 rainy, moment = around.present
                 before, after = ([each for _, each in side] for side in (around.before, around.after))
-                mixed = torch.lerp(rainy, blender(before, moment, after), self.config.strength)
+                ways = motion.between([each.luma for each in (*before, moment, *after)]) if blender.strength else []
+                mixed = torch.lerp(rainy, blender(before, moment, after, ways), self.config.strength)
                 yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
         for number in range(len(rainy)):
             window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
             present = window[self.network.past : self.network.past + 1]
-            moment = Moment.of(present, self.network.restore(window[None]))
+            moment = DeviceMoment.of(present, self.network.restore(window[None]))
             yield from finished(neighbourhood.push((present, moment), scene=0))
         yield from finished(neighbourhood.end())
 

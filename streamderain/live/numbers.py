@@ -21,12 +21,14 @@ class OutputNumbers:
 
 @dataclass(frozen=True)
 class LiveNumbers:
-    """A live run so far. `received` = `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from
+    """A live run so far. `connected` says that pictures come, `away` that they do not though they should. `received` =
+    `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from
     the arrival of a frame's packet to the end of its writing.
     """
 
     name: str
     connected: bool
+    away: bool
     size: str
     received: int
     published: int
@@ -43,7 +45,7 @@ class LiveNumbers:
 
     def line(self) -> str:
         """All of it that fits into a line."""
-        state = self.size or "waiting" if self.connected else "source away"
+        state = "source away" if self.away else self.size or "waiting for the source"
         delays = "-" if self.latency is None else "/".join(f"{1000 * each:.0f}" for each in self.latency) + " ms"
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()) if count) or "none"
         held = f", holding {self.held_fps:.1f} fps" if self.held_fps else ""

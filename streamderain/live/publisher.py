@@ -47,7 +47,8 @@ class Publisher:
     """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
 
     `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
-    first of those that publish, or of those that record where none does. `is_over` says that all outputs were let go.
+    first of those that publish, or of those that record where none does. `name` is what the log calls it. `is_over`
+    says that all outputs were let go.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Publisher:
         config: LiveConfig,
         latency: LatencyMeter,
         sent: Callable[[Restored], None],
+        name: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._config, self._latency, self._sent = source, config, latency, sent
@@ -67,7 +69,7 @@ class Publisher:
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
         self._broadcast: Broadcast | None = None
         self._outlets: list[Watched[Chunk]] = []
-        self._clock = clock
+        self._clock, self._name = clock, name
         self._last: Frame | None = None
         self._last_at = 0.0
         self._ends_at: float | None = None
@@ -162,7 +164,8 @@ class Publisher:
         assert self._broadcast
         shown, random_source, backoff = public(name), random.Random(), Backoff()
         segment = self._segment if is_recording(name) else None
-        opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment)
+        label = f"{self._name}: {shown}" if self._name else shown
+        opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{number + 1}",
             (lambda: _Timed(opened(), self._latency)) if name in self._timed else opened,
@@ -171,12 +174,12 @@ class Publisher:
             latest=not is_recording(name),
             frozen_after=self._config.frozen_after,
             delays=lambda attempt: backoff.delay(attempt, random_source),
-            report=lambda kind, detail: self._report(shown, kind, detail),
+            report=lambda kind, detail: self._report(label, kind, detail.removeprefix(shown).strip()),
         )
 
-    def _report(self, name: str, kind: str, detail: str) -> None:
+    def _report(self, label: str, kind: str, detail: str) -> None:
         level = logging.INFO if kind == "opened" else logging.WARNING
-        logger.log(level, "%s: %s%s", name, kind, f", {detail.removeprefix(name).strip()}" if detail else "")
+        logger.log(level, "%s: %s%s", label, kind, f", {detail}" if detail else "")
         if kind == "opened" and self._broadcast:
             # Else whoever watches would wait for the next one.
             self._broadcast.ask_keyframe()

@@ -55,7 +55,7 @@ class LiveRun:
         self._engine = Engine(network, self._config, self.dials)
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare, name=name,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
@@ -69,9 +69,11 @@ class LiveRun:
             # A frame that waits for others may be followed by two that repeat it.
             held_back=3 * self._engine.delay,
             prepare=self._engine.prepare,
-            report=lambda line: logger.warning("%s: %s", self.name, line),
+            report=lambda news: logger.log(
+                logging.INFO if news.is_good else logging.WARNING, "%s: %s", self.name, news.line
+            ),
         )
-        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent)
+        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent, name)
         self._out = Rate()
         self._is_over = False
 
@@ -131,6 +133,7 @@ class LiveRun:
         return LiveNumbers(
             name=self.name,
             connected=self._source.connected,
+            away=self._source.is_away,
             size=f"{info.width}x{info.height}" if info else "",
             received=account.received,
             published=account.released,

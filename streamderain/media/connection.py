@@ -31,11 +31,13 @@ EventKind = Literal["connected", "lost", "frozen", "changed", "refused", "gave u
 
 
 class Away(Exception):
-    """The source can't be read for now: `kind` says how it came about; `hopeless` says that waiting will not help."""
+    """The source can't be read for now: `kind` says how it came about; `hopeless` says that waiting will not help,
+    `denied` that name and password are wrong.
+    """
 
-    def __init__(self, kind: EventKind, detail: str, hopeless: bool = False) -> None:
+    def __init__(self, kind: EventKind, detail: str, hopeless: bool = False, denied: bool = False) -> None:
         super().__init__(detail)
-        self.kind, self.detail, self.hopeless = kind, detail, hopeless
+        self.kind, self.detail, self.hopeless, self.denied = kind, detail, hopeless, denied
 
 
 @dataclass(frozen=True, eq=False)

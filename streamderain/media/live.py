@@ -45,6 +45,10 @@ class Backoff:
         return plain * (1 + self.jitter * rng.uniform(-1, 1))
 
 
+DENIED = Backoff(first=60.0, most=600.0)
+"""After a wrong password, as cameras lock accounts that try it often."""
+
+
 class SourceEvent(NamedTuple):
     """What happened to a source; `detail` is for people, and tells no password."""
 
@@ -55,11 +59,11 @@ class SourceEvent(NamedTuple):
 class LiveSource:
     """Frames of a camera or stream, reconnected as often as needed; or of a file, at its own pace.
 
-    `info` is of the present connection or the last one, `connected` whether pictures come. `counts` counts the events
-    by their kind, and packets that could not be decoded as "damaged". `passengers` holds the last packets of sound,
-    their times moved onto the run's clock in units of `time_base`; whoever writes the output takes them from the
-    left. `audio_stream` is a template for them that outlives each connection; it is settled when the first frame is
-    there, None meaning that the run has no sound.
+    `info` is of the present connection or the last one, `connected` whether pictures come, `is_away` whether they do
+    not though they should. `counts` counts the events by their kind, and packets that could not be decoded as
+    "damaged". `passengers` holds the last packets of sound, their times moved onto the run's clock in units of
+    `time_base`; whoever writes the output takes them from the left. `audio_stream` is a template for them that outlives
+    each connection; it is settled when the first frame is there, None meaning that the run has no sound.
     """
 
     time_base = TIME_BASE
@@ -76,8 +80,10 @@ class LiveSource:
         realtime: bool = False,
         prepare: Callable[[Frame], None] = lambda frame: None,
         report: Callable[[SourceEvent], None] = lambda event: None,
+        name: str = "",
     ) -> None:
-        """`frozen_after` is how many seconds without a packet or a picture are borne, and how long each of two steps of
+        """`name` is what the log calls it, before its address. `frozen_after` is how many seconds without a packet or a
+        picture are borne, and how long each of two steps of
         opening may take. After `retries` attempts in a row to reach it again, it is given up; None tries for ever.
         A file needs `realtime`; it can wait, so `prepare` is called with its first frame of each layout before it is
         handed out, and its pace goes on when that returns. `report` is called with each event, by the thread that
@@ -89,13 +95,14 @@ class LiveSource:
             raise ConfigError(f"transport is {transport}; allowed: tcp, udp")
         self.address, self.report, self._prepare = address, report, prepare
         self.info: VideoInfo | None = None
-        self.connected = False
+        self.connected = self.is_away = False
         self.counts: Counter[str] = Counter()
         self._retries, self._backoff, self._rng = retries, backoff, random.Random()
         self._opening = Opening(address, transport, frozen_after, self._sleep, self._damaged, usable_hwaccel(hwaccel))
-        self._clock, self._sound = RunClock(), Sound(address.shown)
+        self._label = address.shown if name in ("", address.shown) else f"{name}: {address.shown}"
+        self._clock, self._sound = RunClock(), Sound(self._label)
         self._layout: PixelLayout | None = None
-        self._tries, self._was_damaged, self._closed = 0, False, False
+        self._tries, self._pause, self._was_damaged, self._closed = 0, 0.0, False, False
 
     @property
     def audio_stream(self) -> av.AudioStream | None:
@@ -127,7 +134,8 @@ class LiveSource:
             has_begun = has_begun or self.info is not None
             if self._closed:
                 return
-            self._tell(SourceEvent(reason.kind, reason.detail))
+            self.is_away = True
+            self._tell(SourceEvent(reason.kind, reason.detail + self._next_attempt(reason)))
             if reason.hopeless and not has_begun:
                 raise SourceError(f"{self.address.shown} cannot be opened: {reason.detail}")
             if not self.address.is_live:
@@ -136,12 +144,25 @@ class LiveSource:
 
     def _try_again(self, reason: Away) -> None:
         """Wait for the next attempt. Raises SourceError if there is none."""
-        if self._retries is not None and self._tries >= self._retries:
+        if self._is_last:
             tried = f"after {self._tries} attempts to reach it again"
             self._tell(SourceEvent("gave up", tried))
             raise SourceError(f"{self.address.shown} is away: {reason.detail}; given up {tried}")
-        self._sleep(self._backoff.delay(self._tries, self._rng))
+        self._sleep(self._pause)
         self._tries += 1
+
+    def _next_attempt(self, reason: Away) -> str:
+        """Settle when it is, and say so where that is later than anybody would think."""
+        backoff = DENIED if reason.denied else self._backoff
+        self._pause = backoff.delay(self._tries, self._rng)
+        if not reason.denied or self._is_last:
+            return ""
+        return f"; the next attempt is in {self._pause:.0f} s, lest the account be locked"
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether no attempt is left."""
+        return self._retries is not None and self._tries >= self._retries
 
     def _connection(self) -> Iterator[Frame]:
         """The frames of one connection; ends where a file does, or when closed. Raises Away."""
@@ -183,7 +204,7 @@ class LiveSource:
         """Take in what the pictures are from now on."""
         before, self.info, self._layout = self.info, info, layout_of(info)
         if not self.connected:
-            self.connected = True
+            self.connected, self.is_away = True, False
             self._sound.settle()
             self._tell(SourceEvent("connected", _described(info)))
         if before and _described(before) != _described(info):
@@ -193,12 +214,12 @@ class LiveSource:
         self.counts["damaged"] += 1
         if not self._was_damaged:
             self._was_damaged = True
-            logger.warning("%s: damaged packets are left out (%s)", self.address.shown, detail)
+            logger.warning("%s: damaged packets are left out (%s)", self._label, detail)
 
     def _tell(self, event: SourceEvent) -> None:
         self.counts[event.kind] += 1
         level = logging.INFO if event.kind == "connected" else logging.WARNING
-        logger.log(level, "%s: %s, %s", self.address.shown, event.kind, event.detail)
+        logger.log(level, "%s: %s, %s", self._label, event.kind, event.detail)
         self.report(event)
 
     def _sleep(self, seconds: float) -> None:

@@ -15,6 +15,9 @@ from streamderain.media.address import OPENCV, Address, open_options
 from streamderain.media.camera import OpencvCamera
 from streamderain.media.connection import Away, Connected, LibavConnection, said
 
+DENIALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
+"""What servers say to a wrong password: 401 and 403, in RTSP too."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -78,8 +81,8 @@ class Opening:
     def _reason(self, error: av.FFmpegError, is_late: bool) -> Away:
         if is_late:
             return Away("refused", f"no answer within {self.patience:g} s")
-        if isinstance(error, av.error.HTTPUnauthorizedError):
-            return Away("refused", "it wants another name and password")
+        if isinstance(error, DENIALS):
+            return Away("refused", "it wants another name and password", denied=True)
         is_here = self.address.kind != "stream" and "://" not in self.address.target
         return Away("refused", said(error), hopeless=is_here or isinstance(error, av.error.ProtocolNotFoundError))
 

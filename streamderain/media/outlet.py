@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl, urlencode
 import av
 from av.container import OutputContainer
 
-from streamderain.errors import SinkError, nearest
+from streamderain.errors import DeniedError, SinkError, nearest
 from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
+from streamderain.media.opening import DENIALS
 from streamderain.media.url import for_libav, public, redacted
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ _ENDINGS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".t
 
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _OPTIONS: dict[str, dict[str, str]] = {
-    "rtsp": {"rtsp_transport": "tcp"},
+    # PyAV lets no other thread of the process run while a server is greeted or taken leave of.
+    "rtsp": {"rtsp_transport": "tcp", "timeout": str(2_000_000)},
     "flv": {"flvflags": "no_duration_filesize"},
     "matroska": {"cluster_time_limit": "1000"},
     "mp4": _FRAGMENTS,
@@ -106,14 +108,14 @@ class Outlet:
     It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
     three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
     cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
-    is how many seconds ffmpeg, which does SRT, has to end.
+    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it.
 
     Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
     """
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
-                 timeout: float = 5.0) -> None:  # fmt: skip
-        self._shown = public(name)
+                 timeout: float = 5.0, label: str = "") -> None:  # fmt: skip
+        self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
         self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
         self._sound = streams.audio is not None and self._takes_sound(streams.audio)
@@ -156,6 +158,7 @@ class Outlet:
             _to_disk(self.path)
         except _FAULTS:
             logger.debug("%s could not be finished", self._shown, exc_info=True)
+        self._leave_nothing_empty()
         if self._relay:
             self._relay.end()
 
@@ -213,6 +216,12 @@ class Outlet:
         if self._way.path and self._way.format != "hls" and self.path:
             self.path.unlink(missing_ok=True)
 
+    def _leave_nothing_empty(self) -> None:
+        """On a full disk, each attempt would leave another file of nothing."""
+        with suppress(OSError):
+            if self._way.path and self._way.format != "hls" and self.path and not self.path.stat().st_size:
+                self.path.unlink()
+
     def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
         """The chunk as this output's own packet, at its own time; None for what it has no place for."""
         theirs = chunk.packet
@@ -244,12 +253,13 @@ class Outlet:
     def _warn_of_silence(self) -> None:
         assert self._streams.audio
         codec = self._streams.audio.codec_context.codec.canonical_name
-        logger.warning("%s: %s takes no %s, so it goes without sound", self._shown, self._way.format, codec)
+        logger.warning("%s: %s takes no %s, so it goes without sound", self._label, self._way.format, codec)
 
     def _refusal(self, error: Exception) -> SinkError:
         if isinstance(error, SinkError):
             return error
-        refusal = SinkError(f"{self._shown} cannot be opened: {self._reason(error)}")
+        kind = DeniedError if isinstance(error, DENIALS) else SinkError
+        refusal = kind(f"{self._shown} cannot be opened: {self._reason(error)}")
         if self._relay:
             self._relay.end()
         return refusal

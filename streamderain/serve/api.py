@@ -16,7 +16,7 @@ from streamderain.serve.fleet import Fleet
 from streamderain.serve.health import health, readiness
 from streamderain.serve.metrics import exposition, registry
 from streamderain.serve.openapi import Operation, document
-from streamderain.serve.reading import check_apart, check_name, stream_config
+from streamderain.serve.reading import check_apart, check_name, stream_config, try_streams
 from streamderain.serve.served import Served
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Api:
 
         def put() -> web.Response:
             check_apart({**fleet.asked, name: asked})
+            try_streams({name: asked}, fleet.defaults)
             status = 201 if fleet.put(name, asked) else 200
             return web.json_response(_told(fleet[name]), status=status)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from streamderain.config import LiveConfig, ServeConfig, StreamConfig, build
-from streamderain.errors import ConfigError, SourceError, nearest
+from streamderain.errors import ConfigError, SinkError, SourceError, nearest
 from streamderain.media.address import parse
+from streamderain.media.encoder import Encoding
+from streamderain.media.trial import try_outputs
 from streamderain.media.url import public, redacted
 
 SHARED = ("model", "device", "backend", "precision", "memory")
@@ -33,6 +36,9 @@ SETTINGS = tuple(each.name for each in dataclasses.fields(LiveConfig) if each.na
 
 NAME = "[A-Za-z0-9_-]{1,60}"
 """What a stream may be called, as a regular expression."""
+
+SETTLED_SECONDS, SETTLED_TRIES = 0.2, 10
+"""A file that says the same after this long is whole; so often that is looked at."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOP = ("host", "port", "token", "max_batch", "defaults", "streams")
@@ -54,6 +60,43 @@ def stream_config(name: str, values: Mapping[str, Any], defaults: LiveConfig) ->
         return _stream(values, defaults)
     except (ConfigError, SourceError) as error:
         raise ConfigError(redacted(f"stream {name}: {error}")) from None
+
+
+def read_again(path: Path, streams: int, wait: Callable[[float], None] = time.sleep) -> ServeConfig:
+    """The file that was changed while `streams` are served, once it is whole. Raises ConfigError for what `read` does,
+    for a file that somebody still writes, and for one that lists nothing and does not say that it means that.
+    """
+    text = _bytes(path)
+    for _ in range(SETTLED_TRIES):
+        wait(SETTLED_SECONDS)
+        before, text = text, _bytes(path)
+        if text == before:
+            break
+    else:
+        raise ConfigError(f"{path}: it is still being written; send the signal when it is whole")
+    config = read(path)
+    if streams and not config.streams and not isinstance(_document(path).get("streams"), dict):
+        raise ConfigError(f"{path}: it lists no streams, and {streams} run; `streams: {{}}` stops them all")
+    return config
+
+
+def _bytes(path: Path) -> bytes | None:
+    """What is in the file; None where it cannot be read, of which `read` says why."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def try_streams(streams: Mapping[str, StreamConfig], defaults: LiveConfig) -> None:
+    """Raise ConfigError where the encoder of one refuses, or its recordings cannot be written."""
+    for name, asked in streams.items():
+        config = dataclasses.replace(defaults, **asked.settings)
+        encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
+        try:
+            try_outputs(asked.outputs, encoding, config.hwaccel, may_exist=True)
+        except SinkError as error:
+            raise ConfigError(redacted(f"stream {name}: {error}")) from None
 
 
 def check_name(name: object) -> None:

@@ -44,13 +44,15 @@ class Numbers(BaseModel):
     """How a stream stands. `received` is `published`, all that was `dropped` by reason, and what is `in_flight`.
 
     `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
-    shown again. `source` stands there without passwords.
+    shown again. The source is `connected` while pictures come, and `away` while they do not though they should.
+    `source` stands there without passwords.
     """
 
     name: str
     state: str
     source: str
     connected: bool
+    away: bool
     size: str
     received: int
     published: int

@@ -24,7 +24,7 @@ from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
 from streamderain.media.shown import rgb_frame
 from streamderain.serve.fleet import Fleet
-from streamderain.serve.reading import SHARED, read
+from streamderain.serve.reading import SHARED, read, read_again, try_streams
 from streamderain.serve.served import Served, Show
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ _FIXED = ("host", "port", "token", "max_batch")
 class Server:
     """Serves `config` from the moment it is made until `close`: listens, loads the network, starts the streams.
 
-    `network` stands in for the one that the config names. `reread` gives the config anew, for `reload`. What changes
-    the fleet, which is None until the network is loaded, is done by one thread, one after the other. Raises
-    ConfigError, SinkError where it cannot listen, and what loading a network raises; a stream that cannot be started
-    is logged, and the others run.
+    `network` stands in for the one that the config names. `reread` gives the config anew, told how many streams run,
+    for `reload`. What changes the fleet, which is None until the network is loaded, is done by one thread, one after
+    the other. Raises ConfigError, SinkError where it cannot listen, and what loading a network raises; a stream that
+    cannot be started is logged, and the others run.
     """
 
     def __init__(
-        self, config: ServeConfig, network: Network | None = None, reread: Callable[[], ServeConfig] | None = None
+        self, config: ServeConfig, network: Network | None = None, reread: Callable[[int], ServeConfig] | None = None
     ) -> None:
         self.config, self._reread = config, reread
         self.fleet: Fleet | None = None
@@ -82,8 +82,10 @@ class Server:
         """
         if self._reread is None or self.fleet is None:
             raise ConfigError("there is no file to read again; put and delete streams one by one")
-        fresh = self._reread()
-        self.fleet.become(fresh.streams, self._kept(fresh))
+        fresh = self._reread(len(self.fleet.asked))
+        defaults = self._kept(fresh)
+        try_streams(fresh.streams, defaults)
+        self.fleet.become(fresh.streams, defaults)
         names = list(self.fleet.asked)
         logger.info("the file was read again; streams: %d", len(names))
         return {"streams": names, "failed": dict(self.fleet.failed)}
@@ -165,5 +167,5 @@ def serve(path: Path) -> None:
     if hasattr(signal, "SIGHUP"):
         # Before all else, as it would end the process while the network is loaded.
         signal.signal(signal.SIGHUP, lambda number, frame: hangups.put(number))
-    with suppress(KeyboardInterrupt), Server(read(path), reread=partial(read, path)) as server:
+    with suppress(KeyboardInterrupt), Server(read(path), reread=partial(read_again, path)) as server:
         server.run(hangups)

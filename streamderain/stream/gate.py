@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from streamderain.frames import Frame, PixelLayout
 from streamderain.stream.channel import ChannelClosed
-from streamderain.stream.pacer import Pacer
+from streamderain.stream.pacer import News, Pacer
 from streamderain.stream.rate import Rate
 
 GLANCE_SECONDS = 0.1
@@ -51,7 +51,7 @@ class Gate:
     `max_latency` seconds after its arrival. Nothing queues behind it.
 
     `dropped` counts by reason: "late", too old when its turn came; "overtaken", given up for newer ones; "thinned",
-    left out for even spacing; "stopped", on its way when the run ended. `report` gets a line when the machine turns
+    left out for even spacing; "stopped", on its way when the run ended. `report` gets the news when the machine turns
     out to be too slow, when it keeps up again, and when the network alone takes too long, at most one in ten seconds.
 
     `held_back` is how many frames, at most, the stations behind keep until later ones come: as many more are let in,
@@ -66,7 +66,7 @@ class Gate:
         held_back: int = 0,
         prepare: Callable[[Frame], None] = lambda frame: None,
         clock: Callable[[], float] = time.monotonic,
-        report: Callable[[str], None] = lambda line: None,
+        report: Callable[[News], None] = lambda news: None,
     ) -> None:
         if in_flight < 1 or max_latency <= 0:
             raise ValueError(f"{max_latency = }, {in_flight = }; both are above 0")
@@ -227,9 +227,9 @@ class Gate:
 
     def _tell(self) -> None:
         with self._changed:
-            line = self._pacer.news(self._clock())
-        if line:
-            self._report(line)
+            news = self._pacer.news(self._clock())
+        if news:
+            self._report(news)
 
     def _account_for_the_rest(self, feed: Feed) -> None:
         """What waited or was in hand when the station ended."""

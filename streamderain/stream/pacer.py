@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from typing import NamedTuple
 
 FIRST_LOSSES, FIRST_RELEASES = 3, 8
 """Frames lost, and frames through the network meanwhile, before a pace is set."""
@@ -32,6 +33,13 @@ QUIET_SECONDS = 10.0
 """Between two things that are said."""
 
 SAMPLES = 10
+
+
+class News(NamedTuple):
+    """A line for the user, and whether it is a good one."""
+
+    line: str
+    is_good: bool
 
 
 class Passages:
@@ -173,7 +181,7 @@ class Pacer:
         if self.interval is None and enough and self.step:
             self._settle(now)
 
-    def news(self, now: float) -> str | None:
+    def news(self, now: float) -> News | None:
         """What the user should know, at most one thing in ten seconds."""
         if self._said_at is not None and now - self._said_at < QUIET_SECONDS:
             return None
@@ -181,15 +189,16 @@ class Pacer:
         if over != self._said_over:
             self._said_over, self._said_at = over, now
             takes = f"the network takes {self._passages.usual:.2g} s"
-            return f"{takes}, {'more than' if over else 'within'} the {self._limit:g} s of latency that are allowed"
+            limit = f"the {self._limit:g} s of latency that are allowed"
+            return News(f"{takes}, {'more than' if over else 'within'} {limit}", not over)
         holding = self.interval is not None
         if holding == self._said_holding:
             return None
         self._said_holding, self._said_at = holding, now
         source = f"{1 / self.step:.3g} fps"
         if self.interval is None:
-            return f"keeps up with {source} again"
-        return f"too slow for {source}: holding {1 / self.interval:.3g}, evenly spaced"
+            return News(f"keeps up with {source} again", True)
+        return News(f"too slow for {source}: holding {1 / self.interval:.3g}, evenly spaced", False)
 
     def _settle(self, now: float) -> None:
         interval = self._measured()

@@ -18,6 +18,9 @@ R = TypeVar("R")
 STEADY_SECONDS = 1.0
 """A consumer that still takes items this long after it was opened has made good the attempts that it took."""
 
+MOST_DOUBLED = 3
+"""How often what an error asks to wait is doubled when it comes again."""
+
 MOST_FROZEN = 8
 """So many threads may hang in a consumer at once; only when one of them wakes is it opened anew."""
 
@@ -39,6 +42,7 @@ class _Worker:
 
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
+        self.wait = 0.0
         self.stale = False
         self.busy_since: float | None = None
         self.holds_item = False
@@ -58,11 +62,11 @@ class _Worker:
 class Watched(Generic[T]):
     """Opens a consumer and writes to it whatever is put, in order, in a thread of its own.
 
-    When it fails with a StreamderainError or OSError it is opened again, `delays(n)` seconds before the n-th attempt
-    in a row, at most `retries` times in a row, by default for ever. When a call does not return within `frozen_after`
-    seconds, which each `put` looks at, its thread is left to itself and another one opens a new consumer. What is
-    written after opening, and after items were dropped, begins with one for which `starts_at` is true, the first in
-    the queue or, with `latest`, the last.
+    When it fails with a StreamderainError or OSError it is opened again, `delays(n)` seconds before the n-th attempt in
+    a row, or the error's `again_after`, twice as long each time, where that is more; at most `retries` times in a row,
+    by default for ever. When a call does not return within `frozen_after` seconds, which each `put` looks at, its
+    thread is left to itself and another one opens a new consumer. What is written after opening, and after items were
+    dropped, begins with one for which `starts_at` is true, the first in the queue or, with `latest`, the last.
 
     `report` gets "opened", "lost", "frozen" or "gave up" and what is known about it, from any thread. `dropped` counts
     items that were put and not `written`; `reopened` openings after the first; `frozen` threads that were given up.
@@ -224,8 +228,9 @@ class Watched(Generic[T]):
     def _may_open(self, worker: _Worker) -> bool:
         """Wait until it is time for the next attempt; False when there is none."""
         with self._changed:
-            wait = self._delays(worker.attempt) if worker.attempt else 0.0
-            self._changed.wait_for(lambda: worker.stale or self._deadline is not None, wait)
+            if worker.attempt:
+                worker.wait = max(worker.wait, self._delays(worker.attempt))
+            self._changed.wait_for(lambda: worker.stale or self._deadline is not None, worker.wait)
             return not worker.stale and self._deadline is None
 
     def _session(self, worker: _Worker) -> None:
@@ -295,7 +300,10 @@ class Watched(Generic[T]):
                 return False
             self.connected = False
             worker.attempt += 1
-        self._report("lost", str(error))
+            least = getattr(error, "again_after", 0.0)
+            worker.wait = least * 2.0 ** min(worker.attempt - 1, MOST_DOUBLED)
+        later = f"; the next attempt is in {worker.wait:.0f} s or more" if least else ""
+        self._report("lost", f"{error}{later}")
         if self._is_last(worker.attempt):
             self._end(worker, error)
             return False

@@ -26,7 +26,7 @@ SMALLEST_SIDE = 16
 """Pixels under which nothing is taken to move: long ones of 12 or 13 make OpenCV's DIS read beyond their end."""
 
 
-def _cv2() -> Any:
+def opencv() -> Any:
     """OpenCV, loaded when it is first used; its own types ask more of arrays than it does."""
     import cv2
 
@@ -46,8 +46,8 @@ def luma_of(picture: Picture) -> Picture:
     height, width = -(-height // 2), -(-width // 2)
     while max(height, width) > LARGEST_SIDE:
         height, width = -(-height // 2), -(-width // 2)
-    grey: Picture = _cv2().resize(
-        _cv2().cvtColor(picture, _cv2().COLOR_RGB2GRAY), (width, height), interpolation=_cv2().INTER_AREA
+    grey: Picture = opencv().resize(
+        opencv().cvtColor(picture, opencv().COLOR_RGB2GRAY), (width, height), interpolation=opencv().INTER_AREA
     )
     return grey
 
@@ -61,7 +61,7 @@ def consecutive_flow(here: Picture, there: Picture) -> Field:
     if min(here.shape) < SMALLEST_SIDE:
         return np.zeros((*here.shape, 2), np.float32)
     # Made anew, which takes nothing, as one is no two threads'.
-    dis = _cv2().DISOpticalFlow.create(_cv2().DISOPTICAL_FLOW_PRESET_FAST)
+    dis = opencv().DISOpticalFlow.create(opencv().DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(1)
     dis.setPatchStride(6)
     dis.setVariationalRefinementIterations(8)
@@ -91,13 +91,13 @@ def composed(first: Field, second: Field) -> Field:
 
 def moved(there: Any, places: Field, cubic: bool = False) -> Any:
     """`there` read at `places`, (H, W, 2) in pixels from its left and top; beyond its border the nearest is read."""
-    interpolation = _cv2().INTER_CUBIC if cubic else _cv2().INTER_LINEAR
-    return _cv2().remap(there, places, None, interpolation, borderMode=_cv2().BORDER_REPLICATE)
+    interpolation = opencv().INTER_CUBIC if cubic else opencv().INTER_LINEAR
+    return opencv().remap(there, places, None, interpolation, borderMode=opencv().BORDER_REPLICATE)
 
 
 def places_of(flow: Field, height: int, width: int) -> Field:
     """Where a picture of that size is read to be moved by `flow`, (h, w, 2): (height, width, 2) pixels."""
-    large: Field = _cv2().resize(flow, (width, height), interpolation=_cv2().INTER_LINEAR)
+    large: Field = opencv().resize(flow, (width, height), interpolation=opencv().INTER_LINEAR)
     large *= np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     large += _places(height, width)
     return large
@@ -151,7 +151,7 @@ def median_of(pictures: Sequence[Picture]) -> Picture:
     for turn in range(len(rows)):
         for first in range(turn % 2, len(rows) - 1, 2):
             low, high = rows[first], rows[first + 1]
-            rows[first], rows[first + 1] = _cv2().min(low, high), _cv2().max(low, high)
+            rows[first], rows[first + 1] = opencv().min(low, high), opencv().max(low, high)
     return rows[(len(rows) - 1) // 2]
 
 

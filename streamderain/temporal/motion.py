@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,6 +73,23 @@ class Gauge:
         codes = [(luma[0, 0] * 255).round().clamp(0, 255).to(torch.uint8).numpy() for luma in (here, there)]
         vectors = torch.from_numpy(self._dis.calc(codes[0], codes[1], None))
         return vectors.permute(2, 0, 1)[None].contiguous()
+
+
+class Ways:
+    """The flows between consecutive frames, there and back, each pair's found once while it is asked for."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        # With the lumas, so that no other takes their id.
+        self._known: dict[tuple[int, int], tuple[Tensor, Tensor, tuple[Flow, Flow]]] = {}
+
+    def between(self, lumas: Sequence[Tensor]) -> list[tuple[Flow, Flow]]:
+        """Those from each of `lumas`, (1, 1, h, w), to the next, and back."""
+        pairs = {(id(here), id(there)): (here, there) for here, there in pairwise(lumas)}
+        self._known = {
+            key: self._known.get(key) or (*pair, self._gauge.both_ways(*pair)) for key, pair in pairs.items()
+        }
+        return [flows for _, _, flows in self._known.values()]
 
 
 def _dis() -> Any:

@@ -41,7 +41,7 @@ def pictures(seen: Sight | torch.Tensor) -> torch.Tensor:
 
 
 def test_sharp_and_plain_eyes_see_the_same_picture() -> None:
-    sharp, plain = (eyes.see(batch(0, 1)) for eyes in (SharpEyes(0), PlainEyes()))
+    sharp, plain = (eyes.see(batch(0, 1)) for eyes in (SharpEyes(0), PlainEyes(torch.device("cpu"))))
     for one, other in zip(sharp, plain, strict=True):
         torch.testing.assert_close(pictures(one), pictures(other), rtol=0, atol=0.5 / 255 + 1e-6)
     assert not torch.equal(pictures(sharp[0]), pictures(sharp[1]))

@@ -13,6 +13,7 @@ from streamderain.frames import Frame, Restored, VideoInfo
 from streamderain.live.publisher import Publisher
 from streamderain.stream.latency import LatencyMeter
 from tests.media.receivers import CLOCK, INFO
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -49,7 +50,7 @@ def publisher(*outputs: str, source: StubSource | None = None, config: LiveConfi
 
 def published(which: Publisher, script: Iterable[Frame | None], waited: Callable[[float], None] = lambda seconds: None,
               ) -> None:  # fmt: skip
-    """Run all of the script through it."""
+    """Run all of the script through it, no faster than its outputs take it."""
     pairs: Any = Pairs(script, waited)
     for _ in which.publish(pairs):
-        pass
+        wait_until(lambda: not any(outlet.queued for outlet in which._outlets))

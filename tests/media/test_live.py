@@ -26,7 +26,7 @@ from streamderain.media.address import parse
 from streamderain.media.live import Backoff, LiveSource, SourceEvent
 from tests.cameras import Camera, Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
-from tests.garbage import Reply, endless, no_media, rubbish, server_of, silent, unauthorised, wrong_sdp
+from tests.garbage import Reply, endless, forbidden, no_media, rubbish, server_of, silent, unauthorised, wrong_sdp
 
 PATIENCE_SECONDS = 30.0
 """After which a source is closed, so that a test fails rather than hangs."""
@@ -132,7 +132,7 @@ def test_a_camera_is_watched(transport: str, options: tuple[str, ...], watch: Wa
     assert all(frame.time_base == watched.source.time_base for frame in frames)
     assert [offset(frame) for frame in frames] == pytest.approx([offset(frames[0])] * 30, abs=1.5)
     assert watched.kinds() == ["connected"]
-    assert watched.source.connected
+    assert (watched.source.connected, watched.source.is_away) == (True, False)
     info = watched.source.info
     assert info
     assert (info.codec, info.frame_rate) == ("h264", 25)
@@ -177,6 +177,25 @@ def test_a_wrong_password_is_told_and_not_printed(watch: Watch, cameras: Cameras
         watched.take(1)
 
 
+@pytest.mark.parametrize("reply", [unauthorised, forbidden])
+def test_a_wrong_password_is_not_tried_again_for_minutes(
+    reply: Reply, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server_of(reply) as port:
+        watched = watch(f"rtsp://127.0.0.1:{port}/stream", retries=5)
+        waited: list[float] = []
+        monkeypatch.setattr(watched.source, "_sleep", waited.append)
+        with pytest.raises(SourceError, match="it wants another name and password; given up after 5 attempts"):
+            watched.take(1)
+    for wait, least in zip(waited, (60, 120, 240, 480, 600), strict=True):
+        assert 0.75 * least <= wait <= 1.25 * least
+    told = [event.detail for event in watched.events if event.kind == "refused"]
+    for wait, detail in zip(waited, told[:-1], strict=True):
+        assert f"the next attempt is in {wait:.0f} s, lest the account be locked" in detail
+    assert "next attempt" not in told[-1]
+    assert watched.source.is_away
+
+
 def test_a_camera_that_is_killed_and_comes_back(watch: Watch, cameras: Cameras) -> None:
     camera = cameras(64, 48, 25, "--audio")
     watched = watch(camera.url)
@@ -186,6 +205,7 @@ def test_a_camera_that_is_killed_and_comes_back(watch: Watch, cameras: Cameras) 
     after = watched.take_until("connected")
     watched.take(20)
     assert "lost" in watched.kinds()
+    assert not watched.source.is_away
     assert offset(after) == pytest.approx(offset(first), abs=1.5)
     sounds = list(watched.source.passengers)
     assert all(sound.time_base == watched.source.time_base for sound in sounds)
@@ -258,7 +278,10 @@ def test_nothing_piles_up_over_many_reconnects(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize("reply", [rubbish, endless, silent, wrong_sdp, no_media, unauthorised])
-def test_a_server_that_talks_rubbish_is_asked_again(reply: Reply, watch: Watch) -> None:
+def test_a_server_that_talks_rubbish_is_asked_again(
+    reply: Reply, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamderain.media.live.DENIED", QUICK)
     with server_of(reply) as port:
         watched = watch(f"rtsp://127.0.0.1:{port}/stream", retries=1)
         with pytest.raises(SourceError, match="given up after 1 attempts") as raised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -15,9 +16,10 @@ from pathlib import Path
 import av
 import pytest
 
-from streamderain.errors import SinkError
+from streamderain.errors import DeniedError, SinkError
 from streamderain.media.encoder import Encoding
 from streamderain.media.outlet import Outlet, is_recording
+from tests.garbage import Reply, banned, denied, process_of, silent
 from tests.media.receivers import (
     INFO,
     PATIENCE,
@@ -371,6 +373,44 @@ def test_no_server_is_a_sink_error_without_the_password(scheme: str) -> None:
         Outlet(f"{scheme}://user:secret@127.0.0.1:{free_port()}/live/out", broadcast.streams)
     assert "secret" not in str(failure.value)
     assert "***@127.0.0.1" in str(failure.value)
+
+
+def test_a_server_that_never_answers_is_a_sink_error() -> None:
+    broadcast, _ = chunks(1)
+    with process_of(silent) as port, pytest.raises(SinkError, match="cannot be opened"):
+        Outlet(f"rtsp://127.0.0.1:{port}/out", broadcast.streams)
+
+
+@pytest.mark.parametrize("reply", [denied, banned])
+def test_a_server_that_wants_another_password_is_left_alone_for_a_while(reply: Reply) -> None:
+    broadcast, _ = chunks(1)
+    with process_of(reply) as port, pytest.raises(DeniedError, match="cannot be opened") as failure:
+        Outlet(f"rtsp://user:secret@127.0.0.1:{port}/out", broadcast.streams)
+    assert failure.value.again_after >= 60
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "mov", "ts"])
+@pytest.mark.parametrize("segment", [None, 3.0])
+def test_a_full_disk_is_left_without_empty_files(ending: str, segment: float | None, tmp_path: Path) -> None:
+    """No file may grow, as on a disk without room; recordings are tried again and again."""
+    broadcast, sent = chunks(10)
+    name = str(tmp_path / f"out.{ending}")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for _ in range(3):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        try:
+            with pytest.raises(SinkError, match="out"):  # noqa: PT012
+                outlet = Outlet(name, broadcast.streams, segment_seconds=segment)
+                try:
+                    for chunk in sent:
+                        outlet.write(chunk)
+                finally:
+                    outlet.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    fill(Outlet(name, broadcast.streams), sent)
+    assert recorded(tmp_path / f"out.{ending}").holds(range(10))
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp"])

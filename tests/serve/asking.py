@@ -55,7 +55,7 @@ def refusal(answer: Answer, status: int) -> str:
 @contextmanager
 def serving(
     network: Network | None = None,
-    reread: Callable[[], ServeConfig] | None = None,
+    reread: Callable[[int], ServeConfig] | None = None,
     defaults: LiveConfig = QUICK,
     **streams: StreamConfig,
 ) -> Iterator[Server]:

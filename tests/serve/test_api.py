@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from streamderain.cli.app import app
 from streamderain.config import LiveConfig, ServeConfig, StreamConfig
 from streamderain.errors import ConfigError
 from streamderain.serve import schemas
 from streamderain.serve.api import OPERATIONS, Api
+from streamderain.serve.reading import read_again
 from streamderain.serve.server import Server
 from tests.secrets import FORMS, SECRET
 from tests.serve.asking import QUICK, SOURCE, ask, published, refusal, serving
@@ -149,7 +154,7 @@ def test_a_stream_is_put_changed_restarted_and_deleted(server: Server) -> None:
         ({"source": "test", "strength": 2}, "stream x: strength is 2.0; allowed: 0 to 1"),
         ({"source": "x" * 300}, "stream x: " + "x" * 300 + " is a file, not live"),
         ({"source": "none.mp4"}, "stream x: none.mp4 is a file, not live"),
-        ({"source": "test", "outputs": ["none/x.mkv"]}, "none is no folder that exists"),
+        ({"source": "test", "outputs": ["none/x.mkv"]}, "stream x: none is no folder that exists"),
         ({"source": "test", "outputs": ["x"] * 17}, "outputs: List should have at most 16 items"),
         ({"source": "test", "outputs": ["udp://127.0.0.1:1"]}, "udp://127.0.0.1:1 is an output of front and of x"),
         ({"source": "http://me:hunter2@x/y.mp4"}, "stream x: http://***@x/y.mp4 is a file"),
@@ -174,12 +179,13 @@ def test_other_requests_are_refused_in_a_line_too(server: Server) -> None:
 def test_reload_reads_again_and_a_bad_file_changes_nothing(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     front, bad = StreamConfig(SOURCE), StreamConfig(SOURCE, (str(tmp_path / "none" / "x.mkv"),))
     answers: list[ServeConfig | ConfigError] = [
-        ServeConfig({"front": front, "back": StreamConfig(SOURCE), "bad": bad}, QUICK),
+        ServeConfig({"front": front, "back": StreamConfig(SOURCE)}, QUICK),
+        ServeConfig({"bad": bad}, QUICK),
         ConfigError("serve.yaml: it is no YAML"),
         ServeConfig({"front": front}, LiveConfig(preset="ultrafast", blend=0.0, model="best"), max_batch=2),
     ]
 
-    def reread() -> ServeConfig:
+    def reread(streams: int) -> ServeConfig:
         answer = answers.pop(0)
         if isinstance(answer, ConfigError):
             raise answer
@@ -191,14 +197,67 @@ def test_reload_reads_again_and_a_bad_file_changes_nothing(caplog: pytest.LogCap
         reloaded = ask(server.url, "/api/reload", "POST")
         assert reloaded.status == 200
         assert reloaded.body["streams"] == ["front", "back"]
-        assert "is no folder" in reloaded.body["failed"]["bad"]
-        assert "bad" in ask(server.url, "/readyz").body["not_started"]
+        assert "stream bad: " in refusal(ask(server.url, "/api/reload", "POST"), 400)
         assert refusal(ask(server.url, "/api/reload", "POST"), 400) == "serve.yaml: it is no YAML"
         assert len(ask(server.url, "/api/streams").body) == 2
         assert ask(server.url, "/api/reload", "POST").body == {"streams": ["front"], "failed": {}}
         assert "port, token, max_batch, model will change at the next start" in caplog.text
         assert server.fleet["front"].run is run
         assert server.fleet.defaults.model == "default"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"encoder": "libx246"}, "no encoder is called libx246"),
+        ({"crf": 99}, "crf is 99; allowed: 0 to 63"),
+        ({"preset": "warp"}, "libx264 refuses"),
+        ({"encoder_option": {"turbo": "1"}}, "libx264 has no option turbo"),
+        ({"outputs": ["none/out.mkv"]}, "is no folder that exists"),
+        ({"outputs": ["/proc/out.mkv"]}, "cannot be written"),
+        ({"outputs": ["/proc/hls/"]}, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_refused_alike_by_put_reload_and_check(
+    fault: dict[str, Any], reason: str, server: Server, tmp_path: Path
+) -> None:
+    stream = {"source": SOURCE, **fault}
+    assert reason in refusal(ask(server.url, "/api/streams/front", "PUT", stream), 400)
+    assert list(server.fleet.asked if server.fleet else ()) == ["front"]
+    path = tmp_path / "serve.yaml"
+    path.write_text(yaml.safe_dump({"streams": {"front": stream}}))
+    assert reason in str(CliRunner().invoke(app, ["serve", str(path), "--check"]).exception)
+    server._reread = lambda streams: read_again(path, streams, lambda seconds: None)
+    assert server.fleet
+    run = server.fleet["front"].run
+    assert reason in refusal(ask(server.url, "/api/reload", "POST"), 400)
+    assert server.fleet["front"].run is run
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# all of it\n", "port: 8090\n", "streams:\n", "streams:\n  front:\n"])
+def test_a_file_that_lists_nothing_stops_nothing(text: str, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    path.write_text(text)
+    server._reread = lambda streams: read_again(path, streams, lambda seconds: None)
+    assert str(path) in refusal(ask(server.url, "/api/reload", "POST"), 400)
+    assert [each["name"] for each in ask(server.url, "/api/streams").body] == ["front"]
+    path.write_text("streams: {}\n")
+    assert ask(server.url, "/api/reload", "POST").body == {"streams": [], "failed": {}}
+
+
+def test_a_file_that_is_still_written_is_waited_for(tmp_path: Path) -> None:
+    """A half of a file may well be a whole one by its looks."""
+    path, whole = tmp_path / "serve.yaml", "streams:\n  a: {source: test}\n  b: {source: 'test:64x48'}\n"
+    pieces = iter(whole[:end] for end in (32, len(whole)))
+    path.write_text(whole[:30])
+
+    def writes(seconds: float) -> None:
+        path.write_text(next(pieces, whole))
+
+    assert list(read_again(path, 2, writes).streams) == ["a", "b"]
+    sizes = itertools.count(16)
+    with pytest.raises(ConfigError, match="still being written"):
+        read_again(path, 2, lambda seconds: path.write_text(f"port: {next(sizes)}") and None)
 
 
 def test_a_body_repeats_none_of_its_values() -> None:

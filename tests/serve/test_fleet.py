@@ -182,6 +182,27 @@ def test_a_stream_that_hangs_keeps_nobody_waiting(caplog: pytest.LogCaptureFixtu
                 thread.join(10)
 
 
+def test_the_log_says_of_which_stream_it_speaks(
+    tmp_path: Path, cameras: Cameras, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = cameras(64, 48, 25)
+    names = ("front", "back")
+    with caplog.at_level("INFO", "streamderain"), fleet_on(Darker(seconds=0.1)) as fleet:
+        for name in names:
+            # One camera and one server for both.
+            outputs = (str(tmp_path / f"{name}.mkv"), f"rtsp://127.0.0.1:{free_port()}/{name}")
+            fleet.put(name, StreamConfig(camera.url, outputs, {"frozen_after": 1.0}))
+        wait_until(lambda: all(fleet[name].numbers().held_fps for name in names))
+        camera.kill()
+        wait_until(lambda: all(fleet[name].numbers().away for name in names))
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("streamderain.")]
+    told = [line for line in told if "left behind, as" not in line]
+    for name in names:
+        for what in ("connected", "lost", "opened", "too slow", "started", "stopped"):
+            assert any(line.startswith(f"{name}: ") and what in line for line in told), (name, what, told)
+    assert all(line.startswith(("front: ", "back: ")) for line in told), told
+
+
 @pytest.mark.parametrize("hangs", ["the source", "the network"])
 def test_two_streams_never_publish_to_one_output(
     hangs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cameras: Cameras

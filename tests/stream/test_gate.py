@@ -15,6 +15,7 @@ import pytest
 from streamderain.frames import Frame
 from streamderain.stream.background import Background
 from streamderain.stream.gate import Gate
+from streamderain.stream.pacer import News
 from streamderain.stream.pipeline import Pipeline, Station
 
 from .conftest import PATIENCE, frame
@@ -109,8 +110,9 @@ class World:
 
         return out
 
-    def _say(self, line: str) -> None:
-        self.lines.append((self.now, line))
+    def _say(self, news: News) -> None:
+        assert news.is_good == ("again" in news.line or "within" in news.line)
+        self.lines.append((self.now, news.line))
 
     def check_counts(self) -> None:
         counts = self.gate.counts()

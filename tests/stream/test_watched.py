@@ -155,6 +155,32 @@ def test_an_opening_that_fails_is_tried_again_after_a_growing_wait() -> None:
     assert out.reopened == 0
 
 
+def test_an_error_may_ask_for_longer_waits_and_gets_them() -> None:
+    server, waits = Server(), list[float]()
+
+    def denied() -> None:
+        error = SinkError("it wants another password")
+        error.again_after = 0.01
+        raise error
+
+    def heard(kind: str, detail: str) -> None:
+        events(kind, detail)
+        if kind == "lost":
+            waits.append(out._worker.wait)
+
+    server.acts["open"] = [lambda: begun.wait(PATIENCE) and None, *[denied] * 6, fails]
+    server.acts["open"][0] = lambda: (begun.wait(PATIENCE), denied())[0] and None
+    events, begun = Events(), threading.Event()
+    out = watched(server, events, report=heard)
+    begun.set()
+    out.put(1)
+    until(lambda: out.written == 1)
+    out.close(PATIENCE)
+    assert waits == [0.01, 0.02, 0.04, 0.08, 0.08, 0.08, 0.08, 0.0]
+    assert events[0] == ("lost", "it wants another password; the next attempt is in 0 s or more")
+    assert events[-2] == ("lost", "the server went away")
+
+
 def test_it_gives_up_after_so_many_attempts() -> None:
     server, events = Server(), Events()
     server.acts["open"] = [fails] * 9

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streamderain.engine.blend import Moment, TemporalBlender
-from streamderain.temporal.motion import Gauge
+from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
+from streamderain.temporal.motion import Gauge, Ways
 from tests.scenery import SIZE, scene
 
 pytestmark = pytest.mark.cuda
@@ -18,10 +18,9 @@ def test_blending_agrees_with_the_cpu() -> None:
     made = []
     for name in ("cpu", "cuda"):
         device = torch.device(name)
-        row = [Moment.of((each + 0.05).to(device), each.to(device)) for each in pictures]
-        blender = TemporalBlender(1.0, device)
+        row = [DeviceMoment.of((each + 0.05).to(device), each.to(device)) for each in pictures]
         # Lucas and Kanade on both, as DIS runs on CPUs alone.
-        blender._gauge = Gauge(torch.device("cuda"))
-        made.append(blender(row[:2], row[2], row[3:]).cpu())
+        ways = Ways(Gauge(torch.device("cuda"))).between([each.luma for each in row])
+        made.append(DeviceBlender(1.0)(row[:2], row[2], row[3:], ways).cpu())
     torch.testing.assert_close(made[1], made[0], rtol=0, atol=2e-3)
     assert not torch.equal(made[0], pictures[2])

@@ -1,0 +1,48 @@
+"""Trunks become int8 where that pays, and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from streamderain.errors import TrainingError
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.variant import Variant
+from streamderain.training import quantising
+from tests.training.conftest import photo
+
+PHOTO = photo(3, 192, 200)
+
+
+def network(aligned: bool) -> DRSformer:
+    torch.manual_seed(0)
+    variant = Variant(
+        widths=(4, 8, 8, 8),
+        blocks=(0, 0, 1, 1),
+        heads=(1, 1, 2, 2),
+        residual=(0, 1, 0, 0),
+        expansion=1.0,
+        mefc=False,
+        scale=2,
+        past=2,
+        future=2,
+        dense=(1, 0),
+        aligned=aligned,
+    )
+    return DRSformer(variant).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(("aligned", "channels"), [(True, 68), (False, 60)])
+def test_stems_are_what_a_trunk_takes_and_the_same_each_time(aligned: bool, channels: int) -> None:
+    first, second = quantising.stems(network(aligned), [PHOTO], 2)
+    assert first.shape == second.shape == (1, channels, 96, 96)
+    assert not torch.equal(first, second)
+    assert torch.equal(quantising.stems(network(aligned), [PHOTO], 1)[0], first)
+
+
+def test_without_nncf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(TrainingError, match="pip install nncf"):
+        quantising.quantised(network(True), [])
