@@ -52,6 +52,7 @@ class Compiled:
         return self.core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
 
     def restore(self, windows: Tensor) -> Tensor:
+        """See Network."""
         return padded(self._forward, windows.flatten(1, 2), self.network.variant.size_multiple).clamp(0, 1)
 
     def _forward(self, frames: Tensor) -> Tensor:
