@@ -52,7 +52,7 @@ class Compiled:
         return self.core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
 
     def restore(self, windows: Tensor) -> Tensor:
-        """See Network."""
+        """See frames.Network."""
         return padded(self._forward, windows.flatten(1, 2), self.network.variant.size_multiple).clamp(0, 1)
 
     def _forward(self, frames: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def losses(full: Verdict, rounded: Verdict) -> dict[str, dict[str, float]]:
         name: {
             "cases": len(lost),
             "mean": round(fmean(lost), 4),
-            "worst_tenth": round(fmean(sorted(lost)[-(-len(lost) // 10) * -1 :]), 4),
+            "worst_tenth": round(fmean(sorted(lost, reverse=True)[: -(-len(lost) // 10)]), 4),
         }
         for name, lost in groups.items()
     }

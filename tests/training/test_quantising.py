@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from streamderain.errors import TrainingError
+from streamderain.networks.backends.openvino import _core as openvino_core
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.variant import Variant
 from streamderain.training import quantising
@@ -46,3 +47,29 @@ def test_without_nncf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(TrainingError, match="pip install nncf"):
         quantising.quantised(network(True), [])
+
+
+@pytest.mark.slow
+def test_dense_convolutions_are_rounded_and_depthwise_ones_are_not() -> None:
+    pytest.importorskip("nncf")
+    net = network(True)
+    calibration = quantising.stems(net, [PHOTO], 2)
+    model = quantising.quantised(net, calibration)
+    # Eight bits become the weights by a multiplication.
+    rounded = {
+        kind: [
+            each.input_value(1).get_node().get_type_name() == "Multiply"
+            for each in model.get_ops()
+            if each.get_type_name() == kind
+        ]
+        for kind in ("Convolution", "GroupConvolution")
+    }
+    assert rounded["Convolution"]
+    assert all(rounded["Convolution"])
+    assert rounded["GroupConvolution"]
+    assert not any(rounded["GroupConvolution"])
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    answer, wanted = torch.from_numpy(compiled([calibration[0].numpy()])[0]), net.trunk(calibration[0])
+    off = float((answer - wanted).square().mean() / wanted.square().mean())
+    # Eight bits leave an error, and a small one.
+    assert 0 < off < 1e-2
