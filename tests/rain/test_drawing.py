@@ -43,10 +43,11 @@ def test_kinds_come_by_their_shares() -> None:
 @pytest.mark.parametrize(
     ("kinds", "only"),
     [
-        (Kinds(1.0, 0.0, 0.0), PaintedRain),
-        (Kinds(0.0, 1.0, 0.0), PaintedRain),
-        (Kinds(0.0, 0.0, 1.0), VeiledRain),
-        (Kinds(0.0, 0.0, 0.0), Rainfall),
+        (Kinds(1.0, 0.0, 0.0, 0.0), PaintedRain),
+        (Kinds(0.0, 1.0, 0.0, 0.0), PaintedRain),
+        (Kinds(0.0, 0.0, 1.0, 0.0), PaintedRain),
+        (Kinds(0.0, 0.0, 0.0, 1.0), VeiledRain),
+        (Kinds(0.0, 0.0, 0.0, 0.0), Rainfall),
     ],
 )
 def test_a_kind_can_be_had_alone(kinds: Kinds, only: type) -> None:

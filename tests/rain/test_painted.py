@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from streamderain.rain.painted import MOST_LIGHT, PaintedRain, Stroke, paint_rain, paint_texture
+from streamderain.rain.painted import MOST_LIGHT, PaintedRain, Stroke, paint_plain_rain, paint_rain, paint_texture
 from streamderain.rain.smeared import SmearedNoise
 
 STROKE = Stroke(density=0.003, length_px=15, angle=0.3, width_px=0.6, brightness=0.6)
@@ -167,3 +167,16 @@ def test_texture_is_faint_and_everywhere() -> None:
     # No larger part is free of it.
     emptiest = [float(layer.unfold(0, 24, 24).unfold(1, 24, 24).amax(dim=(2, 3)).min()) for layer in layers]
     assert share([light > 0.02 for light in emptiest]) > 0.9
+
+
+def test_plain_rain_is_one_layer_that_is_plain_to_see() -> None:
+    leans = []
+    for seed in range(60):
+        rain = paint_plain_rain(random.Random(seed))
+        (stroke,) = rain.strokes
+        leans.append(abs(stroke.angle))
+        layer = rain.layer(96, 96, 0.0)
+        assert float(layer.max()) > 0.15
+        assert float((layer > 0.05).float().mean()) > 0.005
+    assert max(leans) > 1.0
+    assert sum(lean < 0.6 for lean in leans) > 30
