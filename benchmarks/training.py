@@ -39,13 +39,17 @@ def step(batches=trainer._cache.batches(0)):
     return batch.clean.shape[0] * batch.clean.shape[-1] * batch.clean.shape[-2]
 """
 STEPS = """
-import json, sys, time, torch
+import dataclasses, json, sys, time, torch
 torch.set_num_threads(1)
 from streamderain.config import TrainConfig, build
 from streamderain.training.trainer import Trainer
 folder, warm_up, steps, data = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-config = build(TrainConfig, "train-fast", folder=folder, workers=1, held_out_samples=1, start=None,
-               photos=f"{data}/train/clean", clips=(f"{data}/clips/clean/dashcam.mp4",))
+clips = f"{data}/clips/clean"
+paths = dict(photos=f"{data}/train/clean", pairs=f"{data}/train/pairs", clips=(f"{clips}/dashcam.mp4",),
+             held_out_clip=f"{clips}/pedestrians.mp4")
+known = [each.name for each in dataclasses.fields(TrainConfig)]
+config = build(TrainConfig, "train-fast", folder=folder, workers=1, held_out_samples=1,
+               **{name: path for name, path in paths.items() if name in known})
 {body}
 for _ in range(warm_up):
     step()
