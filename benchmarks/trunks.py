@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -22,14 +21,12 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from results import save
 from torch import Tensor, nn
 
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer, ResidualBlock
-from streamderain.networks.fused import fused
+from streamderain.networks.quantised import converted as traced
 from streamderain.networks.variant import Variant
 
 # NNCF reports each use to its makers, but not from a build server.
@@ -98,23 +95,9 @@ def networks() -> Iterator[tuple[str, DRSformer]]:
         yield name, network
 
 
-class _Trunk(nn.Module):
-    def __init__(self, network: DRSformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, stem: Tensor) -> Tensor:
-        return self.network.trunk(stem)
-
-
-@torch.inference_mode()
 def converted(network: DRSformer) -> openvino.Model:
     """The fused trunk, for stems of the shape `STEM`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(_Trunk(fused(network)), example_input=torch.rand(1, STEM[1], 96, 96))
-        model = frontend.convert(frontend.load(decoder))
+    model = traced(network)
     model.reshape(list(STEM))
     return model
 

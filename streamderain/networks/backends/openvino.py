@@ -6,7 +6,6 @@ import contextlib
 import functools
 import hashlib
 import logging
-import math
 import os
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from streamderain.networks.backends.choice import cache_folder
 from streamderain.networks.backends.eager import EagerBackend
 from streamderain.networks.backends.shapes import PerShape, Run
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.fastest import fastest
 from streamderain.networks.fused import fused, lowered
 from streamderain.networks.memory import footprint
 
@@ -45,8 +45,6 @@ PARTS = ("trunk", "joined")
 digits.
 """
 
-TRIALS = 5
-"""Passes of which the quickest counts, when precisions are compared."""
 
 PACKAGE = Path(__file__).parents[2]
 
@@ -117,14 +115,14 @@ class OpenvinoBackend:
         shape = [1, *trunk.inputs[0].get_partial_shape().get_max_shape()[1:2], EXAMPLE_SIDE, EXAMPLE_SIDE]
         trunk.reshape(shape)
         given = openvino.Tensor(np.zeros(shape, np.float32))
-        return quickest(
+        return fastest(
             {
                 precision: partial(
                     _core().compile_model(trunk, "CPU", {**self._hints(), "INFERENCE_PRECISION_HINT": name}), given
                 )
                 for precision, name in _NAMES.items()
             },
-            clock,
+            clock=clock,
         )
 
     def _hints(self) -> dict[str, Any]:
@@ -202,19 +200,6 @@ class _Part(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         return self._run(*inputs)
-
-
-def quickest(runs: Mapping[str, Callable[[], object]], clock: Callable[[], float]) -> str:
-    """The name of the run whose best of TRIALS is the shortest; they take turns, as a busy moment hits them alike."""
-    least = dict.fromkeys(runs, math.inf)
-    for run in runs.values():
-        run()
-    for _ in range(TRIALS):
-        for name, run in runs.items():
-            began = clock()
-            run()
-            least[name] = min(least[name], clock() - began)
-    return min(least, key=lambda name: least[name])
 
 
 def _digest(network: DRSformer) -> str:
