@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from streamderain.engine.habits import Habits
-from streamderain.engine.lanes import Done, lane_on
+from streamderain.engine.lanes import Done, lanes_on
 from streamderain.errors import DeviceError
 from streamderain.frames import Event, Network, takes_aligned
 
@@ -61,7 +61,7 @@ class SharedNetwork:
         self.batches = self.windows = 0
         self._network, self._most, self._within, self._aside = network, most, within, aside
         self._known: dict[_Key, threading.Lock | None] = {}
-        self._lane = lane_on(network.device)
+        self._lane = lanes_on(network.device).compute
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
         self._habits: defaultdict[_Key, Habits] = defaultdict(Habits)
