@@ -22,10 +22,10 @@ from peer import PeerDerainer
 from results import ROOT, save
 from torch import Tensor, nn
 
+from streamderain.backends.table import BACKENDS, PRECISIONS, open_backend
 from streamderain.errors import DeviceError
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
-from streamderain.networks.backends.choice import BACKENDS, PRECISIONS, open_backend
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.restorer import pick_device
 

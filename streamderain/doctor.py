@@ -6,13 +6,13 @@ import platform
 import shutil
 from collections.abc import Iterator
 
+from streamderain.backends.table import backend_on, cache_folder
 from streamderain.config import saved_settings, settings_file
 from streamderain.errors import ConfigError
 from streamderain.machine import machine
 from streamderain.media.encoder import video_encoders
 from streamderain.media.ffmpeg import ffmpeg_version
 from streamderain.networks import weights
-from streamderain.networks.backends.choice import backend_on, cache_folder
 from streamderain.networks.restorer import pick_device
 
 _HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox", "vaapi", "v4l2m2m")

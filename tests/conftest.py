@@ -34,7 +34,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     run; what backends keep is shared by all tests of a session.
     """
     monkeypatch.setenv("STREAMDERAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setattr("streamderain.networks.backends.choice.backend_on", lambda device: "torch")
+    monkeypatch.setattr("streamderain.backends.table.backend_on", lambda device: "torch")
 
 
 @pytest.fixture(autouse=True)

@@ -22,9 +22,9 @@ from streamderain import __version__
 from streamderain.errors import ExportError
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import fused
+from streamderain.networks.drsformer.fused import fused
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.tiling import padded
-from streamderain.networks.variant import Variant
 from streamderain.temporal.lucas_kanade import ROUNDS, SMALLEST
 
 OPSET = 17

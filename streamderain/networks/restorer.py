@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks import weights
-from streamderain.networks.backends.choice import open_backend
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.tiling import padded, tiled

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from streamderain.errors import WeightsError, nearest
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
 
 BUNDLED = Path(__file__).parent.parent / "weights"
 

@@ -19,9 +19,9 @@ from streamderain.config import TrainConfig
 from streamderain.errors import ConfigError, TrainingError
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import pick_device
-from streamderain.networks.variant import Variant
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import CLIP_FRAMES, Material

@@ -16,8 +16,8 @@ from streamderain.engine.lanes import Done
 from streamderain.engine.sight import PlainEyes, SharpEyes, Sight, eyes_of
 from streamderain.frames import Frame, FrameBatch, PixelLayout
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.variant import Variant
 from streamderain.temporal.aligning import ways_between
 from tests.scenery import scene
 

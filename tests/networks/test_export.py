@@ -17,10 +17,10 @@ from streamderain.errors import ExportError, WeightsError
 from streamderain.networks import export as exporting
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.export import export, least_side, to_onnx, to_torchscript
 from streamderain.networks.tiling import padded
-from streamderain.networks.variant import Variant
-from tests.networks.conftest import TINY, network
+from tests.networks.small import TINY, network
 
 # Parts of the developer's set-up, and missing where a lent machine runs the tests marked cuda.
 onnx = pytest.importorskip("onnx")

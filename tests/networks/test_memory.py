@@ -10,11 +10,10 @@ import torch
 
 from streamderain.errors import DeviceError
 from streamderain.networks import memory
-from streamderain.networks.fused import fused, lowered
+from streamderain.networks.drsformer.fused import fused, lowered
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.memory import LARGEST_TILE, SMALLEST_TILE, budget, footprint, free_bytes, planned
-from streamderain.networks.variant import Variant
-
-from .conftest import doubling, network
+from tests.networks.small import doubling, network
 
 GIB = 2**30
 CPU = torch.device("cpu")

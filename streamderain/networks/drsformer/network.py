@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.alignment import aligned, candidate_count, medians
-from streamderain.networks.experts import MixtureOfExperts
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.alignment import aligned, candidate_count, medians
+from streamderain.networks.drsformer.experts import MixtureOfExperts
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.temporal.filters import median_over_frames
 
 KEPT_FRACTIONS = ((1, 2), (2, 3), (3, 4), (4, 5))

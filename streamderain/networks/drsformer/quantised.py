@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from streamderain.errors import WeightsError
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import fused
+from streamderain.networks.drsformer.fused import fused
 
 EXAMPLE_SIDE = 96
 """Height and width of the stem that a trunk is traced with; its layers are the same for every size."""

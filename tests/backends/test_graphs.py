@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.networks.backends.eager import EagerBackend
-from streamderain.networks.backends.graphs import GraphsBackend
-from streamderain.networks.backends.shapes import SHAPES
+from streamderain.backends.eager import EagerBackend
+from streamderain.backends.graphs import GraphsBackend
+from streamderain.backends.shapes import SHAPES
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network
 
-from ..conftest import network
 from .test_backends import NETWORKS, OURS, window
 
 Run = Callable[[Tensor], Tensor]

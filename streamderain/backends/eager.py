@@ -9,7 +9,7 @@ from torch import Tensor
 
 from streamderain.errors import DeviceError
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import fused, lowered
+from streamderain.networks.drsformer.fused import fused, lowered
 from streamderain.networks.memory import footprint
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA, or: pip install triton")
 
-from streamderain.networks.triton import kernels, programs
-from streamderain.networks.triton.kernels import (
+from streamderain.networks.drsformer.triton import kernels, programs
+from streamderain.networks.drsformer.triton.kernels import (
     attention_statistics,
     depthwise_pair,
     depthwise_sum,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streamderain.networks.fastest import fastest
+from streamderain.backends.fastest import fastest
 
 
 class Watch:

@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.backends import table
+from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks import weights
-from streamderain.networks.backends import choice
-from streamderain.networks.backends.choice import open_backend
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
-
-from ..conftest import network
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network
 
 CPU = torch.device("cpu")
 PUBLISHED = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2))
@@ -57,7 +56,7 @@ def test_an_answer_stays_what_it_was_when_the_next_is_made() -> None:
 
 @torch.inference_mode()
 def test_bfloat16_is_near_and_motion_is_found_in_float32() -> None:
-    from streamderain.networks.backends.openvino import OpenvinoBackend
+    from streamderain.backends.openvino import OpenvinoBackend
 
     derainer = weights.load("fast")
     frames = torch.nn.functional.avg_pool2d(window(derainer, 1, 192, 256), 9, 1, 4)
@@ -68,11 +67,11 @@ def test_bfloat16_is_near_and_motion_is_found_in_float32() -> None:
 
 def test_auto_is_openvino_on_a_cpu_and_graphs_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert choice.backend_on(CPU) == "openvino"
-    assert choice.backend_on(torch.device("cuda")) == "graphs"
-    assert choice.backend_on(torch.device("mps")) == "torch"
-    monkeypatch.setattr(choice, "_installed", lambda module: False)
-    assert choice.backend_on(CPU) == "torch"
+    assert table.backend_on(CPU) == "openvino"
+    assert table.backend_on(torch.device("cuda")) == "graphs"
+    assert table.backend_on(torch.device("mps")) == "torch"
+    monkeypatch.setattr(table, "_installed", lambda module: False)
+    assert table.backend_on(CPU) == "torch"
 
 
 @pytest.mark.parametrize(
@@ -99,17 +98,17 @@ def test_what_cannot_be_is_said_in_one_line(backend: str, precision: str, messag
 def test_a_backend_that_is_not_installed_says_how_to_get_it(
     backend: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "_installed", lambda module: False)
+    monkeypatch.setattr(table, "_installed", lambda module: False)
     with pytest.raises(DeviceError, match="pip install"):
         open_backend(NETWORKS["published"], torch.device(device), backend)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMDERAIN_CACHE", "/here")
-    assert str(choice.cache_folder()) == "/here"
+    assert str(table.cache_folder()) == "/here"
     monkeypatch.delenv("STREAMDERAIN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/there")
-    assert str(choice.cache_folder()) == "/there/streamderain"
+    assert str(table.cache_folder()) == "/there/streamderain"
 
 
 def test_plain_torch_needs_no_other_backend() -> None:

@@ -8,11 +8,11 @@ import openvino
 import pytest
 import torch
 
+from streamderain.backends import openvino as backend
 from streamderain.errors import WeightsError
-from streamderain.networks import quantised
-from streamderain.networks.backends import openvino as backend
-from streamderain.networks.variant import Variant
-from tests.networks.conftest import network
+from streamderain.networks.drsformer import quantised
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network
 
 SMALL = Variant(
     widths=(4, 8, 8, 8),

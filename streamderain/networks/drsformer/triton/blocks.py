@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.drsformer import (
+from streamderain.networks.drsformer.fused import FusedAttention, fused
+from streamderain.networks.drsformer.network import (
     DRSformer,
     LayerNorm,
     MixedScaleFeedForward,
     SparseTransformerBlock,
     TopKSparseAttention,
 )
-from streamderain.networks.fused import FusedAttention, fused
-from streamderain.networks.triton import kernels
+from streamderain.networks.drsformer.triton import kernels
 
 NORMED_UP_TO = 256
 """Channels up to which normalisation and projection are one kernel, which then reads its pixels once. Nobody has

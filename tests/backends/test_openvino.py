@@ -13,17 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.networks.variant import Variant
-
-from ..conftest import network
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network
 
 # Comes with streamderain, and is missing where a lent machine runs the tests marked cuda.
 pytest.importorskip("openvino")
 
-from streamderain.networks.backends import openvino
-from streamderain.networks.backends.openvino import OpenvinoBackend
-from streamderain.networks.backends.shapes import SHAPES
-from streamderain.networks.fastest import fastest
+from streamderain.backends import openvino
+from streamderain.backends.fastest import fastest
+from streamderain.backends.openvino import OpenvinoBackend
+from streamderain.backends.shapes import SHAPES
 
 SMALL = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
 
@@ -136,9 +135,9 @@ def test_no_weights_of_less_than_float32_are_kept(cache: Path) -> None:
 def test_a_signal_after_networks_came_and_went_is_no_end_of_the_process() -> None:
     script = """
 import gc, signal, subprocess
-from streamderain.networks.backends.openvino import OpenvinoBackend
+from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
 
 signal.signal(signal.SIGCHLD, lambda *_: None)
 network = DRSformer(Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))

@@ -13,11 +13,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from streamderain.networks.backends.choice import cache_folder
-from streamderain.networks.backends.eager import EagerBackend, Fold
-from streamderain.networks.backends.shapes import PerShape, Run
+from streamderain.backends.eager import EagerBackend, Fold
+from streamderain.backends.shapes import PerShape, Run
+from streamderain.backends.table import cache_folder
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import fused
+from streamderain.networks.drsformer.fused import fused
 
 logger = logging.getLogger(__name__)
 

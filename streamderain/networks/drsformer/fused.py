@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks.drsformer import (
+from streamderain.networks.drsformer.experts import EXPERTS_PER_STEP, ExpertLayer, ExpertSteps, MixtureOfExperts
+from streamderain.networks.drsformer.network import (
     KEPT_FRACTIONS,
     DRSformer,
     LayerNorm,
@@ -26,7 +27,6 @@ from streamderain.networks.drsformer import (
     SparseTransformerBlock,
     TopKSparseAttention,
 )
-from streamderain.networks.experts import EXPERTS_PER_STEP, ExpertLayer, ExpertSteps, MixtureOfExperts
 
 
 def fused(network: DRSformer, block: Callable[[SparseTransformerBlock], nn.Module] | None = None) -> DRSformer:

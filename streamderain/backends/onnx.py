@@ -10,11 +10,11 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from streamderain.backends.table import cache_folder
 from streamderain.errors import DeviceError
-from streamderain.networks.backends.choice import cache_folder
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.fused import fused
 from streamderain.networks.export import to_onnx
-from streamderain.networks.fused import fused
 from streamderain.networks.memory import footprint
 
 SCRATCH = 2.0

@@ -15,12 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamderain.networks import drsformer as paper
-from streamderain.networks import experts
-from streamderain.networks.drsformer import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
-from streamderain.networks.variant import Variant
-
-from .conftest import TINY, doubling, network
+from streamderain.networks.drsformer import experts
+from streamderain.networks.drsformer import network as paper
+from streamderain.networks.drsformer.network import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import TINY, doubling, network
 
 CASES: dict[str, Callable[[], nn.Module]] = {
     "full": DRSformer,

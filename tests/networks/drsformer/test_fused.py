@@ -7,24 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from streamderain.networks import drsformer as paper
-from streamderain.networks import experts, weights
-from streamderain.networks.drsformer import DRSformer, TopKSparseAttention
-from streamderain.networks.fused import FusedAttention, FusedBlock, FusedExperts, fused, lowered
-from streamderain.networks.variant import Variant
+from streamderain.networks import weights
+from streamderain.networks.drsformer import experts
+from streamderain.networks.drsformer import network as paper
+from streamderain.networks.drsformer.fused import FusedAttention, FusedBlock, FusedExperts, fused, lowered
+from streamderain.networks.drsformer.network import DRSformer, TopKSparseAttention
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network, shaken
 
-from .conftest import network
-from .test_drsformer import CASES, FULL, filled
-
-
-def shaken(module: nn.Module) -> nn.Module:
-    """The module in float64 with other weights than those it begins with, which are ones and zeros in part."""
-    torch.manual_seed(len(list(module.parameters())))
-    for parameter in module.parameters():
-        parameter.data = 0.3 * torch.randn(parameter.shape, dtype=torch.float64)
-    return module.double().eval().requires_grad_(False)
+from .test_network import CASES, FULL, filled
 
 
 def picture(dim: int, height: int = 9, width: int = 14) -> Tensor:
@@ -39,14 +32,12 @@ def assert_same(answer: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize(("dim", "heads"), [(2, 1), (6, 2), (12, 1), (12, 4), (12, 12), (25, 5)])
 def test_a_block_is_the_published_block(dim: int, heads: int, expansion: float) -> None:
     block = shaken(paper.SparseTransformerBlock(dim, heads, expansion))
-    assert isinstance(block, paper.SparseTransformerBlock)
     assert_same(FusedBlock(block)(picture(dim)), block(picture(dim)))
 
 
 @pytest.mark.parametrize("dim", [1, 4, 7])
 def test_the_experts_are_the_published_experts(dim: int) -> None:
     compensator = shaken(experts.MixtureOfExperts(dim))
-    assert isinstance(compensator, experts.MixtureOfExperts)
     assert_same(FusedExperts(compensator)(picture(dim)), compensator(picture(dim)))
 
 

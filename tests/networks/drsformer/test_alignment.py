@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from streamderain.networks.alignment import aligned, candidate_count, medians
+from streamderain.networks.drsformer.alignment import aligned, candidate_count, medians
 from tests.scenery import SIZE, inner, scene
 
 

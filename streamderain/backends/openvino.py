@@ -23,13 +23,13 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from streamderain.backends.eager import EagerBackend
+from streamderain.backends.fastest import fastest
+from streamderain.backends.shapes import PerShape, Run
+from streamderain.backends.table import cache_folder
 from streamderain.errors import DeviceError
-from streamderain.networks.backends.choice import cache_folder
-from streamderain.networks.backends.eager import EagerBackend
-from streamderain.networks.backends.shapes import PerShape, Run
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fastest import fastest
-from streamderain.networks.fused import fused, lowered
+from streamderain.networks.drsformer.fused import fused, lowered
 from streamderain.networks.memory import footprint
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ digits.
 """
 
 
-PACKAGE = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[1]
 
 _NAMES = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -206,7 +206,7 @@ def _digest(network: DRSformer) -> str:
     """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
     digest = hashlib.sha256(f"{openvino.__version__} {network.variant}".encode())
     for room in ("networks", "temporal"):
-        for file in sorted((PACKAGE / room).glob("*.py")):
+        for file in sorted((PACKAGE / room).rglob("*.py")):
             digest.update(file.read_bytes())
     for name, value in network.state_dict().items():
         digest.update(name.encode())

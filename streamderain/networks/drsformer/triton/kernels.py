@@ -18,7 +18,7 @@ import torch
 import triton
 from torch import Tensor
 
-from streamderain.networks.triton import programs
+from streamderain.networks.drsformer.triton import programs
 
 _EPSILON = 1e-5
 _ROWS_PER_STRIP = 32

@@ -60,21 +60,21 @@ def open_backend(network: DRSformer, device: torch.device, backend: str = "auto"
     name = backend_on(device) if backend == "auto" else backend
     _check(name, device, precision)
     if name == "openvino":
-        from streamderain.networks.backends.openvino import OpenvinoBackend
+        from streamderain.backends.openvino import OpenvinoBackend
 
         return OpenvinoBackend(network, precision)
     if name in ("onnx", "tensorrt"):
-        from streamderain.networks.backends.onnx import OnnxBackend
+        from streamderain.backends.onnx import OnnxBackend
 
         return OnnxBackend(network, device, precision, tensorrt=name == "tensorrt")
     if name == "torch":
-        from streamderain.networks.backends.eager import EagerBackend
+        from streamderain.backends.eager import EagerBackend
 
         return EagerBackend(network, device, precision)
-    from streamderain.networks.backends.graphs import GraphsBackend
+    from streamderain.backends.graphs import GraphsBackend
 
     if name == "triton":
-        from streamderain.networks.triton.blocks import with_kernels
+        from streamderain.networks.drsformer.triton.blocks import with_kernels
 
         return GraphsBackend(network, device, precision, fold=with_kernels, name=name)
     return GraphsBackend(network, device, precision, compiled=name == "compiled")

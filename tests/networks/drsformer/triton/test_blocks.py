@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA, or: pip install triton")
 
-from streamderain.networks import drsformer as paper
-from streamderain.networks.backends.choice import open_backend
-from streamderain.networks.fused import FusedExperts, fused, lowered
-from streamderain.networks.triton import blocks, kernels
-from streamderain.networks.triton.blocks import KernelAttention, KernelBlock, KernelFeedForward, with_kernels
-from streamderain.networks.variant import Variant
+from streamderain.backends.table import open_backend
+from streamderain.networks.drsformer import network as paper
+from streamderain.networks.drsformer.fused import FusedExperts, fused, lowered
+from streamderain.networks.drsformer.triton import blocks, kernels
+from streamderain.networks.drsformer.triton.blocks import KernelAttention, KernelBlock, KernelFeedForward, with_kernels
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import network, shaken
 
-from ..conftest import network
 from .conftest import INTERPRETED, on_device, run_interpreted, uninterpreted
 
 LEVELS = {"widths": (12, 24, 48, 96), "blocks": (0, 1, 0, 0), "heads": (1, 2, 1, 1)}
@@ -42,13 +42,6 @@ def short_programs(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kernels, "_PIXELS_IN_A_ROW", 1)
 
 
-def shaken(module: nn.Module) -> nn.Module:
-    """The module with other weights than those it begins with, which are ones and zeros in part."""
-    for parameter in module.parameters():
-        parameter.data = 0.3 * torch.randn(parameter.shape)
-    return module.eval().requires_grad_(False)
-
-
 def picture(dim: int, count: int = 1) -> Tensor:
     return torch.randn(count, dim, 3, 7).contiguous(memory_format=torch.channels_last)
 
@@ -66,8 +59,7 @@ def test_interpreted_they_are_the_published_blocks() -> None:
 @on_device
 @pytest.mark.parametrize(("dim", "heads"), [(6, 1), (12, 4), (20, 2)])
 def test_attention(dim: int, heads: int, device: str) -> None:
-    block = shaken(paper.SparseTransformerBlock(dim, heads, 1.0))
-    assert isinstance(block, paper.SparseTransformerBlock)
+    block = shaken(paper.SparseTransformerBlock(dim, heads, 1.0), torch.float32)
     x = picture(dim, count=2)
     answer = KernelAttention(block.norm1, block.attn).to(device)(x.to(device))
     assert answer.is_contiguous(memory_format=torch.channels_last)
@@ -78,8 +70,7 @@ def test_attention(dim: int, heads: int, device: str) -> None:
 @pytest.mark.parametrize(("dim", "hidden"), [(4, 1), (8, 15), (8, 16), (8, 20), (6, 21)])
 def test_feed_forward(dim: int, hidden: int, device: str) -> None:
     """Groups of channels need no filling up where `hidden` is 15 or 16."""
-    block = shaken(paper.SparseTransformerBlock(dim, 1, hidden / dim))
-    assert isinstance(block, paper.SparseTransformerBlock)
+    block = shaken(paper.SparseTransformerBlock(dim, 1, hidden / dim), torch.float32)
     assert len(block.ffn.dwconv3x3_1.weight) == hidden
     x = picture(dim)
     answer = KernelFeedForward(block.norm2, block.ffn).to(device)(x.to(device))
@@ -91,8 +82,7 @@ def test_feed_forward(dim: int, hidden: int, device: str) -> None:
 @pytest.mark.parametrize("normed_up_to", [7, 8])
 def test_a_block_takes_any_layout(normed_up_to: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "NORMED_UP_TO", normed_up_to)
-    block = shaken(paper.SparseTransformerBlock(8, 2, 2.66))
-    assert isinstance(block, paper.SparseTransformerBlock)
+    block = shaken(paper.SparseTransformerBlock(8, 2, 2.66), torch.float32)
     x = picture(8, count=2).contiguous()
     assert_same(KernelBlock(block).to(device)(x.to(device)), block(x))
 

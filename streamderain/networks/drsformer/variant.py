@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from streamderain.networks.alignment import candidate_count
+from streamderain.networks.drsformer.alignment import candidate_count
 
 
 @dataclass(frozen=True)

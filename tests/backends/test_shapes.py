@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.networks.backends.shapes import BUSY_SECONDS, BUSY_USES, SHAPES, PerShape, Run
+from streamderain.backends.shapes import BUSY_SECONDS, BUSY_USES, SHAPES, PerShape, Run
 
 
 class Backend:
