@@ -13,11 +13,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from streamderain.backends.eager import EagerBackend, Fold
+from streamderain.backends.eager import EagerBackend
+from streamderain.backends.runnable import Fold, Runnable
 from streamderain.backends.shapes import PerShape, Run
-from streamderain.backends.table import cache_folder
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.drsformer.fused import fused
+from streamderain.errors import DeviceError
+from streamderain.folders import kept_in
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,12 @@ class GraphsBackend:
 
     def __init__(
         self,
-        network: DRSformer,
+        network: Runnable,
         device: torch.device,
         precision: str = "auto",
         compiled: bool = False,
         record: Recorder | None = None,
-        fold: Fold = fused,
+        fold: Fold | None = None,
         name: str = "graphs",
     ) -> None:
         self._eager = EagerBackend(network, device, precision, fold)
@@ -55,7 +55,8 @@ class GraphsBackend:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         if compiled:
             # Where compiled kernels outlive the process; the default is a temporary folder.
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+            if kept := kept_in("inductor"):
+                os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kept))
             self._eager.network.trunk = torch.compile(self._eager.network.trunk)  # type: ignore[method-assign]
 
     def __call__(self, stacked: Tensor) -> Tensor:
@@ -73,6 +74,18 @@ class GraphsBackend:
             logger.warning("CUDA graphs cannot record this network, so it runs without: %s", str(error).splitlines()[0])
             self._record = lambda run, example: run
             return self._eager
+
+
+def compiled(network: Runnable, device: torch.device, precision: str) -> GraphsBackend:
+    """What torch compiles of the trunk, recorded."""
+    return GraphsBackend(network, device, precision, compiled=True)
+
+
+def of_kernels(network: Runnable, device: torch.device, precision: str) -> GraphsBackend:
+    """Kernels of our own, recorded. Raises DeviceError for a network that has none."""
+    if network.kernels is None:
+        raise DeviceError(f"there are no kernels of our own for {network.descriptor.name}; try --backend graphs")
+    return GraphsBackend(network, device, precision, fold=network.kernels, name="triton")
 
 
 def recorded(run: Run, example: Tensor) -> Run:

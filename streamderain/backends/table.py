@@ -1,23 +1,20 @@
-"""The interface of all backends, and which of them runs a network on a device."""
+"""The table of backends, the interface that all have, and which of them runs a network on a device."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import os
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from streamderain.backends.runnable import Runnable
 from streamderain.errors import DeviceError, nearest
-from streamderain.networks.drsformer import DRSformer
 
-BACKENDS = ("torch", "graphs", "compiled", "triton", "openvino", "onnx", "tensorrt")
 PRECISIONS = ("float32", "bfloat16", "float16")
-
-_NEEDS = {"triton": "triton", "openvino": "openvino", "onnx": "onnxruntime", "tensorrt": "onnxruntime"}
-_EXTRAS = {"onnx": "streamderain[onnx]", "tensorrt": "streamderain[tensorrt]"}
 
 
 class Backend(Protocol):
@@ -26,22 +23,43 @@ class Backend(Protocol):
     name: str
     precision: str
     takes_aligned: bool
-    """Whether it also takes what DRSformer.entry_of_codes does, uint8, of a network that wants its frames aligned."""
+    """Whether it also takes what PartedNetwork.entry_of_codes does, uint8, of a network that is `aligned`."""
 
     def __call__(self, stacked: Tensor) -> Tensor:
-        """What DRSformer.forward does: (N, 3 * frames, H, W) float32 in 0..1 on the network's device, H and W
-        multiples of its `size_multiple` -> (N, 3, H, W) float32.
+        """What PartedNetwork.forward does: (N, 3 * frames, H, W) float32 on the network's device, of a size and in the
+        range that its descriptor has -> (N, 3, H, W) float32.
         """
 
     def bytes_per_pixel(self) -> float:
         """The most memory that it takes at a time, in and out included, for each pixel of a frame; a prediction."""
 
 
-def cache_folder() -> Path:
-    """Where backends keep what took them long to make: $STREAMDERAIN_CACHE, else in the user's cache folder."""
-    if named := os.environ.get("STREAMDERAIN_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamderain"
+@dataclass(frozen=True)
+class Row:
+    """A backend: its `name`; what `open`s it, of a Runnable, a device and a precision, in a module of this room that is
+    loaded then; the module that it `needs`, and what to `install` for that; the types of `devices` that it runs on, all
+    where none stands here; and whether it also runs ONNX `files`.
+    """
+
+    name: str
+    open: str
+    needs: str | None = None
+    install: str = ""
+    devices: tuple[str, ...] = ()
+    files: bool = False
+
+
+BACKENDS = (
+    Row("torch", "eager.EagerBackend"),
+    Row("graphs", "graphs.GraphsBackend", devices=("cuda",)),
+    Row("compiled", "graphs.compiled", devices=("cuda",)),
+    Row("triton", "graphs.of_kernels", "triton", "triton", ("cuda",)),
+    Row("openvino", "openvino.OpenvinoBackend", "openvino", "openvino", ("cpu",), files=True),
+    Row("onnx", "onnx.OnnxBackend", "onnxruntime", "streamderain[onnx]", ("cpu", "cuda"), files=True),
+    Row("tensorrt", "onnx.tensorrt", "onnxruntime", "streamderain[tensorrt]", ("cuda",), files=True),
+)
+
+_DEVICES = {"cuda": "an NVIDIA GPU", "cpu": "a CPU"}
 
 
 def backend_on(device: torch.device) -> str:
@@ -51,48 +69,43 @@ def backend_on(device: torch.device) -> str:
     return "openvino" if device.type == "cpu" and _installed("openvino") else "torch"
 
 
-def open_backend(network: DRSformer, device: torch.device, backend: str = "auto", precision: str = "auto") -> Backend:
+def open_backend(network: Runnable, device: torch.device, backend: str = "auto", precision: str = "auto") -> Backend:
     """`network` on `device`, run by the backend of that name; "auto" is what suits the device.
 
-    "auto" precision is bfloat16 where the hardware computes in it, else float32. Raises DeviceError for a backend or a
-    precision that there is not, or not on this device.
+    "auto" precision is bfloat16 where the hardware computes in it and the network bears it, else float32. Raises
+    DeviceError for a backend or a precision that there is not, or not on this device or for this network.
     """
-    name = backend_on(device) if backend == "auto" else backend
-    _check(name, device, precision)
-    if name == "openvino":
-        from streamderain.backends.openvino import OpenvinoBackend
-
-        return OpenvinoBackend(network, precision)
-    if name in ("onnx", "tensorrt"):
-        from streamderain.backends.onnx import OnnxBackend
-
-        return OnnxBackend(network, device, precision, tensorrt=name == "tensorrt")
-    if name == "torch":
-        from streamderain.backends.eager import EagerBackend
-
-        return EagerBackend(network, device, precision)
-    from streamderain.backends.graphs import GraphsBackend
-
-    if name == "triton":
-        from streamderain.networks.drsformer.triton.blocks import with_kernels
-
-        return GraphsBackend(network, device, precision, fold=with_kernels, name=name)
-    return GraphsBackend(network, device, precision, compiled=name == "compiled")
-
-
-def _check(backend: str, device: torch.device, precision: str) -> None:
-    if backend not in BACKENDS:
-        hint = nearest(backend, BACKENDS)
-        raise DeviceError(f"no backend is called {backend}; allowed: auto, {', '.join(BACKENDS)}{hint}")
     if precision not in ("auto", *PRECISIONS):
         hint = nearest(precision, PRECISIONS)
         raise DeviceError(f"no precision is called {precision}; allowed: auto, {', '.join(PRECISIONS)}{hint}")
-    if backend in ("graphs", "compiled", "triton", "tensorrt") and device.type != "cuda":
-        raise DeviceError(f"the backend {backend} needs an NVIDIA GPU, not {device}; try --backend auto")
-    if backend == "openvino" and device.type != "cpu":
-        raise DeviceError(f"the backend openvino runs on a CPU here, not on {device}; try --device cpu")
-    if (module := _NEEDS.get(backend)) and not _installed(module):
-        raise DeviceError(f"the backend {backend} is not installed; try: pip install '{_EXTRAS.get(backend, module)}'")
+    row = _row(_of_files(device) if network.file and backend == "auto" else backend, device)
+    if network.file and not row.files:
+        able = ", ".join(each.name for each in BACKENDS if each.files)
+        raise DeviceError(f"{network.file} cannot be run by {row.name}; a file is run by {able}; try --backend auto")
+    module, name = row.open.split(".")
+    opens: Callable[..., Any] = getattr(importlib.import_module(f"streamderain.backends.{module}"), name)
+    opened: Backend = opens(network, device, precision)
+    return opened
+
+
+def _of_files(device: torch.device) -> str:
+    """What "auto" stands for where the network is a file."""
+    return "openvino" if device.type == "cpu" else "onnx"
+
+
+def _row(name: str, device: torch.device) -> Row:
+    """The row of that name, which can be opened on `device`. Raises DeviceError where there is none."""
+    name = backend_on(device) if name == "auto" else name
+    row = next((row for row in BACKENDS if row.name == name), None)
+    if row is None:
+        names = [row.name for row in BACKENDS]
+        raise DeviceError(f"no backend is called {name}; allowed: auto, {', '.join(names)}{nearest(name, names)}")
+    if row.devices and device.type not in row.devices:
+        wanted = " or ".join(_DEVICES[each] for each in row.devices)
+        raise DeviceError(f"the backend {name} needs {wanted}, not {device}; try --backend auto or another --device")
+    if row.needs and not _installed(row.needs):
+        raise DeviceError(f"the backend {name} is not installed; try: pip install '{row.install}'")
+    return row
 
 
 def _installed(module: str) -> bool:

@@ -131,6 +131,8 @@ class Trainer:
         Raises TrainingError for another network's, WeightsError where there are none.
         """
         given = weights.load(model)
+        if not isinstance(given, DRSformer):
+            raise TrainingError(f"{model} is a {type(given).__name__}; only a DRSformer is trained here")
         state = given.state_dict()
         if can_grow(given.variant, self.network.variant):
             state = grown(state, self.network.variant, seed=self.config.seed)

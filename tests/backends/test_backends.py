@@ -16,6 +16,7 @@ from streamderain.errors import DeviceError
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.registry import runnable
 from tests.networks.small import network
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def window(derainer: DRSformer, count: int = 1, height: int = 48, width: int = 6
 @pytest.mark.parametrize("derainer", NETWORKS.values(), ids=NETWORKS)
 @torch.inference_mode()
 def test_in_float32_it_is_the_network(name: str, derainer: DRSformer) -> None:
-    backend = open_backend(derainer, CPU, name, "float32")
+    backend = open_backend(runnable(derainer), CPU, name, "float32")
     assert (backend.name, backend.precision) == (name, "float32")
     # An ONNX file enlarges what is smaller than its motion pyramid, which is another function.
     for shape in ((1, 192, 208), (2, 208, 192), (1, 192, 208)):
@@ -46,7 +47,7 @@ def test_in_float32_it_is_the_network(name: str, derainer: DRSformer) -> None:
 
 @torch.inference_mode()
 def test_an_answer_stays_what_it_was_when_the_next_is_made() -> None:
-    backend = open_backend(NETWORKS["ours"], CPU, "openvino", "float32")
+    backend = open_backend(runnable(NETWORKS["ours"]), CPU, "openvino", "float32")
     frames = window(NETWORKS["ours"])
     first = backend(frames)
     kept = first.clone()
@@ -60,7 +61,7 @@ def test_bfloat16_is_near_and_motion_is_found_in_float32() -> None:
 
     derainer = weights.load("fast")
     frames = torch.nn.functional.avg_pool2d(window(derainer, 1, 192, 256), 9, 1, 4)
-    backend = OpenvinoBackend(derainer, "bfloat16")
+    backend = OpenvinoBackend(runnable(derainer), CPU, "bfloat16")
     error = backend(frames) - derainer(frames)
     assert -10 * error.square().mean().log10() > 45
 
@@ -90,7 +91,7 @@ def test_auto_is_openvino_on_a_cpu_and_graphs_on_a_gpu(monkeypatch: pytest.Monke
 )
 def test_what_cannot_be_is_said_in_one_line(backend: str, precision: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message) as caught:
-        open_backend(NETWORKS["published"], CPU, backend, precision)
+        open_backend(runnable(NETWORKS["published"]), CPU, backend, precision)
     assert "\n" not in str(caught.value)
 
 
@@ -100,15 +101,7 @@ def test_a_backend_that_is_not_installed_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(table, "_installed", lambda module: False)
     with pytest.raises(DeviceError, match="pip install"):
-        open_backend(NETWORKS["published"], torch.device(device), backend)
-
-
-def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMDERAIN_CACHE", "/here")
-    assert str(table.cache_folder()) == "/here"
-    monkeypatch.delenv("STREAMDERAIN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/there")
-    assert str(table.cache_folder()) == "/there/streamderain"
+        open_backend(runnable(NETWORKS["published"]), torch.device(device), backend)
 
 
 def test_plain_torch_needs_no_other_backend() -> None:

@@ -13,6 +13,7 @@ from streamderain.backends.graphs import GraphsBackend
 from streamderain.backends.shapes import SHAPES
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.registry import runnable
 from tests.networks.small import network
 
 from .test_backends import NETWORKS, OURS, window
@@ -35,7 +36,7 @@ class Recorder:
 @torch.inference_mode()
 def test_each_shape_is_recorded_once() -> None:
     derainer, record = NETWORKS["ours"], Recorder()
-    backend = GraphsBackend(derainer, CPU, record=record)
+    backend = GraphsBackend(runnable(derainer), CPU, record=record)
     for width in (32, 48, 32, 48):
         frames = window(derainer, 1, 32, width)
         torch.testing.assert_close(backend(frames), derainer(frames), rtol=0, atol=1e-5)
@@ -45,7 +46,7 @@ def test_each_shape_is_recorded_once() -> None:
 @torch.inference_mode()
 def test_the_shape_that_was_used_longest_ago_is_forgotten() -> None:
     derainer, record = NETWORKS["published"], Recorder()
-    backend = GraphsBackend(derainer, CPU, record=record)
+    backend = GraphsBackend(runnable(derainer), CPU, record=record)
     sides = range(8, 8 * (SHAPES + 2), 8)
     for side in (*sides, 8):
         backend(window(derainer, 1, 8, side))
@@ -63,7 +64,7 @@ def test_where_recording_fails_it_runs_without_and_says_so_once(caplog: pytest.L
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     derainer = NETWORKS["published"]
-    backend = GraphsBackend(derainer, CPU, record=broken)
+    backend = GraphsBackend(runnable(derainer), CPU, record=broken)
     for side in (16, 32):
         frames = window(derainer, 1, 16, side)
         torch.testing.assert_close(backend(frames), derainer(frames), rtol=0, atol=1e-5)
@@ -80,7 +81,7 @@ def test_where_recording_fails_it_runs_without_and_says_so_once(caplog: pytest.L
 def test_a_replay_on_a_gpu_is_the_network(variant: Variant, compiled: bool) -> None:
     device = torch.device("cuda")
     derainer: DRSformer = network(variant)
-    backend = GraphsBackend(derainer, device, "float32", compiled)
+    backend = GraphsBackend(runnable(derainer), device, "float32", compiled)
     for seed in range(3):
         torch.manual_seed(seed)
         frames = torch.rand(2, 3 * variant.frames, 64, 96)
@@ -97,7 +98,7 @@ def test_bfloat16_on_a_gpu_is_near_float32() -> None:
     device = torch.device("cuda")
     derainer = network(OURS)
     frames = torch.nn.functional.avg_pool2d(torch.rand(1, 15, 192, 256), 9, 1, 4).to(device)
-    half = GraphsBackend(derainer, device)
+    half = GraphsBackend(runnable(derainer), device)
     assert half.precision == "bfloat16"
-    error = half(frames) - EagerBackend(derainer, device, "float32")(frames)
+    error = half(frames) - EagerBackend(runnable(derainer), device, "float32")(frames)
     assert -10 * error.square().mean().log10() > 45

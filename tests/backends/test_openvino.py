@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
 from tests.networks.small import network
 
@@ -23,6 +24,7 @@ from streamderain.backends import openvino
 from streamderain.backends.fastest import fastest
 from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.backends.shapes import SHAPES
+from streamderain.networks.registry import runnable
 
 SMALL = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
 
@@ -37,14 +39,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sides that were converted for, as they happen."""
     sides: list[int] = []
-    convert = openvino._converted
+    convert = openvino._parts
 
-    def counted(derainer: object, side: int, begin: str) -> object:
+    def counted(derainer: object, side: int, parts: object) -> object:
         sides.append(side)
-        return convert(derainer, side, begin)  # type: ignore[arg-type]
+        return convert(derainer, side, parts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(openvino, "_converted", counted)
+    monkeypatch.setattr(openvino, "_parts", counted)
     return sides
+
+
+def opened(derainer: DRSformer, precision: str = "float32") -> OpenvinoBackend:
+    return OpenvinoBackend(runnable(derainer), torch.device("cpu"), precision)
 
 
 def picture(height: int = 32, width: int = 40) -> Tensor:
@@ -53,20 +59,20 @@ def picture(height: int = 32, width: int = 40) -> Tensor:
 
 def test_what_was_converted_once_is_read_from_disk(conversions: list[int]) -> None:
     derainer = network(SMALL)
-    first = OpenvinoBackend(derainer, "float32")(picture())
-    again = OpenvinoBackend(derainer, "float32")(picture())
+    first = opened(derainer)(picture())
+    again = opened(derainer)(picture())
     assert conversions == [32]
     torch.testing.assert_close(first, again, rtol=0, atol=1e-5)
 
 
 def test_other_weights_are_converted_anew(conversions: list[int]) -> None:
-    answers = [OpenvinoBackend(network(SMALL, seed), "float32")(picture()) for seed in (0, 1)]
+    answers = [opened(network(SMALL, seed))(picture()) for seed in (0, 1)]
     assert conversions == [32, 32]
     assert not torch.equal(*answers)
 
 
 def test_all_large_pictures_share_a_conversion(conversions: list[int]) -> None:
-    backend = OpenvinoBackend(network(SMALL), "float32")
+    backend = opened(network(SMALL))
     for height, width in ((192, 200), (208, 192)):
         assert backend(picture(height, width)).shape[-2:] == (height, width)
     assert conversions == [192]
@@ -74,15 +80,15 @@ def test_all_large_pictures_share_a_conversion(conversions: list[int]) -> None:
 
 def test_a_damaged_file_is_made_anew(cache: Path, conversions: list[int]) -> None:
     derainer = network(SMALL)
-    expected = OpenvinoBackend(derainer, "float32")(picture())
+    expected = opened(derainer)(picture())
     for file in cache.rglob("trunk.*"):
         file.write_bytes(b"damaged")
-    torch.testing.assert_close(OpenvinoBackend(derainer, "float32")(picture()), expected)
+    torch.testing.assert_close(opened(derainer)(picture()), expected)
     assert conversions == [32, 32]
 
 
 def test_nothing_half_made_stays(cache: Path) -> None:
-    OpenvinoBackend(network(SMALL), "float32")(picture())
+    opened(network(SMALL))(picture())
     digest = next((cache / "openvino").iterdir())
     assert sorted(each.name for each in digest.iterdir()) == ["compiled", "stem-32"]
 
@@ -92,7 +98,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(
 ) -> None:
     cache.write_text("a file in the folder's place")
     derainer = network(SMALL)
-    torch.testing.assert_close(OpenvinoBackend(derainer, "float32")(picture()), derainer(picture()), rtol=0, atol=1e-4)
+    torch.testing.assert_close(opened(derainer)(picture()), derainer(picture()), rtol=0, atol=1e-4)
     assert conversions == [32]
     assert "nothing can be kept" in caplog.text
 
@@ -101,23 +107,23 @@ def test_where_openvino_fails_torch_goes_on(monkeypatch: pytest.MonkeyPatch, cap
     def broken(derainer: object, side: int, begin: str) -> object:
         raise RuntimeError("first line\nno such instruction")
 
-    monkeypatch.setattr(openvino, "_converted", broken)
+    monkeypatch.setattr(openvino, "_parts", broken)
     derainer = network(SMALL)
     with caplog.at_level(logging.WARNING):
-        answer = OpenvinoBackend(derainer)(picture())
+        answer = opened(derainer, "auto")(picture())
     torch.testing.assert_close(answer, derainer(picture()), rtol=0, atol=1e-5)
     assert "plain torch does, more slowly: no such instruction" in caplog.text
 
 
 def test_only_the_latest_shapes_stay_compiled() -> None:
-    backend = OpenvinoBackend(network(SMALL), "float32")
+    backend = opened(network(SMALL))
     for width in range(8, 8 * (SHAPES + 3), 8):
         backend(picture(8, width))
     assert len(backend._passes) == SHAPES
 
 
 def test_two_streams_of_one_shape_may_come_at_once() -> None:
-    backend = OpenvinoBackend(network(SMALL), "float32")
+    backend = opened(network(SMALL))
     pictures = [picture(), picture().flip(-1)]
     expected = [backend(each) for each in pictures]
     with ThreadPoolExecutor(2) as pool:
@@ -128,7 +134,7 @@ def test_two_streams_of_one_shape_may_come_at_once() -> None:
 
 def test_no_weights_of_less_than_float32_are_kept(cache: Path) -> None:
     derainer = network(SMALL)
-    OpenvinoBackend(derainer, "float32")(picture())
+    opened(derainer)(picture())
     assert 'element_type="f16"' not in next(cache.rglob("trunk.xml")).read_text()
 
 
@@ -138,10 +144,11 @@ import gc, signal, subprocess
 from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.registry import runnable
 
 signal.signal(signal.SIGCHLD, lambda *_: None)
 network = DRSformer(Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))
-backends = [OpenvinoBackend(network) for _ in range(2)]
+backends = [OpenvinoBackend(runnable(network)) for _ in range(2)]
 while backends:
     backends.pop(0)
     gc.collect()

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from streamderain.backends.openvino import _core as openvino_core
+from streamderain.backends.openvino import core as openvino_core
 from streamderain.errors import TrainingError
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant

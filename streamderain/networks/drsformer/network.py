@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from streamderain.backends.runnable import PartedNetwork
 from streamderain.networks.drsformer.alignment import aligned, candidate_count, medians
 from streamderain.networks.drsformer.experts import MixtureOfExperts
 from streamderain.networks.drsformer.variant import Variant
@@ -192,8 +193,13 @@ class Upsample(nn.Module):
         return out
 
 
-class DRSformer(nn.Module):
-    """The whole network; what it was built from stands in `variant`."""
+class DRSformer(PartedNetwork):
+    """The whole network; what it was built from stands in `variant`.
+
+    Rainy RGB in 0..1 -> derained RGB, which may leave 0..1 slightly; H and W are multiples of `variant.size_multiple`.
+    """
+
+    parts = ("stem", "trunk", "joined")
 
     def __init__(self, variant: Variant | None = None) -> None:
         super().__init__()
@@ -244,17 +250,8 @@ class DRSformer(nn.Module):
                 torch.tensor([4.0, *[0.0] * (choices - 1)]).repeat_interleave(variant.scale**2)
             )
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Rainy RGB in 0..1 -> derained RGB, which may leave 0..1 slightly.
-
-        `frames`: (N, 3 * frames, H, W), floating point, the window in order of time, H and W
-        multiples of `variant.size_multiple`. Returns (N, 3, H, W), same dtype: the current frame.
-        """
-        stem, choices = self.stem(frames)
-        return self.joined(choices, self.trunk(stem))
-
     def stem(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` takes -> the trunk's input, (N, channels, H / scale, W / scale), and the pictures that each
+        """(N, 3 * frames, H, W) -> the trunk's input, (N, channels, H / scale, W / scale), and the pictures that each
         pixel can choose from, (N, K, 3, H, W), the current frame first. Has no weights.
         """
         past, (count, _, height, width) = self.variant.past, frames.shape

@@ -6,18 +6,15 @@ training/quantising.py makes it; to read it takes OpenVINO alone.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-import warnings
 import zipfile
 from pathlib import Path
 
 import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-from torch import Tensor, nn
 
+from streamderain.backends.openvino import converted as convert
+from streamderain.backends.runnable import fingerprint
 from streamderain.errors import WeightsError
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.fused import fused
@@ -28,26 +25,11 @@ EXAMPLE_SIDE = 96
 _GRAPH, _VALUES, _DIGEST = "trunk.xml", "trunk.bin", "weights.sha256"
 
 
-class _Trunk(nn.Module):
-    def __init__(self, network: DRSformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, stem: Tensor) -> Tensor:
-        return self.network.trunk(stem)
-
-
 @torch.inference_mode()
 def converted(network: DRSformer) -> openvino.Model:
     """The trunk of `network`, fused, in float32: stems (1, C, H, W) of any size -> the answer, as `trunk` has it."""
     channels = network.patch_embed.proj.in_channels
-    example = torch.rand(1, channels, EXAMPLE_SIDE, EXAMPLE_SIDE)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        warnings.simplefilter("ignore", DeprecationWarning)
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(_Trunk(fused(network)), example_input=example)
-        model = frontend.convert(frontend.load(decoder))
+    model = convert(fused(network), "trunk", torch.rand(1, channels, EXAMPLE_SIDE, EXAMPLE_SIDE))
     model.reshape([1, channels, -1, -1])
     return model
 
@@ -59,10 +41,7 @@ def place(weights: Path) -> Path:
 
 def digest(network: DRSformer) -> str:
     """SHA-256, in hexadecimal, of all that makes the trunk what it is."""
-    found = hashlib.sha256(str(network.variant).encode())
-    for name, value in network.state_dict().items():
-        found.update(name.encode() + b"\0" + value.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+    return fingerprint(network.state_dict(), str(network.variant).encode())
 
 
 def save(model: openvino.Model, network: DRSformer, path: Path) -> None:

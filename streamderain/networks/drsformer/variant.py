@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from streamderain.networks.drsformer.alignment import candidate_count
+from streamderain.temporal.lucas_kanade import ROUNDS, SMALLEST
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Variant:
         below half the resolution where motion is looked for.
         """
         return max(8 * self.scale, 16 * self.aligned)
+
+    @property
+    def least_side(self) -> int:
+        """Height and width from which on motion is looked for at all resolutions, as a trace does at any size."""
+        return 2 * SMALLEST * 2 ** (len(ROUNDS) - 1) if self.aligned else 1
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Variant:

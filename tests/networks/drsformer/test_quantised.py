@@ -29,7 +29,7 @@ SMALL = Variant(
 @pytest.fixture
 def core() -> openvino.Core:
     """The one of this process."""
-    return backend._core()
+    return backend.core()
 
 
 def test_what_is_kept_computes_the_trunk_for_every_size(tmp_path: Path, core: openvino.Core) -> None:

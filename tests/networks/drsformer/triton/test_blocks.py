@@ -16,6 +16,7 @@ from streamderain.networks.drsformer.fused import FusedExperts, fused, lowered
 from streamderain.networks.drsformer.triton import blocks, kernels
 from streamderain.networks.drsformer.triton.blocks import KernelAttention, KernelBlock, KernelFeedForward, with_kernels
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.registry import runnable
 from tests.networks.small import network, shaken
 
 from .conftest import INTERPRETED, on_device, run_interpreted, uninterpreted
@@ -136,7 +137,7 @@ def test_lowered_it_is_near(device: str) -> None:
 @torch.inference_mode()
 def test_the_backend_on_a_gpu_is_the_network(variant: Variant) -> None:
     derainer = network(variant)
-    backend = open_backend(derainer, torch.device("cuda"), "triton", "float32")
+    backend = open_backend(runnable(derainer), torch.device("cuda"), "triton", "float32")
     assert backend.name == "triton"
     for _ in range(3):
         frames = torch.rand(2, 3 * variant.frames, 64, 96)
