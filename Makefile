@@ -86,7 +86,7 @@ campaign: $(VENV)/.installed ## train all stages of PLAN on one core, from where
 
 # On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
 cuda-test: ## run the tests marked cuda; a missing GPU fails
-	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/engine tests/networks tests/temporal -p no:cacheprovider
+	FAIL_WITHOUT_CUDA=1 python3 -m pytest -m cuda tests/engine tests/networks tests/backends tests/temporal -p no:cacheprovider
 
 cuda-bench: ## measure the engine on a GPU, and which resolution it derains live, JSON under benchmarks/
 	PYTHONPATH="$(CURDIR):$$PYTHONPATH" python3 benchmarks/engine.py --device cuda

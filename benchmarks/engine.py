@@ -22,11 +22,12 @@ from peer import PeerDerainer
 from results import ROOT, save
 from torch import Tensor, nn
 
+from streamderain.backends.table import BACKENDS, PRECISIONS, open_backend
 from streamderain.errors import DeviceError
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
-from streamderain.networks.backends.choice import BACKENDS, PRECISIONS, open_backend
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.registry import runnable
 from streamderain.networks.restorer import pick_device
 
 ROUNDS = 5
@@ -40,7 +41,7 @@ Way = tuple[Callable[[], Tensor], int]
 def in_backend(network: DRSformer, window: Tensor, backend: str, precision: str) -> Way | None:
     """The fused network, prepared; None where this machine cannot run it so."""
     try:
-        opened = open_backend(network, window.device, backend, precision)
+        opened = open_backend(runnable(network), window.device, backend, precision)
         opened(window)
     except DeviceError:
         return None
@@ -49,7 +50,8 @@ def in_backend(network: DRSformer, window: Tensor, backend: str, precision: str)
 
 def in_all_backends(network: DRSformer, window: Tensor) -> dict[str, Way]:
     """Every backend and precision that there is here."""
-    ways = {f"{name}, {kind}": in_backend(network, window, name, kind) for name in BACKENDS for kind in PRECISIONS}
+    names = [row.name for row in BACKENDS]
+    ways = {f"{name}, {kind}": in_backend(network, window, name, kind) for name in names for kind in PRECISIONS}
     return {name: way for name, way in ways.items() if way}
 
 

@@ -25,7 +25,7 @@ from streamderain.evaluation.metrics import luma, psnr
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import FusedAttention, fused
+from streamderain.networks.drsformer.fused import FusedAttention, fused
 from streamderain.networks.tiling import OVERLAP, grid, padded, spans, tiled
 
 FRAMES = 6

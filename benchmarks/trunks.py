@@ -25,9 +25,9 @@ from results import save
 from torch import Tensor, nn
 
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer, ResidualBlock
-from streamderain.networks.quantised import converted as traced
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.quantised import converted as traced
+from streamderain.networks.drsformer.variant import Variant
 
 # NNCF reports each use to its makers, but not from a build server.
 os.environ["CI"] = "true"

@@ -279,19 +279,13 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml")) if path.stem != "serve"}
 
 
-def settings_file() -> Path:
-    """The user's own settings for `streamderain derain`: $STREAMDERAIN_SETTINGS, else in the user's config folder."""
-    if named := os.environ.get("STREAMDERAIN_SETTINGS"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "streamderain" / "settings.yaml"
-
-
 def saved_settings(path: Path) -> dict[str, Any]:
     """What `path`, a YAML file of DerainConfig's keys, says; nothing where it is not there.
 
     Raises ConfigError, which names the file, for what does not exist or fit.
     """
-    if not path.exists():
+    # Not path.exists(), which minds a home that may not be looked into.
+    if not os.path.exists(path):
         return {}
     try:
         build(DerainConfig, str(path))

@@ -6,13 +6,14 @@ import platform
 import shutil
 from collections.abc import Iterator
 
-from streamderain.config import saved_settings, settings_file
+from streamderain.backends.table import backend_on
+from streamderain.config import saved_settings
 from streamderain.errors import ConfigError
+from streamderain.folders import cache_folder, settings_file, weights_folder
 from streamderain.machine import machine
 from streamderain.media.encoder import video_encoders
 from streamderain.media.ffmpeg import ffmpeg_version
 from streamderain.networks import weights
-from streamderain.networks.backends.choice import backend_on, cache_folder
 from streamderain.networks.restorer import pick_device
 
 _HARDWARE = ("nvenc", "qsv", "amf", "videotoolbox", "vaapi", "v4l2m2m")
@@ -28,7 +29,7 @@ def examine() -> Iterator[tuple[str, str]]:
     encoders = video_encoders()
     hardware = ", ".join(name for name in encoders if name.endswith(_HARDWARE)) or "none"
     yield "hardware encoders", f"built in, if the machine has them: {hardware}"
-    yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights.weights_folder()}"
+    yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights_folder()}"
     device = pick_device("auto")
     yield "will use", f"{weights.default_on(device.type)} on {device}, run by {backend_on(device)}"
     yield "cache", f"{cache_folder()}, what backends made ready for this machine"

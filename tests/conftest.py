@@ -36,7 +36,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     own = tmp_path_factory.getbasetemp()
     root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     monkeypatch.setenv("STREAMDERAIN_CACHE", str(root / "cache"))
-    monkeypatch.setattr("streamderain.networks.backends.choice.backend_on", lambda device: "torch")
+    monkeypatch.setattr("streamderain.backends.table.backend_on", lambda device: "torch")
 
 
 @pytest.fixture(autouse=True)

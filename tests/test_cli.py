@@ -239,7 +239,7 @@ def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
 def test_profile_measures_gives_its_verdict_and_saves_what_is_best(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from tests.networks.conftest import network
+    from tests.networks.small import network
 
     save_file(network().state_dict(), tmp_path / "tiny.safetensors")
     sizes = ("--resolution", "64x48")
@@ -312,7 +312,7 @@ def test_models_lists_what_is_known_and_what_is_present(tmp_path: Path) -> None:
 def test_export_writes_what_its_flag_or_the_ending_says(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    from tests.networks.conftest import network
+    from tests.networks.small import network
 
     save_file(network().state_dict(), tmp_path / "tiny.safetensors")
     for arguments, written in ((["--onnx"], "tiny.onnx"), (["net.pt"], "net.pt")):

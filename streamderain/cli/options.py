@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from streamderain.config import DerainConfig, JudgeConfig, LiveConfig, RainConfig, TrainConfig, build, settings_file
+from streamderain.config import DerainConfig, JudgeConfig, LiveConfig, RainConfig, TrainConfig, build
 from streamderain.errors import ConfigError
+from streamderain.folders import settings_file
 
 C = TypeVar("C", DerainConfig, LiveConfig, TrainConfig, RainConfig, JudgeConfig)
 AnyConfig = DerainConfig | TrainConfig | RainConfig | JudgeConfig

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamderain.cli.options import configured
-from streamderain.config import DerainConfig, settings_file
+from streamderain.config import DerainConfig
+from streamderain.folders import settings_file
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,41 +1,15 @@
-"""A network for other programs, as ONNX or as TorchScript: pictures of any size go in, what comes out is in 0..1.
-
-Written is the fused form, traced once. A trace holds no branches; those of the network are on sizes alone, and the
-padding here sees to it that all sizes take the same ones. See docs/export.md for how such files are used.
-"""
+"""`streamderain export`: a network for other programs, as ONNX or as TorchScript. See docs/export.md for their use."""
 
 from __future__ import annotations
 
-import io
-import json
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from streamderain import __version__
+from streamderain.backends.traced import UNKNOWN_LICENCE, to_onnx, to_torchscript
 from streamderain.errors import ExportError
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.fused import fused
-from streamderain.networks.tiling import padded
-from streamderain.networks.variant import Variant
-from streamderain.temporal.lucas_kanade import ROUNDS, SMALLEST
-
-OPSET = 17
-"""Of ONNX: the first with layer normalisation, one after the first that reads pictures where a flow points to."""
-
-TOLERANCE = 1e-3
-"""Largest difference between the file and the network, of 0..1; rounding makes 1e-6 of it."""
+from streamderain.networks.loading import load
 
 ENDINGS = {".onnx": "onnx", ".pt": "torchscript"}
-
-_UNKNOWN_LICENCE = "that of its weights, which streamderain does not know"
 
 
 def export(model: str, path: Path | None = None, kind: str | None = None, overwrite: bool = False) -> Path:
@@ -53,194 +27,10 @@ def export(model: str, path: Path | None = None, kind: str | None = None, overwr
     path = path or Path(Path(name).stem + ending)
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists; --overwrite replaces it, or name another output")
-    licence = next((known.licence for known in weights.KNOWN if known.name == name), _UNKNOWN_LICENCE)
+    licence = next((known.licence for known in weights.KNOWN if known.name == name), UNKNOWN_LICENCE)
+    network = load(model)
+    if network.module is None:
+        raise ExportError(f"{model} is a file for other programs already")
     write = to_onnx if kind == "onnx" else to_torchscript
-    write(weights.load(model), path, licence)
+    write(network, path, licence)
     return path
-
-
-def to_onnx(network: DRSformer, path: Path, licence: str = _UNKNOWN_LICENCE) -> None:
-    """Write `network`, which is on the CPU, as an ONNX file, and check it with ONNX Runtime.
-
-    Input "frames": float32 (N, 3 * frames, H, W), RGB in 0..1, the window in order of time, any N, H and W. Output
-    "derained": (N, 3, H, W), 0..1. The file's metadata says what the window is, and the licence of the weights. Raises
-    ExportError where `onnx` or `onnxruntime` is missing, the file answers otherwise than `network`, or `path` cannot be
-    written.
-    """
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError as error:
-        raise ExportError(f"{error.name} is missing; install the extra: pip install 'streamderain[onnx]'") from error
-
-    file = io.BytesIO()
-    axes = {0: "N", 2: "H", 3: "W"}
-    with _tracing(), torch.no_grad():
-        whole = _Whole(network)
-        torch.onnx.export(
-            whole,
-            (whole.example(),),
-            file,  # type: ignore[arg-type]  # a path or, as it was always, what can be written to
-            dynamo=False,  # the other exporter wants one more package, and to be told of every bound of every size
-            opset_version=OPSET,
-            input_names=["frames"],
-            output_names=["derained"],
-            dynamic_axes={"frames": axes, "derained": axes},
-        )
-    described = onnx.load_from_string(file.getvalue())
-    onnx.helper.set_model_props(described, _facts(network.variant, licence))
-    content = described.SerializeToString()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    _check(network, lambda frames: torch.from_numpy(session.run(None, {"frames": frames.numpy()})[0]))
-    _write(path, content)
-
-
-def to_torchscript(network: DRSformer, path: Path, licence: str = _UNKNOWN_LICENCE) -> None:
-    """Write `network`, which is on the CPU, as TorchScript, for `torch.jit.load` and ffmpeg's filter `dnn_processing`.
-
-    The module takes one frame at a time, (1, 3, H, W) float32 RGB in 0..1, in order, and returns it derained, the same
-    shape and range. It remembers the frames before; copies stand for those that are yet to come. Raises ExportError
-    where the file answers otherwise than `network`, or `path` cannot be written.
-    """
-    variant = network.variant
-    with _tracing(), torch.no_grad():
-        whole = _Whole(network)
-        # Compared with the network below, and on other sizes.
-        traced = torch.jit.trace(whole, (whole.example(),), check_trace=False)  # type: ignore[no-untyped-call]
-        stream = torch.jit.script(_Stream(traced, variant.past, variant.future))
-        file = io.BytesIO()
-        facts = json.dumps(_facts(variant, licence))
-        torch.jit.save(stream, file, _extra_files={"streamderain.json": facts})
-        content = file.getvalue()
-        loaded = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
-        # As ffmpeg does by default; and nothing is worth optimising for two pictures.
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            _check(network, loaded.whole)
-    _write(path, content)
-
-
-class _Whole(nn.Module):
-    """A network in its fused form for pictures of any size, with what it needs around it."""
-
-    def __init__(self, network: DRSformer) -> None:
-        super().__init__()
-        self.network = fused(network)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """(N, 3 * frames, H, W) in 0..1 -> (N, 3, H, W) in 0..1."""
-        height, width = frames.shape[-2:]
-        rows, columns = (self._mirrored(length, frames.device) for length in (height, width))
-        derained: Tensor = self.network(frames[:, :, rows][:, :, :, columns])
-        # A program that only looks at the memory, such as ffmpeg, needs it without gaps.
-        return derained[..., :height, :width].clamp(0, 1).contiguous()
-
-    def _mirrored(self, length: int, device: torch.device) -> Tensor:
-        """Where the pixels of a side of the padded picture come from: what `tiling.padded` does where there are pixels
-        enough to mirror, without its branches.
-        """
-        # A number, but in a trace a tensor.
-        side: Any = torch.as_tensor(length, device=device)
-        multiple = self.network.variant.size_multiple
-        padded_side = ((side + multiple - 1) // multiple * multiple).clamp(min=least_side(self.network.variant))
-        period = (2 * side - 2).clamp(min=1)
-        place = torch.arange(padded_side, device=device) % period
-        return torch.minimum(place, period - place)
-
-    def example(self) -> Tensor:
-        """Frames for a trace: a size that needs padding on both sides."""
-        return _frames(self.network.variant, _sizes(self.network.variant)[0])
-
-
-class _Stream(nn.Module):
-    """The frames of a stream one by one, for programs that know nothing of windows."""
-
-    def __init__(self, whole: nn.Module, past: int, future: int) -> None:
-        super().__init__()
-        self.whole, self.past, self.future = whole, past, future
-        self.size = [0]
-        self.register_buffer("seen", torch.zeros(1, 0, 1, 1))
-
-    def forward(self, picture: Tensor) -> Tensor:
-        """(1, 3, H, W) in 0..1 -> the same, derained."""
-        size = list(picture.shape)
-        begins = size != self.size
-        if begins:
-            self.size = size
-            self.seen = picture.new_zeros([size[0], 0, size[2], size[3]])
-        window = torch.cat([self.seen, picture], dim=1)
-        missing = self.past + 1 - window.shape[1] // 3
-        before = window[:, :3].repeat(1, missing, 1, 1)
-        after = picture.repeat(1, self.future, 1, 1)
-        # The first picture of a size is forgotten: ffmpeg asks with uninitialised memory how large the output is.
-        if not begins:
-            self.seen = window[:, max(0, window.shape[1] - 3 * self.past) :]
-        derained: Tensor = self.whole(torch.cat([before, window, after], dim=1))
-        return derained
-
-
-def least_side(variant: Variant) -> int:
-    """Smallest height and width at which motion is looked for at all resolutions, as a trace does at any size; smaller
-    pictures are padded to it.
-    """
-    return 2 * SMALLEST * 2 ** (len(ROUNDS) - 1) if variant.aligned else variant.size_multiple
-
-
-def _sizes(variant: Variant) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Two heights and widths to try, none of which the network takes without padding."""
-    side = max(least_side(variant), 5 * variant.size_multiple)
-    return (side + 3, side + variant.size_multiple + 1), (side + variant.size_multiple + 5, side - 1)
-
-
-def _frames(variant: Variant, size: tuple[int, int]) -> Tensor:
-    """Windows of soft pictures in a rain of noise, (1, 3 * frames, H, W): always the same ones."""
-    random = torch.Generator().manual_seed(0)
-    scene = F.interpolate(torch.rand(1, 3, 9, 9, generator=random), size, mode="bilinear")
-    noise = torch.rand(1, 3 * variant.frames, *size, generator=random)
-    return (scene.repeat(1, variant.frames, 1, 1) + 0.3 * noise**8).clamp(0, 1)
-
-
-def _check(network: DRSformer, run: Callable[[Tensor], Tensor]) -> None:
-    """Raise ExportError where `run`, which stands for a file, answers otherwise than `network`."""
-    for size in _sizes(network.variant):
-        frames = _frames(network.variant, size)
-        with torch.inference_mode():
-            expected = padded(network, frames, network.variant.size_multiple).clamp(0, 1)
-            difference = float((run(frames) - expected).abs().max())
-        # Written so that NaN is a fault too.
-        if not difference <= TOLERANCE:
-            shown = f"{size[1]}x{size[0]}"
-            raise ExportError(
-                f"the exported network is off by {difference:.2g} at {shown}, which is more than rounding"
-            )
-
-
-def _facts(variant: Variant, licence: str) -> dict[str, str]:
-    """What a program must know of the network, and its user of the weights."""
-    numbers = {"past": variant.past, "future": variant.future, "size_multiple": variant.size_multiple}
-    return {**{name: str(value) for name, value in numbers.items()}, "licence": licence, "streamderain": __version__}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside `path` and rename, so that no half file ever has its name."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def _tracing() -> Iterator[None]:
-    """Passes over what torch says while it traces."""
-    with warnings.catch_warnings():
-        # Branches on sizes, of which all sizes take the same; numbers made tensors that are tensors in a trace.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        # Tracing is what both exporters here live on, and torch prefers others.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
-        yield

@@ -6,14 +6,16 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from streamderain.backends.padding import padded
+from streamderain.backends.runnable import Runnable
+from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
-from streamderain.networks import weights
-from streamderain.networks.backends.choice import open_backend
-from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.loading import load
 from streamderain.networks.memory import Plan, budget, planned
-from streamderain.networks.tiling import padded, tiled
+from streamderain.networks.registry import runnable
+from streamderain.networks.tiling import tiled, tiled_to
 from streamderain.temporal.aligning import is_available, network_window, ways_through
 
 PIPELINE_BYTES, WINDOW_BYTES = 520, 30
@@ -48,19 +50,23 @@ def pick_device(wanted: str) -> torch.device:
 
 
 class Restorer:
-    """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame."""
+    """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame.
+
+    `network` is one of the registry's kinds, or what `networks.loading` made of any other.
+    """
 
     def __init__(
         self,
-        network: DRSformer,
+        network: nn.Module | Runnable,
         device: torch.device | str = "cpu",
         backend: str = "auto",
         precision: str = "auto",
         memory: float = 0.0,
     ) -> None:
         self.device = torch.device(device)
-        self.variant = network.variant
-        self.backend = open_backend(network, self.device, backend, precision)
+        described = network if isinstance(network, Runnable) else runnable(network)
+        self.descriptor = described.descriptor
+        self.backend = open_backend(described, self.device, backend, precision)
         self._memory = memory
         self._plans: dict[tuple[int, int, int], Plan] = {}
 
@@ -73,28 +79,28 @@ class Restorer:
         precision: str = "auto",
         memory: float = 0.0,
     ) -> Restorer:
-        """The weights called `model`, or in the file of that path, on `device`, in at most `memory` GiB, 0 for most of
+        """The network called `model`, or in the file of that path, on `device`, in at most `memory` GiB, 0 for most of
         what is free; see `open_backend` for the rest.
 
         Raises WeightsError and DeviceError.
         """
         picked = pick_device(device)
-        return cls(weights.load(model, picked.type), picked, backend, precision, memory)
+        return cls(load(model, picked.type), picked, backend, precision, memory)
 
     @property
     def past(self) -> int:
         """Frames before the current one that the network reads."""
-        return self.variant.past
+        return self.descriptor.past
 
     @property
     def future(self) -> int:
         """Frames after the current one that the network reads."""
-        return self.variant.future
+        return self.descriptor.future
 
     @property
     def takes_aligned(self) -> bool:
         """Whether `restore` also takes windows that were aligned outside, which is done best on a CPU."""
-        return self.variant.aligned and self.backend.takes_aligned and self.device.type == "cpu" and is_available()
+        return self.descriptor.aligned and self.backend.takes_aligned and self.device.type == "cpu" and is_available()
 
     @torch.inference_mode()
     def restore(self, windows: Tensor) -> Tensor:
@@ -108,7 +114,12 @@ class Restorer:
             windows = self._aligned(windows)
         plan = self.plan(len(windows), *windows.shape[-2:])
         groups = torch.split(windows.flatten(1, 2), plan.batch)
-        return torch.cat([tiled(self._padded, group, plan.tile) for group in groups]).clamp_(0, 1)
+        return torch.cat([self._in_tiles(group, plan.tile) for group in groups]).clamp_(0, 1)
+
+    def _in_tiles(self, stacked: Tensor, largest: int) -> Tensor:
+        if self.descriptor.size is not None:
+            return tiled_to(self._padded, stacked, self.descriptor.size)
+        return tiled(self._padded, stacked, largest)
 
     def _aligned(self, windows: Tensor) -> Tensor:
         """Frames as they came -> what `network_window` makes of each window."""
@@ -124,8 +135,9 @@ class Restorer:
         size = (batch, height, width)
         if size not in self._plans:
             limit = budget(self.device, self._memory)
-            held = PIPELINE_BYTES + self.variant.frames * WINDOW_BYTES
-            self._plans[size] = planned(batch, height * width, self._network_bytes, held, limit)
+            held = PIPELINE_BYTES + self.descriptor.frames * WINDOW_BYTES
+            most = min(batch, self.descriptor.most or batch)
+            self._plans[size] = planned(most, height * width, self._network_bytes, held, limit)
         return self._plans[size]
 
     @cached_property
@@ -133,7 +145,13 @@ class Restorer:
         return self.backend.bytes_per_pixel()
 
     def _padded(self, stacked: Tensor) -> Tensor:
-        return padded(self.backend, stacked, self.variant.size_multiple)
+        descriptor = self.descriptor
+        if descriptor.size is not None:
+            return padded(self._ranged, stacked, 1, descriptor.size)
+        return padded(self._ranged, stacked, descriptor.size_multiple)
+
+    def _ranged(self, stacked: Tensor) -> Tensor:
+        return self.descriptor.left(self.backend(self.descriptor.entered(stacked)))
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, consecutive: bool = False) -> Tensor:
@@ -155,7 +173,7 @@ class Restorer:
         before, after = clip[:1].expand(self.past, -1, -1, -1), clip[-1:].expand(self.future, -1, -1, -1)
         pictures = torch.cat((before, clip, after))
         # One frame at a time, so that a long clip needs no more of the device's memory than a short one.
-        windows = (pictures[first : first + self.variant.frames] for first in range(len(clip)))
+        windows = (pictures[first : first + self.descriptor.frames] for first in range(len(clip)))
         return torch.cat([self._frame(window).to(clip.device) for window in windows])
 
     def _frame(self, window: Tensor) -> Tensor:

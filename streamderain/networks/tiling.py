@@ -1,4 +1,4 @@
-"""Pads pictures to the sizes that a network takes, and cuts large ones into tiles that overlap.
+"""Cuts large pictures into tiles that overlap.
 
 A tile is another function than the whole picture, since the attention is normalised over all pixels;
 feathered borders keep the difference from showing as a seam.
@@ -16,32 +16,6 @@ OVERLAP = 32
 """Pixels over which a tile fades into its neighbour."""
 
 
-def padded(run: Callable[[Tensor], Tensor], pictures: Tensor, multiple: int) -> Tensor:
-    """`run` on pictures padded at right and bottom to a multiple of `multiple`, cropped again.
-
-    `pictures`: (N, C, H, W) of any size, mirrored where they are large enough, else repeated.
-    """
-    height, width = pictures.shape[-2:]
-    below, right = -height % multiple, -width % multiple
-    if not below and not right:
-        return run(pictures)
-    mirrored = below < height and right < width
-    return run(_prolonged(_prolonged(pictures, -2, below, mirrored), -1, right, mirrored))[..., :height, :width]
-
-
-def _prolonged(pictures: Tensor, dim: int, beyond: int, mirrored: bool) -> Tensor:
-    """`pictures` with so much more at their end, mirrored or repeated; torch's own padding takes no integers."""
-    if not beyond:
-        return pictures
-    length = pictures.shape[dim]
-    more = (
-        pictures.narrow(dim, length - 1 - beyond, beyond).flip(dim)
-        if mirrored
-        else (pictures.narrow(dim, length - 1, 1).repeat_interleave(beyond, dim))
-    )
-    return torch.cat((pictures, more), dim)
-
-
 def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overlap: int = OVERLAP) -> Tensor:
     """`run` on overlapping tiles of one size, of at most `largest` pixels, faded into each other.
 
@@ -50,12 +24,32 @@ def tiled(run: Callable[[Tensor], Tensor], pictures: Tensor, largest: int, overl
     """
     height, width = pictures.shape[-2:]
     rows, columns = grid(height, width, largest, overlap)
-    if rows * columns == 1:
+    return _faded(run, pictures, spans(height, rows, overlap), spans(width, columns, overlap), overlap)
+
+
+def tiled_to(
+    run: Callable[[Tensor], Tensor], pictures: Tensor, size: tuple[int, int], overlap: int = OVERLAP
+) -> Tensor:
+    """`tiled`, in tiles of that height and width, or of the picture's own where they are less."""
+    overlap = min(overlap, min(size) // 4)
+    rows, columns = (
+        spans(length, max(1, math.ceil((length - overlap) / (side - overlap))), overlap, side)
+        for length, side in zip(pictures.shape[-2:], size, strict=True)
+    )
+    return _faded(run, pictures, rows, columns, overlap)
+
+
+Spans = list[tuple[int, int]]
+
+
+def _faded(run: Callable[[Tensor], Tensor], pictures: Tensor, rows: Spans, columns: Spans, overlap: int) -> Tensor:
+    if len(rows) * len(columns) == 1:
         return run(pictures)
+    height, width = pictures.shape[-2:]
     total: Tensor | None = None
     weights = torch.zeros(height, width, device=pictures.device)
-    for top, bottom in spans(height, rows, overlap):
-        for left, right in spans(width, columns, overlap):
+    for top, bottom in rows:
+        for left, right in columns:
             answer = run(pictures[..., top:bottom, left:right])
             if total is None:
                 total = answer.new_zeros(*answer.shape[:2], height, width)
@@ -84,9 +78,11 @@ def _side(length: int, count: int, overlap: int) -> int:
     return math.ceil((length + overlap * (count - 1)) / count)
 
 
-def spans(length: int, count: int, overlap: int) -> list[tuple[int, int]]:
-    """Begin and end of these stretches, all equally long, as a network is prepared for each size that comes."""
-    side = _side(length, count, overlap)
+def spans(length: int, count: int, overlap: int, side: int = 0) -> Spans:
+    """Begin and end of these stretches, all equally long, as a network is prepared for each size that comes: of `side`
+    pixels, or of as few as can be.
+    """
+    side = min(side, length) or _side(length, count, overlap)
     begins = [round(number * (length - side) / max(1, count - 1)) for number in range(count)]
     return [(begin, begin + side) for begin in begins]
 

@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from streamderain.backends.runnable import PartedNetwork
 from streamderain.errors import WeightsError, nearest
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.folders import weights_folder
+from streamderain.networks.registry import build
 
 BUNDLED = Path(__file__).parent.parent / "weights"
 
@@ -73,19 +74,12 @@ def default_on(device_type: str) -> str:
     return "fast" if device_type == "cpu" else "best"
 
 
-def weights_folder() -> Path:
-    """Where added weights live: $STREAMDERAIN_WEIGHTS, else the user's data folder."""
-    if named := os.environ.get("STREAMDERAIN_WEIGHTS"):
-        return Path(named)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "streamderain" / "weights"
-
-
 def installed() -> dict[str, Path]:
     """Name and file of all weights that are present, the bundled ones first."""
     found: dict[str, Path] = {}
     for folder in (BUNDLED, weights_folder()):
-        for path in sorted(folder.glob("*.safetensors")):
+        # Not by Path.glob alone, which minds a home that may not be looked into.
+        for path in sorted(folder.glob("*.safetensors") if os.access(folder, os.R_OK | os.X_OK) else ()):
             found.setdefault(path.stem, path)
     return found
 
@@ -99,7 +93,7 @@ def find(model: str, device_type: str = "cpu") -> Path:
     name = default_on(device_type) if model == "default" else model
     if name in present:
         return present[name]
-    if Path(model).is_file():
+    if os.path.isfile(model):
         return Path(model)
     for known in KNOWN:
         if known.name == model:
@@ -117,7 +111,7 @@ def sha256(path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The state dict in a .safetensors or a .pth file, names as the network has them.
+    """The tensors in a .safetensors or a .pth file, by name; see registry.build for what may stand before their names.
 
     Raises WeightsError when the file holds none.
     """
@@ -133,67 +127,29 @@ def read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"{path} is no weights file: it is damaged, or holds more than tensors; allowed: .safetensors, .pth"
         ) from error
-    state = _state_in(saved)
-    if state is None:
-        raise WeightsError(f"{path} holds no weights; expected tensors by name, at the top or under 'params'")
+    state = _tensors_in(saved)
+    if not state:
+        raise WeightsError(f"{path} holds no weights; expected tensors by name, as a state dict has them")
     return state
 
 
-def _state_in(saved: object) -> dict[str, Tensor] | None:
-    if not isinstance(saved, Mapping):
-        return None
-    inner = next((saved[key] for key in ("params_ema", "params", "state_dict") if key in saved), saved)
-    if not isinstance(inner, Mapping) or not inner or not all(isinstance(each, Tensor) for each in inner.values()):
-        return None
-    if not all(isinstance(name, str) for name in inner):
-        return None
-    # DataParallel wraps a network in a module called `module`.
-    return {name.removeprefix("module."): value for name, value in inner.items()}
+def _tensors_in(saved: object) -> dict[str, Tensor]:
+    """All tensors by name, those in mappings behind the mappings' names, whatever else a trainer saved with them."""
+    found: dict[str, Tensor] = {}
+    # Each mapping once: a pickle can hold itself.
+    seen: set[int] = set()
+    to_look_at = [("", saved)]
+    while to_look_at:
+        front, value = to_look_at.pop()
+        if isinstance(value, Mapping) and id(value) not in seen:
+            seen.add(id(value))
+            named = [(front + name, each) for name, each in value.items() if isinstance(name, str)]
+            found |= {name: each for name, each in named if isinstance(each, Tensor)}
+            to_look_at += [(f"{name}.", each) for name, each in named]
+    return found
 
 
-def build(state: Mapping[str, Tensor], source: str) -> DRSformer:
-    """The network that `state` belongs to, with these weights, in float32, for inference.
-
-    Raises WeightsError, naming what is missing, extra or of another shape; `source` says where from.
-    """
-    try:
-        variant = Variant.of(state)
-    except KeyError as error:
-        raise WeightsError(f"{source} is not a DRSformer: {error.args[0]} is missing") from error
-    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
-        raise WeightsError(f"{source} is not a DRSformer: its tensors have shapes that none has ({error})") from error
-    network = _empty(variant, source)
-    wanted = network.state_dict()
-    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    faults = [
-        _some("missing", [name for name in wanted if name not in state]),
-        _some("extra", [name for name in state if name not in wanted]),
-        _some("of another shape", shapes),
-    ]
-    if any(faults):
-        raise WeightsError(f"{source} does not fit the DRSformer it looks like: {'; '.join(filter(None, faults))}")
-    whole = {name: value if name == "window" else value.float() for name, value in state.items()}
-    network.load_state_dict(whole, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _empty(variant: Variant, source: str) -> DRSformer:
-    try:
-        with torch.device("meta"):
-            return DRSformer(variant)
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{source} is not a DRSformer: there can be no {variant} ({reason})") from error
-
-
-def _some(what: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} {what} ({shown})"
-
-
-def load(model: str, device_type: str = "cpu") -> DRSformer:
+def load(model: str, device_type: str = "cpu") -> PartedNetwork:
     """The network behind a name or a path, itself on the CPU; what "default" is depends on the type of device.
 
     Raises WeightsError.
@@ -205,7 +161,7 @@ def load(model: str, device_type: str = "cpu") -> DRSformer:
 def add(path: Path, name: str | None = None) -> Path:
     """Verify the weights in `path` and install them as `name`, by default the file's own; where they went.
 
-    Raises WeightsError when they are not a DRSformer's, or the name is a bundled one's.
+    Raises WeightsError when they are of no known network, or the name is a bundled one's.
     """
     name = name or path.stem
     if (BUNDLED / f"{name}.safetensors").exists() or name == "default":
@@ -218,12 +174,16 @@ def add(path: Path, name: str | None = None) -> Path:
             raise WeightsError(f"{path} is not {name}: its sha256 is {digest}, expected {known.sha256}")
     state = build(read(path), str(path)).state_dict()
     folder = weights_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{name}.new"
     # Cloned, because safetensors refuses tensors that share memory, as views of one flat buffer do.
     whole = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
-    save_file(whole, beside, {"added_sha256": digest})
-    return beside.replace(folder / f"{name}.safetensors")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(whole, beside, {"added_sha256": digest})
+        return beside.replace(folder / f"{name}.safetensors")
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", error)
+        raise WeightsError(f"{folder} cannot be written ({reason}); STREAMDERAIN_WEIGHTS can name another") from error
 
 
 def catalogue() -> list[Known]:

@@ -94,7 +94,7 @@ class Bench:
         windows = torch.split(self._windows(ready.network, FIDELITY_SIZE, self.effort.windows), 1)
         ours = [ready.network.restore(each) for each in windows]
         with _exact():
-            reference = Restorer(weights.load(ready.setup.model), self.device, "torch", "float32", self._config.memory)
+            reference = Restorer.load(ready.setup.model, str(self.device), "torch", "float32", self._config.memory)
             exact = [reference.restore(each) for each in windows]
         error = float(((torch.cat(ours) - torch.cat(exact)) ** 2).mean())
         return -10 * math.log10(error) if error else math.inf

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
 
 NOISE = 0.05
 """Standard deviation of the noise over that of the weights it is added to."""

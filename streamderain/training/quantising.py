@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import TrainingError
-from streamderain.networks.alignment import medians
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.quantised import converted
+from streamderain.networks.drsformer.alignment import medians
+from streamderain.networks.drsformer.quantised import converted
 from streamderain.training.cache import AlignedWindows, Batch
 from streamderain.training.material import Material
 from streamderain.training.samples import RainySamples

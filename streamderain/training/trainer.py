@@ -19,9 +19,9 @@ from streamderain.config import TrainConfig
 from streamderain.errors import ConfigError, TrainingError
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import pick_device
-from streamderain.networks.variant import Variant
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import CLIP_FRAMES, Material
@@ -131,6 +131,8 @@ class Trainer:
         Raises TrainingError for another network's, WeightsError where there are none.
         """
         given = weights.load(model)
+        if not isinstance(given, DRSformer):
+            raise TrainingError(f"{model} is a {type(given).__name__}; only a DRSformer is trained here")
         state = given.state_dict()
         if can_grow(given.variant, self.network.variant):
             state = grown(state, self.network.variant, seed=self.config.seed)

@@ -21,8 +21,8 @@ from streamderain.engine.lanes import CudaLane, Lane, download, lanes_on, upload
 from streamderain.engine.record import Batch
 from streamderain.frames import Frame, PixelLayout
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.variant import Variant
 from streamderain.stream.pipeline import Pipeline, Station
 from tests.stream.conftest import PATIENCE
 

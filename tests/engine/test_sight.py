@@ -15,8 +15,8 @@ from streamderain.engine.colour import add_rgb
 from streamderain.engine.sight import PlainEyes, SharpEyes, Sight, eyes_of
 from streamderain.frames import Frame, PixelLayout
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.variant import Variant
 from streamderain.temporal.aligning import ways_between
 from tests.scenery import scene
 

@@ -11,10 +11,9 @@ import torch
 from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.frames import PixelLayout
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer, pick_device
-from streamderain.networks.variant import Variant
-
-from .conftest import TINY, network
+from tests.networks.small import TINY, network
 
 pytestmark = pytest.mark.cuda
 

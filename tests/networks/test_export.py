@@ -13,14 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain import __version__
+from streamderain.backends import traced
+from streamderain.backends.padding import padded
+from streamderain.backends.traced import to_onnx, to_torchscript
 from streamderain.errors import ExportError, WeightsError
-from streamderain.networks import export as exporting
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.export import export, least_side, to_onnx, to_torchscript
-from streamderain.networks.tiling import padded
-from streamderain.networks.variant import Variant
-from tests.networks.conftest import TINY, network
+from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.export import export
+from streamderain.networks.registry import runnable
+from tests.networks.small import TINY, network
 
 # Parts of the developer's set-up, and missing where a lent machine runs the tests marked cuda.
 onnx = pytest.importorskip("onnx")
@@ -89,7 +91,7 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], P
     def written(variant: Variant) -> Path:
         path = folder / str(hash(variant)) / "net.onnx"
         path.parent.mkdir()
-        to_onnx(undecided(variant), path, licence="Apache-2.0")
+        to_onnx(runnable(undecided(variant)), path, licence="Apache-2.0")
         return path
 
     return written
@@ -121,8 +123,7 @@ def test_pictures_too_small_to_follow_motion_are_padded_to_where_it_can_be(
     onnx_file: Callable[[Variant], Path],
 ) -> None:
     made, opened = undecided(ALIGNED), session(onnx_file(ALIGNED))
-    assert least_side(ALIGNED) == 192
-    assert least_side(TINY) == 8
+    assert ALIGNED.least_side == 192
     for height, width in ((64, 300), (1, 1)):
         frames = batch(ALIGNED, 1, height, width)
         out = answer(opened, frames)
@@ -141,8 +142,8 @@ def test_the_file_says_what_it_wants_and_whose_it_is(onnx_file: Callable[[Varian
     described = onnx.load(onnx_file(TINY))
     onnx.checker.check_model(described)
     facts = {prop.key: prop.value for prop in described.metadata_props}
-    expected = {"past": "0", "future": "0", "size_multiple": "8", "licence": "Apache-2.0", "streamderain": __version__}
-    assert facts == expected
+    expected = {"past": "0", "future": "0", "size_multiple": "8", "black": "0.0", "white": "1.0"}
+    assert facts == expected | {"licence": "Apache-2.0", "streamderain": __version__}
 
 
 STREAM = """
@@ -185,7 +186,7 @@ def expected_of(made: DRSformer, pictures: Tensor) -> Tensor:
 
 def test_torchscript_remembers_a_stream_until_the_size_changes(tmp_path: Path) -> None:
     made = undecided(ALIGNED)
-    to_torchscript(made, tmp_path / "net.pt", licence="Apache-2.0")
+    to_torchscript(runnable(made), tmp_path / "net.pt", licence="Apache-2.0")
     clips = [clip(4, 195, 205), clip(2, 205, 195, seed=1)]
     # ffmpeg asks for the size of the output with a picture of uninitialised memory.
     unclean = torch.cat((torch.full((1, 3, 195, 200), torch.nan), clip(2, 195, 200)))
@@ -199,7 +200,7 @@ def test_torchscript_remembers_a_stream_until_the_size_changes(tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
 def test_torchscript_of_a_network_without_a_window_takes_several_pictures_too(tmp_path: Path) -> None:
-    to_torchscript(network(TINY), tmp_path / "net.pt")
+    to_torchscript(runnable(network(TINY)), tmp_path / "net.pt")
     pictures = clip(3, 21, 30)
     out = torch.jit.load(tmp_path / "net.pt")(pictures)
     assert float((out - derained(network(TINY), pictures)).abs().max()) < ROUNDING
@@ -225,7 +226,7 @@ def test_fast_answers_alike_in_all_forms(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_missing_package_is_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ExportError, match=f"^{missing} is missing; install the extra: pip install 'streamderain"):
-        to_onnx(network(), tmp_path / "net.onnx")
+        to_onnx(runnable(network()), tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("write", [to_onnx, to_torchscript])
@@ -234,16 +235,16 @@ def test_a_file_that_answers_otherwise_is_not_written(
 ) -> None:
     path = tmp_path / "net"
     path.write_text("an older one")
-    monkeypatch.setattr(exporting, "padded", lambda run, frames, multiple: padded(run, frames, multiple) + 0.01)
+    monkeypatch.setattr(traced, "padded", lambda run, frames, multiple: padded(run, frames, multiple) + 0.01)
     with pytest.raises(ExportError, match=r"^the exported network is off by 0\.01 at 49x43, which is more than"):
-        write(network(), path)
+        write(runnable(network()), path)
     assert path.read_text() == "an older one"
 
 
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder.pt").mkdir()
     with pytest.raises(ExportError, match=r"folder\.pt cannot be written: Is a directory"):
-        to_torchscript(network(), tmp_path / "folder.pt")
+        to_torchscript(runnable(network()), tmp_path / "folder.pt")
     assert [file.name for file in tmp_path.iterdir()] == ["folder.pt"]
 
 

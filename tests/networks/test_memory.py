@@ -10,11 +10,7 @@ import torch
 
 from streamderain.errors import DeviceError
 from streamderain.networks import memory
-from streamderain.networks.fused import fused, lowered
-from streamderain.networks.memory import LARGEST_TILE, SMALLEST_TILE, budget, footprint, free_bytes, planned
-from streamderain.networks.variant import Variant
-
-from .conftest import doubling, network
+from streamderain.networks.memory import LARGEST_TILE, SMALLEST_TILE, budget, free_bytes, planned
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -53,35 +49,6 @@ def test_what_cannot_fit_is_said_before_it_runs() -> None:
 
 def test_a_small_picture_needs_no_smallest_tile() -> None:
     assert planned(1, 64 * 48, 1000, 0, 64 * 48 * 1000).tile == 64 * 48
-
-
-def test_a_footprint_is_that_of_the_widest_layer() -> None:
-    dim = 16
-    variants = (Variant(widths=doubling(dim), blocks=(1, 1, 1, 1), expansion=each, mefc=False) for each in (1.0, 4.0))
-    lean, rich = (footprint(fused(network(variant))) for variant in variants)
-    assert lean.stem == rich.stem == 2 * 3 * 4
-    assert rich.trunk > lean.trunk
-    # At the least the residual, its normalised form and the four channels per channel of the feed-forward network.
-    assert rich.trunk > 4 * dim * (2 + 4)
-
-
-def test_half_the_digits_are_half_the_trunk() -> None:
-    quick = fused(network(Variant(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1), mefc=False)))
-    whole, half = footprint(quick), footprint(lowered(quick, torch.bfloat16))
-    assert half.trunk == pytest.approx(whole.trunk / 2, rel=0.05)
-    assert half.stem == whole.stem
-
-
-def test_a_footprint_is_what_torch_really_holds() -> None:
-    """Counted by another hand: every tensor of a chain whose sizes are known."""
-    frames = torch.zeros(1, 4, 8, 8)
-    with memory._Ledger(frames) as ledger:
-        wide = torch.cat((frames, frames, frames), dim=1)
-        narrow = wide.sum(dim=1, keepdim=True)
-        del wide
-        narrow.expand(-1, 64, -1, -1)
-        narrow + 1
-    assert ledger.most == (4 + 12 + 1) * 8 * 8 * 4
 
 
 def test_a_budget_is_most_of_what_is_free_or_what_was_said() -> None:

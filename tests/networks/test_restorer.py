@@ -10,10 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamderain.errors import DeviceError, WeightsError
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer, pick_device
-from streamderain.networks.variant import Variant
-
-from .conftest import TINY, network
+from tests.networks.small import TINY, network
 
 WINDOWED = Variant(
     widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=False, scale=2, past=2, future=1

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.networks.tiling import OVERLAP, padded, tiled
+from streamderain.networks.tiling import OVERLAP, tiled, tiled_to
 
 SIZES = [(1, 1), (1, 200), (200, 1), (64, 64), (37, 151), (130, 70), (257, 199)]
 
@@ -22,6 +22,20 @@ def itself(pictures: Tensor) -> Tensor:
 def test_the_identity_comes_through_tiles(height: int, width: int, largest: int) -> None:
     pictures = torch.rand(2, 3, height, width)
     torch.testing.assert_close(tiled(itself, pictures, largest), pictures, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("size", [(64, 48), (16, 256)])
+def test_tiles_of_one_size_cover_all_and_are_no_larger(height: int, width: int, size: tuple[int, int]) -> None:
+    seen = set()
+
+    def watched(tile: Tensor) -> Tensor:
+        seen.add(tuple(tile.shape[-2:]))
+        return tile
+
+    pictures = torch.rand(1, 3, height, width)
+    torch.testing.assert_close(tiled_to(watched, pictures, size), pictures, rtol=0, atol=1e-5)
+    assert seen == {(min(height, size[0]), min(width, size[1]))}
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -76,27 +90,3 @@ def test_a_picture_that_fits_goes_through_whole() -> None:
 def test_tiles_may_change_the_number_of_channels() -> None:
     answer = tiled(lambda tile: tile[:, :3], torch.rand(1, 9, 60, 70), largest=1000)
     assert answer.shape == (1, 3, 60, 70)
-
-
-@pytest.mark.parametrize("multiple", [8, 16, 32])
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (8, 8), (16, 33), (37, 51)])
-def test_padding_gives_the_network_its_multiple_and_takes_it_back(height: int, width: int, multiple: int) -> None:
-    seen = []
-
-    def watched(pictures: Tensor) -> Tensor:
-        seen.append(pictures.shape[-2:])
-        return pictures
-
-    pictures = torch.rand(1, 3, height, width)
-    assert torch.equal(padded(watched, pictures, multiple), pictures)
-    ((high, wide),) = seen
-    assert high % multiple == wide % multiple == 0
-    assert high - height < multiple
-    assert wide - width < multiple
-
-
-def test_padding_mirrors_what_is_there() -> None:
-    row = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 1, 8, 5)
-    seen = []
-    padded(lambda pictures: seen.append(pictures) or pictures, row, 8)
-    assert seen[0][0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]

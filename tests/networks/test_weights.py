@@ -17,9 +17,8 @@ from torch import Tensor
 from streamderain.errors import WeightsError
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
-
-from .conftest import TINY, network
+from streamderain.networks.drsformer.variant import Variant
+from tests.networks.small import TINY, network
 
 
 def tiny_state() -> dict[str, Tensor]:

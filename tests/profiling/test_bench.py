@@ -22,7 +22,7 @@ from streamderain.profiling.memory import Peak
 from streamderain.profiling.rows import STATIONS, Setup, Size
 from streamderain.profiling.runs import Run, run
 from streamderain.stream.stats import StationStats
-from tests.networks.conftest import network
+from tests.networks.small import network
 
 SMALL = Size(48, 64)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import DerainConfig, build, saved_settings, settings_file
+from streamderain.config import DerainConfig, build, saved_settings
 from streamderain.errors import ConfigError, SinkError
 from streamderain.profiling.rows import Profile, Row
 from streamderain.profiling.settings import best_settings, save_settings
@@ -111,15 +111,3 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, text: str, message:
     assert message in str(caught.value)
     assert f"correct or delete {path}" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_the_file_is_where_the_system_keeps_such_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings_file().name == "settings.yaml"
-    monkeypatch.setenv("STREAMDERAIN_SETTINGS", "/a/b.yaml")
-    assert settings_file() == Path("/a/b.yaml")
-    monkeypatch.delenv("STREAMDERAIN_SETTINGS")
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/c")
-    assert settings_file() == Path("/c/streamderain/settings.yaml")
-    monkeypatch.delenv("XDG_CONFIG_HOME")
-    monkeypatch.setenv("HOME", "/d")
-    assert settings_file() == Path("/d/.config/streamderain/settings.yaml")

@@ -11,7 +11,7 @@ import torch
 from streamderain.config import TrainConfig
 from streamderain.errors import TrainingError
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import Material
 from streamderain.training.trainer import Trainer

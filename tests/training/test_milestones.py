@@ -92,7 +92,7 @@ def test_one_is_due_every_so_many_core_hours_and_at_the_end(tmp_path: Path, monk
 def test_the_judge_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real weights and a real network; its cases are counted elsewhere."""
     from streamderain.networks.drsformer import DRSformer
-    from streamderain.networks.variant import Variant
+    from streamderain.networks.drsformer.variant import Variant
 
     small = DRSformer(Variant((8, 16, 32, 64), blocks=(0, 0, 0, 1), expansion=1.0, mefc=False, past=1, future=1))
     path = tmp_path / "weights.safetensors"

@@ -7,10 +7,10 @@ import sys
 import pytest
 import torch
 
+from streamderain.backends.openvino import core as openvino_core
 from streamderain.errors import TrainingError
-from streamderain.networks.backends.openvino import _core as openvino_core
 from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.variant import Variant
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.training import quantising
 from tests.training.conftest import photo
 

@@ -14,8 +14,8 @@ import torch
 from streamderain.config import TrainConfig
 from streamderain.errors import ConfigError, TrainingError
 from streamderain.networks import weights
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.variant import Variant
 from streamderain.training.material import Material
 from streamderain.training.trainer import (
     LAST_RATE,

@@ -18,8 +18,8 @@ from streamderain.evaluation.judge.judge import EQUAL_DB, judge
 from streamderain.evaluation.judge.material import Material, present
 from streamderain.evaluation.judge.verdict import Verdict, compare
 from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.variant import Variant
 from streamderain.rain.falling import blur
 
 EVERY = 61

@@ -1,0 +1,290 @@
+"""OpenVINO on a CPU: static shapes, and everything that takes long kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from openvino.preprocess import PrePostProcessor
+from torch import Tensor, nn
+
+from streamderain.backends.eager import EagerBackend
+from streamderain.backends.fastest import fastest
+from streamderain.backends.footprint import footprint
+from streamderain.backends.runnable import PartedNetwork, Runnable, fingerprint
+from streamderain.backends.shapes import PerShape, Run
+from streamderain.errors import DeviceError
+from streamderain.folders import cache_folder, kept_in
+
+logger = logging.getLogger(__name__)
+
+EXAMPLE_SIDE = 192
+"""Pixels, height and width, that a network is converted with; sizes from here on have the same layers."""
+
+STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
+"""How the stem of a network in parts is made, by what it is given: frames as they came, or aligned outside."""
+
+_NAMES = {"float32": "f32", "bfloat16": "bf16"}
+
+
+@functools.cache
+def core() -> openvino.Core:
+    """OpenVINO itself, one for the whole process and never let go.
+
+    Its plugin gives the thread that makes it a stack for signals of its own, and takes that away with itself: after two
+    the thread may be left on a stack that is gone, and the next signal, a child that ends say, kills the process.
+    """
+    return openvino.Core()
+
+
+class OpenvinoBackend:
+    """A network in its quick form, or an ONNX file, compiled for each shape that comes.
+
+    Parts are converted one by one, because only the trunk may be in less than float32: motion needs the digits. "auto"
+    precision is what is quickest on this processor, which is tried once: bfloat16 does not pay everywhere where
+    there are instructions for it. `clock` is what that is timed by.
+    """
+
+    name = "openvino"
+    takes_aligned = True
+
+    def __init__(
+        self,
+        network: Runnable,
+        device: torch.device | None = None,
+        precision: str = "auto",
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if precision == "float16":
+            raise DeviceError("OpenVINO computes in float32 or bfloat16 on a CPU, not float16; try --precision auto")
+        self._network = network
+        self._kept = f"openvino/{_digest(network)}"
+        self._passes = PerShape(self._prepared)
+        self.precision = self._quickest(clock) if precision == "auto" else precision
+
+    def __call__(self, stacked: Tensor) -> Tensor:
+        """See Backend."""
+        return self._passes(stacked)
+
+    def bytes_per_pixel(self) -> float:
+        """See Backend. The parts hold their memory side by side; tried, they take 1.7 and 1.1 times their tensors."""
+        descriptor = self._network.descriptor
+        if descriptor.bytes_per_pixel:
+            return descriptor.bytes_per_pixel
+        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        stem, trunk, joined = footprint(self._network.quick(dtype=dtype), descriptor)
+        return 1.8 * (stem + joined) + 1.1 * trunk
+
+    def _quickest(self, clock: Callable[[], float]) -> str:
+        """The precision in which the trunk runs quickest, found once for each processor and then kept."""
+        able = core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string() == "bf16"
+        if not (able and self._network.descriptor.lowers):
+            return "float32"
+        processor = core().get_property("CPU", "FULL_DEVICE_NAME")
+        name = f"precision-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
+        with contextlib.suppress(OSError):
+            return (cache_folder() / self._kept / name).read_text()
+        try:
+            found = self._timed(clock)
+        except RuntimeError:
+            return "float32"  # what fails here fails again with the first picture, which is told
+        with contextlib.suppress(OSError):
+            if folder := kept_in(self._kept):
+                (folder / name).write_text(found)
+        return found
+
+    def _timed(self, clock: Callable[[], float]) -> str:
+        # With the stem that most runs begin with, so that nothing is converted for this alone.
+        stem = STEMS[torch.uint8 if self._network.descriptor.aligned else torch.float32]
+        trunk = self._models(EXAMPLE_SIDE, stem)["trunk"]
+        shape = [1, *trunk.inputs[0].get_partial_shape().get_max_shape()[1:2], EXAMPLE_SIDE, EXAMPLE_SIDE]
+        trunk.reshape(shape)
+        given = openvino.Tensor(np.zeros(shape, np.float32))
+        return fastest(
+            {
+                precision: partial(
+                    core().compile_model(trunk, "CPU", {**self._hints(), "INFERENCE_PRECISION_HINT": name}), given
+                )
+                for precision, name in _NAMES.items()
+            },
+            clock=clock,
+        )
+
+    def _hints(self) -> dict[str, Any]:
+        return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+
+    def _prepared(self, stacked: Tensor) -> Run:
+        try:
+            return self._compiled(tuple(self._network.given(stacked).shape), STEMS[stacked.dtype])
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            if self._network.module is None:
+                raise DeviceError(f"OpenVINO cannot run {self._network.file}: {reason}; try --backend onnx") from error
+            logger.warning("OpenVINO cannot run this network, so plain torch does, more slowly: %s", reason)
+            return EagerBackend(self._network, torch.device("cpu"))
+
+    def _compiled(self, shape: tuple[int, ...], stem: str) -> Run:
+        models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
+        hints = self._hints()
+        if folder := kept_in(f"{self._kept}/compiled"):
+            hints["CACHE_DIR"] = str(folder)
+        requests: list[Any] = []
+        inputs = [shape]
+        for part, model in models.items():
+            model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
+            precision = self.precision if part == "trunk" else "float32"
+            compiled = core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
+            outputs = [tuple(port.shape) for port in compiled.outputs]
+            if part == stem:
+                inputs, choices = outputs[:1], outputs[1]
+            elif part == "trunk" and len(models) > 1:
+                inputs = [choices, outputs[0]]
+            requests.append(compiled.create_infer_request())
+        return _Pass(*requests).run if len(requests) > 1 else _Single(self._network, *requests).run
+
+    def _models(self, side: int, stem: str) -> dict[str, openvino.Model]:
+        """The parts for pictures of any size from `side` on, read where they were kept, else made."""
+        network = self._network
+        if network.file:
+            return {"trunk": _in_float32(read_onnx(network.file))}
+        assert network.module is not None
+        parts = (stem, *network.module.parts[1:]) if len(network.module.parts) > 1 else network.module.parts
+        kept = f"{self._kept}/{stem}-{side}"
+        folder = cache_folder() / kept
+        try:
+            return {part: core().read_model(folder / f"{part}.xml") for part in parts}
+        except RuntimeError:  # not there, or damaged
+            shutil.rmtree(folder, ignore_errors=True)
+        models = dict(zip(parts, _parts(network, side, parts), strict=True))
+        if network.sources and (room := kept_in(self._kept)):
+            with contextlib.suppress(OSError):
+                _keep(models, room / folder.name)
+        return models
+
+
+class _Single(NamedTuple):
+    """A network of one part, compiled for one shape."""
+
+    network: Runnable
+    whole: Any
+
+    def run(self, stacked: Tensor) -> Tensor:
+        """See Backend."""
+        array = self.network.given(stacked).contiguous().numpy()
+        self.whole.infer([openvino.Tensor(array, shared_memory=True)])
+        return torch.from_numpy(self.whole.get_output_tensor(0).data).clone()
+
+
+class _Pass(NamedTuple):
+    """The three parts of a network, compiled for one shape; what one makes is read by the next where it lies."""
+
+    stem: Any
+    trunk: Any
+    joined: Any
+
+    def run(self, stacked: Tensor) -> Tensor:
+        """See Backend."""
+        # OpenVINO reads the memory itself, which must stay until it is done.
+        array = stacked.contiguous().numpy()
+        self.stem.infer([openvino.Tensor(array, shared_memory=True)])
+        self.trunk.set_input_tensor(0, self.stem.get_output_tensor(0))
+        self.trunk.infer()
+        self.joined.set_input_tensor(0, self.stem.get_output_tensor(1))
+        self.joined.set_input_tensor(1, self.trunk.get_output_tensor(0))
+        self.joined.infer()
+        return torch.from_numpy(self.joined.get_output_tensor(0).data).clone()
+
+
+class _Part(nn.Module):
+    """One method of a network as a module of its own."""
+
+    def __init__(self, network: PartedNetwork, part: str) -> None:
+        super().__init__()
+        self.network = network
+        self._run = getattr(network, part)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self._run(*inputs)
+
+
+def _digest(network: Runnable) -> str:
+    """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
+    code = [file.read_bytes() for file in (Path(__file__), *network.sources)]
+    state = network.module.state_dict() if network.module else {}
+    return fingerprint(state, f"{openvino.__version__} {network.descriptor} {network.file}".encode(), *code)[:16]
+
+
+@torch.inference_mode()
+def _parts(network: Runnable, side: int, parts: Sequence[str]) -> list[openvino.Model]:
+    logger.info("preparing the network for this processor, once")
+    quick, descriptor = network.quick(), network.descriptor
+    height, width = descriptor.size or (side, side)
+    if len(parts) == 1:
+        return [converted(quick, "trunk", torch.rand(1, 3 * descriptor.frames, height, width))]
+    if parts[0] == STEMS[torch.uint8]:
+        given = torch.zeros(1, 3 * descriptor.pictures, height, width, dtype=torch.uint8)
+    else:
+        given = torch.rand(1, 3 * descriptor.frames, height, width)
+    stem, choices = getattr(quick, parts[0])(given)
+    examples = (given, stem, (choices, quick.trunk(stem)))
+    return [converted(quick, part, example) for part, example in zip(parts, examples, strict=True)]
+
+
+@torch.inference_mode()
+def converted(network: PartedNetwork, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
+    """A method of `network`, traced with `example`, as a model in float32."""
+    with warnings.catch_warnings():
+        # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Not openvino.convert_model, which takes twice as long and reports each use to its makers.
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        # By a name, as the model is read from it up to the end of the conversion.
+        decoder = TorchScriptPythonDecoder(_Part(network, part), example_input=example)
+        return frontend.convert(frontend.load(decoder))
+
+
+def read_onnx(path: Path) -> openvino.Model:
+    """An ONNX file as it is. Raises RuntimeError where it is none that OpenVINO reads."""
+    frontend = FrontEndManager().load_by_framework("onnx")
+    model: openvino.Model = frontend.convert(frontend.load(str(path)))
+    return model
+
+
+def _in_float32(model: openvino.Model) -> openvino.Model:
+    """A model of one input and one output that are float32, whatever it computes in."""
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.f32)
+    steps.output().tensor().set_element_type(openvino.Type.f32)
+    return steps.build()
+
+
+def _keep(models: Mapping[str, openvino.Model], folder: Path) -> None:
+    """Save the parts in `folder`, which gets its name when it is whole; where another process was quicker, its stays.
+
+    Raises OSError where nothing can be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        for part, model in models.items():
+            openvino.save_model(model, beside / f"{part}.xml", compress_to_fp16=False)
+        if not folder.exists():
+            beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

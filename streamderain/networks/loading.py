@@ -1,0 +1,20 @@
+"""A name, a file of weights or an ONNX file -> what a backend runs."""
+
+from __future__ import annotations
+
+from streamderain.backends.runnable import Runnable
+from streamderain.networks import onnx, registry, weights
+
+
+def load(model: str, device_type: str = "cpu") -> Runnable:
+    """The network of that name, registered, bundled or added, or in that file; what "default" is depends on the type of
+    device. Itself on the CPU.
+
+    Raises WeightsError.
+    """
+    if model in registry.registered():
+        return registry.registered()[model]
+    path = weights.find(model, device_type)
+    if path.suffix.lower() == ".onnx":
+        return onnx.load(path)
+    return registry.runnable(registry.build(weights.read(path), str(path)))

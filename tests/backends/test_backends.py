@@ -1,0 +1,111 @@
+"""Every backend computes the network's function, and says in one line what it cannot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from streamderain.backends import table
+from streamderain.backends.table import open_backend
+from streamderain.errors import DeviceError
+from streamderain.networks import weights
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
+from streamderain.networks.registry import runnable
+from tests.networks.small import network
+
+CPU = torch.device("cpu")
+PUBLISHED = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2))
+OURS = Variant(
+    widths=(8, 16, 32, 64), blocks=(0, 0, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
+)
+UNEVEN = replace(OURS, widths=(8, 20, 24, 16), residual=(1, 2, 0, 1), heads=(1, 2, 3, 4))
+NETWORKS = {"published": network(PUBLISHED), "ours": network(OURS), "uneven": network(UNEVEN)}
+
+
+def window(derainer: DRSformer, count: int = 1, height: int = 48, width: int = 64) -> Tensor:
+    return torch.rand(count, 3 * derainer.variant.frames, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnx"])
+@pytest.mark.parametrize("derainer", NETWORKS.values(), ids=NETWORKS)
+@torch.inference_mode()
+def test_in_float32_it_is_the_network(name: str, derainer: DRSformer) -> None:
+    backend = open_backend(runnable(derainer), CPU, name, "float32")
+    assert (backend.name, backend.precision) == (name, "float32")
+    # An ONNX file enlarges what is smaller than its motion pyramid, which is another function.
+    for shape in ((1, 192, 208), (2, 208, 192), (1, 192, 208)):
+        answer, expected = backend(window(derainer, *shape)), derainer(window(derainer, *shape))
+        # ONNX files answer within 0..1, as other programs expect.
+        torch.testing.assert_close(answer.clamp(0, 1), expected.clamp(0, 1), rtol=0, atol=2e-4)
+
+
+@torch.inference_mode()
+def test_an_answer_stays_what_it_was_when_the_next_is_made() -> None:
+    backend = open_backend(runnable(NETWORKS["ours"]), CPU, "openvino", "float32")
+    frames = window(NETWORKS["ours"])
+    first = backend(frames)
+    kept = first.clone()
+    backend(1 - frames)
+    assert torch.equal(first, kept)
+
+
+@torch.inference_mode()
+def test_bfloat16_is_near_and_motion_is_found_in_float32() -> None:
+    from streamderain.backends.openvino import OpenvinoBackend
+
+    derainer = weights.load("fast")
+    frames = torch.nn.functional.avg_pool2d(window(derainer, 1, 192, 256), 9, 1, 4)
+    backend = OpenvinoBackend(runnable(derainer), CPU, "bfloat16")
+    error = backend(frames) - derainer(frames)
+    assert -10 * error.square().mean().log10() > 45
+
+
+def test_auto_is_openvino_on_a_cpu_and_graphs_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert table.backend_on(CPU) == "openvino"
+    assert table.backend_on(torch.device("cuda")) == "graphs"
+    assert table.backend_on(torch.device("mps")) == "torch"
+    monkeypatch.setattr(table, "_installed", lambda module: False)
+    assert table.backend_on(CPU) == "torch"
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "message"),
+    [
+        ("openvin", "auto", "did you mean openvino?"),
+        ("auto", "bfloat", "did you mean bfloat16?"),
+        ("graphs", "auto", "needs an NVIDIA GPU, not cpu"),
+        ("compiled", "auto", "needs an NVIDIA GPU"),
+        ("triton", "auto", "needs an NVIDIA GPU, not cpu"),
+        ("tensorrt", "auto", "needs an NVIDIA GPU"),
+        ("torch", "bfloat16", "float32 on cpu"),
+        ("openvino", "float16", "float32 or bfloat16"),
+        ("onnx", "bfloat16", "not bfloat16"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(backend: str, precision: str, message: str) -> None:
+    with pytest.raises(DeviceError, match=message) as caught:
+        open_backend(runnable(NETWORKS["published"]), CPU, backend, precision)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("backend", "device"), [("openvino", "cpu"), ("onnx", "cpu"), ("triton", "cuda")])
+def test_a_backend_that_is_not_installed_says_how_to_get_it(
+    backend: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_installed", lambda module: False)
+    with pytest.raises(DeviceError, match="pip install"):
+        open_backend(runnable(NETWORKS["published"]), torch.device(device), backend)
+
+
+def test_plain_torch_needs_no_other_backend() -> None:
+    code = "import sys; from streamderain.networks.restorer import Restorer; Restorer.load('fast', 'cpu', 'torch')"
+    check = "print(*sorted({'openvino', 'onnxruntime', 'onnx', 'triton'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", f"{code}; {check}"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
