@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,9 @@ EXAMPLE_SIDE = 192
 
 STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
 """How the stem of a network in parts is made, by what it is given: frames as they came, or aligned outside."""
+
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+"""What a module's answer may be off by, of 0..1."""
 
 _NAMES = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -130,13 +133,28 @@ class OpenvinoBackend:
 
     def _prepared(self, stacked: Tensor) -> Run:
         try:
-            return self._compiled(tuple(self._network.given(stacked).shape), STEMS[stacked.dtype])
+            run = self._compiled(tuple(self._network.given(stacked).shape), STEMS[stacked.dtype])
+            self._compare(run, stacked)
+            return run
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             if self._network.module is None:
                 raise DeviceError(f"OpenVINO cannot run {self._network.file}: {reason}; try --backend onnx") from error
             logger.warning("OpenVINO cannot run this network, so plain torch does, more slowly: %s", reason)
             return EagerBackend(self._network, torch.device("cpu"))
+
+    def _compare(self, run: Run, stacked: Tensor) -> None:
+        """Raise RuntimeError where what was made of a module answers otherwise, as a trace takes the way of the picture
+        that it was made with. Of our own networks tests see to it.
+        """
+        network = self._network
+        if network.module is None or network.sources:
+            return
+        descriptor, other = network.descriptor, network.module(stacked)
+        difference = float((descriptor.left(run(stacked)) - descriptor.left(other)).abs().max())
+        # Written so that NaN is a fault too.
+        if not difference <= TOLERANCES[self.precision]:
+            raise RuntimeError(f"what it made of the module is off by {difference:.2g}")
 
     def _compiled(self, shape: tuple[int, ...], stem: str) -> Run:
         models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
@@ -248,7 +266,7 @@ def _parts(network: Runnable, side: int, parts: Sequence[str]) -> list[openvino.
 @torch.inference_mode()
 def converted(network: PartedNetwork, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
     """A method of `network`, traced with `example`, as a model in float32."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _told_as_runtime_errors():
         # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -261,9 +279,19 @@ def converted(network: PartedNetwork, part: str, example: Tensor | tuple[Tensor,
 
 def read_onnx(path: Path) -> openvino.Model:
     """An ONNX file as it is. Raises RuntimeError where it is none that OpenVINO reads."""
-    frontend = FrontEndManager().load_by_framework("onnx")
-    model: openvino.Model = frontend.convert(frontend.load(str(path)))
+    with _told_as_runtime_errors():
+        frontend = FrontEndManager().load_by_framework("onnx")
+        model: openvino.Model = frontend.convert(frontend.load(str(path)))
     return model
+
+
+@contextlib.contextmanager
+def _told_as_runtime_errors() -> Iterator[None]:
+    """What goes wrong while a network is read, which OpenVINO says in kinds of its own, and a module in any."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError(str(error).strip() or type(error).__name__) from error
 
 
 def _in_float32(model: openvino.Model) -> openvino.Model:

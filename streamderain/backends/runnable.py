@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from streamderain.errors import ConfigError
 
+SMALLEST_SIZE = 16
+"""Pixels: tiles with sides of fewer would be mostly overlap."""
+
 
 @dataclass(frozen=True)
 class Descriptor:
@@ -56,8 +59,10 @@ class Descriptor:
             )
         if not self.black < self.white:
             raise ConfigError(f"{self.name} has black {self.black} and white {self.white}; black is the smaller")
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise ConfigError(f"{self.name} has the size {self.size}; expected a height and a width in pixels")
+        if self.size is not None and (len(self.size) != 2 or min(self.size) < SMALLEST_SIZE):
+            raise ConfigError(
+                f"{self.name} has the size {self.size}; expected height and width of {SMALLEST_SIZE} pixels or more"
+            )
 
     @property
     def frames(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -26,11 +28,11 @@ class ForeignModule(PartedNetwork):
 
 
 def of_module(module: nn.Module, descriptor: Descriptor) -> Runnable:
-    """What backends are given of `module`. Raises ConfigError where it does not do what `descriptor` says."""
+    """What backends are given of `module` as it is now. Raises ConfigError where it does not what `descriptor` says."""
     multiple = descriptor.size_multiple
     side = -(-TRIED // multiple) * multiple
     height, width = descriptor.size or (side, side + multiple)
-    network = ForeignModule(module, descriptor).eval()
+    network = ForeignModule(copy.deepcopy(module), descriptor).eval()
     weight = next(network.parameters(), torch.empty(0))
     frames = descriptor.entered(torch.rand(1, 3 * descriptor.frames, height, width)).to(weight.device)
     with torch.inference_mode():

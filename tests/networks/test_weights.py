@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from streamderain.errors import WeightsError
+from streamderain.folders import weights_folder
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
@@ -46,8 +47,8 @@ def refusal(path: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("key", ["params", "params_ema", "state_dict", None])
-@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("key", ["params", "params_ema", "state_dict", "generator", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "net_g.", "_orig_mod.", "module._orig_mod.net."])
 def test_a_pth_file_loads_however_it_is_wrapped(key: str | None, prefix: str, tmp_path: Path) -> None:
     state = tiny_state()
     named = {prefix + name: value for name, value in state.items()}
@@ -58,10 +59,75 @@ def test_a_pth_file_loads_however_it_is_wrapped(key: str | None, prefix: str, tm
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
-def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
-    better = dict(network(seed=1).state_dict())
-    path = saved(tmp_path / "both.pth", {"params": tiny_state(), "params_ema": better})
-    assert_same(weights.load(str(path)), better)
+AVERAGED = dict(network(seed=1).state_dict())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"params": tiny_state(), "params_ema": AVERAGED},
+        {"params_ema": AVERAGED, "params": tiny_state()},
+        {"state_dict": {f"{front}.{name}": value for front, state in (("model", tiny_state()), ("ema_model", AVERAGED))
+                        for name, value in state.items()}},
+        {**tiny_state(), "ema": AVERAGED},
+    ],
+    ids=["before", "behind", "beside", "within"],
+)  # fmt: skip
+def test_averaged_weights_are_preferred(content: object, tmp_path: Path) -> None:
+    assert_same(weights.load(str(saved(tmp_path / "both.pth", content))), AVERAGED)
+
+
+def test_an_average_that_was_not_kept_is_none(tmp_path: Path) -> None:
+    path = saved(tmp_path / "some.pth", {"params_ema": None, "params": tiny_state()})
+    assert_same(weights.load(str(path)), tiny_state())
+
+
+def test_what_a_trainer_saves_besides_is_passed_over(tmp_path: Path) -> None:
+    """As Lightning writes it: a loss of its own, the optimiser's state, numbers and texts."""
+    named = {f"model.{name}": value for name, value in tiny_state().items()}
+    content = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": {**named, "loss.vgg.weight": torch.zeros(3)},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(4)}}, "param_groups": [{"lr": 1e-4}]}],
+        "callbacks": {"EMA": None},
+        "hyper_parameters": {"lr": 1e-4},
+    }
+    assert_same(weights.load(str(saved(tmp_path / "lightning.ckpt", content))), tiny_state())
+
+
+def test_what_torch_wraps_around_a_part_is_no_part_of_its_names(tmp_path: Path) -> None:
+    """Of a network whose parts were compiled, or have their activations computed again."""
+    wrapped = {"encoder_level1.": "encoder_level1._orig_mod.", "latent.": "latent._checkpoint_wrapped_module."}
+    named = tiny_state()
+    for plain, other in wrapped.items():
+        named = {name.replace(plain, other): value for name, value in named.items()}
+    assert_same(weights.load(str(saved(tmp_path / "compiled.pth", named))), tiny_state())
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_no_numbers_are_refused(number: float, tmp_path: Path) -> None:
+    state = tiny_state()
+    state["latent.0.attn.qkv.weight"] = state["latent.0.attn.qkv.weight"].clone()
+    state["latent.0.attn.qkv.weight"][3, 1] = number
+    save_file(state, tmp_path / "broken.safetensors")
+    message = refusal(tmp_path / "broken.safetensors")
+    assert "holds NaN or infinity in 1 tensors (latent.0.attn.qkv.weight); take a checkpoint from before" in message
+
+
+def test_a_file_that_holds_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, object] = {"params": tiny_state()}
+    content["itself"] = content
+    assert_same(weights.load(str(saved(tmp_path / "round.pth", content))), tiny_state())
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(
+    bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STREAMDERAIN_WEIGHTS", str(tmp_path / "file" / "weights"))
+    with pytest.raises(WeightsError, match=r"cannot be written \(Not a directory\); STREAMDERAIN_WEIGHTS can name"):
+        weights.add(saved(tmp_path / "a.pth", tiny_state()))
 
 
 def test_a_safetensors_file_loads(tmp_path: Path) -> None:
@@ -199,7 +265,7 @@ def test_a_folder_is_no_weights(tmp_path: Path) -> None:
 def test_added_weights_are_found_by_name(bundled: Path, tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.pth", {"params": tiny_state()})
     installed = weights.add(path)
-    assert installed.parent == weights.weights_folder()
+    assert installed.parent == weights_folder()
     assert weights.find("mine") == installed
     assert_same(weights.load("mine"), tiny_state())
     assert list(weights.installed()) == ["mine"]
@@ -292,8 +358,8 @@ def test_bundled_networks_keep_to_their_budgets(name: str, most: int) -> None:
 
 
 def test_bundled_weights_come_before_added_ones_of_the_same_name(bundled: Path) -> None:
-    weights.weights_folder().mkdir(exist_ok=True)
-    for folder in (weights.weights_folder(), bundled):
+    weights_folder().mkdir(exist_ok=True)
+    for folder in (weights_folder(), bundled):
         save_file(tiny_state(), folder / "fast.safetensors")
     assert weights.find("fast").parent == bundled
 
