@@ -22,13 +22,13 @@ import torch
 from results import DATA, save
 from torch import Tensor
 
+from streamderain.backends.padding import padded
 from streamderain.evaluation.judge.judge import QUICK, judge
 from streamderain.evaluation.judge.material import HELD_OUT_PHOTOS, Material
 from streamderain.evaluation.judge.verdict import Verdict
 from streamderain.media.images import list_images, read_image
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer, quantised
-from streamderain.networks.tiling import padded
 from streamderain.training.quantising import quantised as made
 from streamderain.training.quantising import stems
 

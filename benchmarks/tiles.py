@@ -21,12 +21,13 @@ import torch.nn.functional as F
 from results import ROOT, save
 from torch import Tensor
 
+from streamderain.backends.padding import padded
 from streamderain.evaluation.metrics import luma, psnr
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.fused import FusedAttention, fused
-from streamderain.networks.tiling import OVERLAP, grid, padded, spans, tiled
+from streamderain.networks.tiling import OVERLAP, grid, spans, tiled
 
 FRAMES = 6
 TILES = (256 * 256, 128 * 128)

@@ -35,7 +35,8 @@ def _setting(default: Any, help: str) -> Any:
 class DerainConfig:
     """How a video is derained and written."""
 
-    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file")
+    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file "
+                          "of weights or of ONNX")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, "
                             "triton, onnx or tensorrt")  # fmt: skip

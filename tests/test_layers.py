@@ -142,6 +142,8 @@ def test_the_module_keeps_to_its_row_and_size(module: Path) -> None:
     ("module", "text", "fault"),
     [
         ("networks/tiling.py", "from streamderain.media.pixels import layout_of", "networks imports"),
+        ("backends/table.py", "from streamderain.networks.registry import runnable", "backends imports"),
+        ("folders.py", "from streamderain.config import DerainConfig", "folders imports"),
         ("networks/tiling.py", "import streamderain.stream.channel as queue", "networks imports"),
         ("networks/tiling.py", "from ..stream import channel", "networks imports streamderain.stream.channel"),
         ("stream/channel.py", "def f():\n    from streamderain.config import build", "stream imports"),
@@ -188,6 +190,35 @@ def test_a_made_up_fault_is_found(module: str, text: str, fault: str) -> None:
 )
 def test_what_is_allowed_is_no_fault(module: str, text: str) -> None:
     assert faults(Path(module), text) == []
+
+
+def needs(module: Path, text: str) -> set[str]:
+    """The dotted names of this package's modules that a module loads when it is imported."""
+    known = {".".join(("streamderain", *each.with_suffix("").parts)).removesuffix(".__init__") for each in modules()}
+    loaded = (each for each in at_module_level(ast.parse(text)) if isinstance(each, ast.Import | ast.ImportFrom))
+    names = [name for each in loaded for name, _ in imported(ast.Module([each], []), module)]
+    return {part for name in names for part in (name, name.rpartition(".")[0]) if part in known and "." in part}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that need each other, or nothing."""
+    left = dict(graph)
+    while free := [name for name, needed in left.items() if not needed & left.keys() - {name}]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    graph = {}
+    for module in modules():
+        name = ".".join(("streamderain", *module.with_suffix("").parts)).removesuffix(".__init__")
+        # What is for type checkers alone is not loaded.
+        text = (PACKAGE / module).read_text().replace("if TYPE_CHECKING:", "def _():")
+        graph[name] = needs(module, text)
+    assert len(graph) > 150
+    assert circle(graph) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
 
 
 def test_every_module_is_looked_at() -> None:

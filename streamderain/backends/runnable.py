@@ -29,7 +29,7 @@ class Descriptor:
 
     It is computed in less than float32 where the user says so, and by itself where it `lowers` well: of a network in
     parts the trunk, of another all. `bytes_per_pixel` of a picture is the most memory that it takes at a time; None has
-    it counted. One that is `aligned` also takes windows that were aligned outside, `pictures` of them (see
+    it counted. Where `pictures` is not 0, it also takes windows that were aligned outside, so many pictures each (see
     PartedNetwork.entry_of_codes). From sides of `least_side` pixels on it goes the same way for every size, so that one
     trace holds for all.
 
@@ -47,7 +47,6 @@ class Descriptor:
     frames_apart: bool = False
     lowers: bool = False
     bytes_per_pixel: float | None = None
-    aligned: bool = False
     pictures: int = 0
     least_side: int = 1
 
@@ -68,6 +67,11 @@ class Descriptor:
     def frames(self) -> int:
         """Frames that the network reads for each that it returns."""
         return self.past + 1 + self.future
+
+    @property
+    def aligned(self) -> bool:
+        """Whether it wants its frames aligned."""
+        return self.pictures > 0
 
     def entered(self, frames: Tensor) -> Tensor:
         """0..1 -> the network's range."""

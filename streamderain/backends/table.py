@@ -55,7 +55,7 @@ BACKENDS = (
     Row("compiled", "graphs.compiled", devices=("cuda",)),
     Row("triton", "graphs.of_kernels", "triton", "triton", ("cuda",)),
     Row("openvino", "openvino.OpenvinoBackend", "openvino", "openvino", ("cpu",), files=True),
-    Row("onnx", "onnx.OnnxBackend", "onnxruntime", "streamderain[onnx]", ("cpu", "cuda"), files=True),
+    Row("onnx", "onnx.OnnxBackend", "onnxruntime", "streamderain[onnx]", files=True),
     Row("tensorrt", "onnx.tensorrt", "onnxruntime", "streamderain[tensorrt]", ("cuda",), files=True),
 )
 

@@ -52,7 +52,8 @@ def pick_device(wanted: str) -> torch.device:
 class Restorer:
     """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame.
 
-    `network` is one of the registry's kinds, or what `networks.loading` made of any other.
+    `network` is one of the registry's kinds, or what `networks.loading` made of any other; one that `is_file` does not
+    run in plain torch.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Restorer:
         self.device = torch.device(device)
         described = network if isinstance(network, Runnable) else runnable(network)
         self.descriptor = described.descriptor
+        self.is_file = described.file is not None
         self.backend = open_backend(described, self.device, backend, precision)
         self._memory = memory
         self._plans: dict[tuple[int, int, int], Plan] = {}

@@ -115,6 +115,8 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Raises WeightsError when the file holds none.
     """
+    if path.suffix.lower() == ".onnx":
+        raise WeightsError(f"{path} is a whole network, whose weights are not read; --model {path} runs it")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -86,15 +86,16 @@ class Bench:
         return Ready(setup, network, min(passes))
 
     def psnr(self, ready: Ready) -> float:
-        """PSNR over RGB, in dB, of the network against itself in plain torch and float32, on the device: of
+        """PSNR over RGB, in dB, of the network against itself in float32, in plain torch if it runs there: of
         `effort.windows` frames of FIDELITY_SIZE. Infinite where they are equal.
         """
-        if (ready.setup.backend, ready.setup.precision) == ("torch", "float32"):
+        plain = ready.setup.backend if ready.network.is_file else "torch"
+        if (ready.setup.backend, ready.setup.precision) == (plain, "float32"):
             return math.inf
         windows = torch.split(self._windows(ready.network, FIDELITY_SIZE, self.effort.windows), 1)
         ours = [ready.network.restore(each) for each in windows]
         with _exact():
-            reference = Restorer.load(ready.setup.model, str(self.device), "torch", "float32", self._config.memory)
+            reference = Restorer.load(ready.setup.model, str(self.device), plain, "float32", self._config.memory)
             exact = [reference.restore(each) for each in windows]
         error = float(((torch.cat(ours) - torch.cat(exact)) ** 2).mean())
         return -10 * math.log10(error) if error else math.inf

@@ -14,6 +14,7 @@ from torch import Tensor
 from streamderain.backends.traced import to_onnx
 from streamderain.errors import DeviceError, ExportError, WeightsError
 from streamderain.networks import onnx as reading
+from streamderain.networks import weights
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.export import export
 from streamderain.networks.loading import load
@@ -244,6 +245,12 @@ def test_a_backend_that_runs_no_files_is_refused(tmp_path: Path) -> None:
     model = written(tmp_path / "net.onnx", halved())
     with pytest.raises(DeviceError, match="cannot be run by torch; a file is run by openvino, onnx, tensorrt"):
         Restorer.load(model, "cpu", "torch")
+
+
+def test_a_file_is_not_read_for_its_weights(tmp_path: Path) -> None:
+    model = written(tmp_path / "net.onnx", halved())
+    with pytest.raises(WeightsError, match=r"net\.onnx is a whole network, .*; --model .*net\.onnx runs it"):
+        weights.add(Path(model))
 
 
 def test_files_are_run_in_float32_unless_somebody_asks(tmp_path: Path) -> None:

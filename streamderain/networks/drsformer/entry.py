@@ -46,8 +46,7 @@ def runnable(network: DRSformer) -> Runnable:
         future=variant.future,
         size_multiple=variant.size_multiple,
         lowers=True,
-        aligned=variant.aligned,
-        pictures=variant.pictures,
+        pictures=variant.pictures if variant.aligned else 0,
         least_side=variant.least_side,
     )
     return Runnable(descriptor, network, None, fused, _with_kernels, lowered, _sources())
