@@ -47,8 +47,9 @@ class Publisher:
     """The last station: encodes each frame once and hands it to all outputs, each of which lives by itself.
 
     `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
-    first of those that publish, or of those that record where none does. `name` is what the log calls it. `is_over`
-    says that all outputs were let go.
+    first of those that publish, or of those that record where none does. A frame that `keeps` does not want is left
+    out; `written` is told the arrival of each that was written. `name` is what the log calls it. `is_over` says that
+    all outputs were let go.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class Publisher:
         sent: Callable[[Restored], None],
         name: str = "",
         clock: Callable[[], float] = time.monotonic,
+        keeps: Callable[[Frame], bool] = lambda frame: True,
+        written: Callable[[float], None] = lambda arrived: None,
     ) -> None:
         self._source, self._config, self._latency, self._sent = source, config, latency, sent
         self._names = list(outputs)
@@ -69,7 +72,7 @@ class Publisher:
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
         self._broadcast: Broadcast | None = None
         self._outlets: list[Watched[Chunk]] = []
-        self._clock, self._name = clock, name
+        self._clock, self._name, self._keeps, self._written = clock, name, keeps, written
         self._last: Frame | None = None
         self._last_at = 0.0
         self._ends_at: float | None = None
@@ -95,6 +98,8 @@ class Publisher:
                 except StopIteration:
                     return
                 patience = AWAY_SECONDS
+                if not self._keeps(pair.clean):
+                    continue
                 self._last, self._last_at = pair.clean, self._clock()
                 if self._names:
                     self._write(pair.clean)
@@ -168,7 +173,7 @@ class Publisher:
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{number + 1}",
-            (lambda: _Timed(opened(), self._latency)) if name in self._timed else opened,
+            (lambda: _Timed(opened(), self._latency, self._written)) if name in self._timed else opened,
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
@@ -202,13 +207,14 @@ class Publisher:
 class _Timed:
     """An outlet that books how old each frame is when it has been written."""
 
-    def __init__(self, outlet: Outlet, latency: LatencyMeter) -> None:
-        self._outlet, self._latency = outlet, latency
+    def __init__(self, outlet: Outlet, latency: LatencyMeter, written: Callable[[float], None]) -> None:
+        self._outlet, self._latency, self._written = outlet, latency, written
 
     def write(self, chunk: Chunk) -> None:
         self._outlet.write(chunk)
         if chunk.arrived is not None:
             self._latency.add(time.monotonic() - chunk.arrived, chunk.seconds)
+            self._written(chunk.arrived)
 
     def close(self) -> None:
         self._outlet.close()

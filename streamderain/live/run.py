@@ -73,7 +73,10 @@ class LiveRun:
                 logging.INFO if news.is_good else logging.WARNING, "%s: %s", self.name, news.line
             ),
         )
-        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent, name)
+        self._publisher = Publisher(
+            self._source, outputs, self._config, self.latency, self._sent, name,
+            keeps=self._gate.keeps, written=self._gate.written,
+        )  # fmt: skip
         self._out = Rate()
         self._is_over = False
 
