@@ -120,8 +120,6 @@ async def one_line(request: web.Request, handler: Handler) -> web.StreamResponse
     """Make every refusal {"error": one line}, and an error that nobody foresaw one too."""
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
-        return refused(413, "the body is too large; 64 KiB are enough for any request")
     except web.HTTPException as error:
         if error.status < 400:
             raise
