@@ -95,6 +95,8 @@ class LiveConfig(DerainConfig):
                                    "none, is opened anew")  # fmt: skip
     retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
     segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
+    slate: str | None = _setting(None, "size of what is published, from before the source is there, such as 640x360; "
+                                 "unset is the source's, and 1280x720 while that is not known")  # fmt: skip
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
 
@@ -109,6 +111,8 @@ class LiveConfig(DerainConfig):
             raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
+        if self.slate is not None:
+            size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
 
@@ -144,6 +148,15 @@ def seconds(duration: str) -> float:
     if length < 1:
         raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
     return length
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """`640x360` -> width and height, even and 16 to 8192. Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (16 <= width <= 8192 and 16 <= height <= 8192) or width % 2 or height % 2:
+        raise ConfigError(f"{text} is no size; expected WIDTHxHEIGHT, both even and 16 to 8192, such as 1280x720")
+    return width, height
 
 
 def host_and_port(address: str) -> tuple[str, int]:

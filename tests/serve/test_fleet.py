@@ -221,7 +221,7 @@ def test_two_streams_never_publish_to_one_output(
             super().close()
             there[self._counted] -= 1
 
-    monkeypatch.setattr("streamderain.live.publisher.Outlet", Counted)
+    monkeypatch.setattr("streamderain.live.outputs.Outlet", Counted)
     camera, network, url = cameras(), Moody(), f"udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
     with fleet_on(network) as fleet:
         # Long enough that nothing heals meanwhile.
