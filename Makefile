@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 RUN := $(VENV)/bin/python
 ALONE := $(RUN) -m streamderain.training.rest
+# A process for each core; each test computes in one thread.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
 .PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
@@ -19,10 +21,10 @@ demo: $(VENV)/.installed ## derain the sample clip to out.mp4, and write out-com
 	@echo "derained: $(CURDIR)/out.mp4; rainy beside derained: $(CURDIR)/out-compare.mp4"
 
 test: $(VENV)/.developer $(VENV)/.servers ## set up, then run the quick tests
-	$(ALONE) $(RUN) -m pytest -m "not slow"
+	$(ALONE) $(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 test-all: $(VENV)/.developer $(VENV)/.servers ## run all tests, the slow ones too
-	$(ALONE) $(RUN) -m pytest
+	$(ALONE) $(RUN) -m pytest $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.developer ## ruff and mypy
 	$(RUN) -m ruff check .

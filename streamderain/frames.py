@@ -1,4 +1,4 @@
-"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, FrameBatch, Derained, Restored.
+"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, Restored.
 
 They carry and check; they know no codec and no thread. Beside them, what the pipeline asks of a Network.
 """
@@ -6,10 +6,9 @@ They carry and check; they know no codec and no thread. Beside them, what the pi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -126,36 +125,6 @@ class Event(Protocol):
 
     def synchronize(self) -> None:
         """Block until the device has come this far."""
-
-
-@dataclass(frozen=True, eq=False)
-class FrameBatch:
-    """Consecutive frames of one layout on a device: `data`, (N, layout.samples), is valid after `ready`.
-
-    `frames` are the N decoded frames that the batch began as, on the host; they keep times and layout.
-    """
-
-    frames: Sequence[Frame]
-    data: Tensor
-    ready: Event
-
-    @property
-    def layout(self) -> PixelLayout:
-        """The layout that all frames share."""
-        return self.frames[0].layout
-
-
-@dataclass(frozen=True, eq=False)
-class Derained:
-    """A batch that went through the network: `clean`, (N, 3, H, W) float RGB in 0..1, is valid after `ready`. It stands
-    beside the planes, `data`, (N, layout.samples), and what was `seen` of each frame before.
-    """
-
-    frames: Sequence[Frame]
-    data: Tensor
-    seen: Sequence[Any]
-    clean: Tensor
-    ready: Event
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,9 +31,11 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks run in plain torch unless a test asks for more, as its small ones would take longer to compile than to
-    run; what backends keep is shared by all tests of a session.
+    run; what backends keep is shared by all tests of a session, in all of its processes.
     """
-    monkeypatch.setenv("STREAMDERAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    monkeypatch.setenv("STREAMDERAIN_CACHE", str(root / "cache"))
     monkeypatch.setattr("streamderain.networks.backends.choice.backend_on", lambda device: "torch")
 
 

@@ -7,8 +7,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from streamderain.engine.lanes import Done
-from streamderain.frames import Frame, FrameBatch, PixelLayout, VideoInfo
+from streamderain.frames import Frame, PixelLayout, VideoInfo
 
 
 @pytest.mark.parametrize(
@@ -53,12 +52,6 @@ def test_a_frame_knows_its_time_exactly() -> None:
     frame = Frame(torch.zeros(6, dtype=torch.uint8), PixelLayout(2, 2), 30, Fraction(1001, 30000))
     assert frame.pts * frame.time_base == Fraction(1001, 1000)
     assert frame.seconds == pytest.approx(1.001)
-
-
-def test_a_batch_has_the_layout_of_its_frames() -> None:
-    layout = PixelLayout(2, 2, rotation=90)
-    frame = Frame(torch.zeros(6, dtype=torch.uint8), layout, 0, Fraction(1, 25))
-    assert FrameBatch([frame], frame.data[None], Done()).layout is layout
 
 
 @pytest.mark.parametrize(

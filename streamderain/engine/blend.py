@@ -290,17 +290,23 @@ def _agreement(forth: Field, back: Field) -> Field:
 
     Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
     """
+    cv2 = opencv()
+
     height, width = forth.shape[:2]
     places = places_of(forth, height, width)
     returned = moved(back, places)
-    miss, length = _squared(forth + returned), _squared(forth) + _squared(returned)
-    inside = (places >= 0).all(axis=-1) & (places[..., 0] <= width - 1) & (places[..., 1] <= height - 1)
-    made: Field = ((miss < 0.01 * length + 0.5) & inside).astype(np.float32)
+    length = cv2.addWeighted(_squared(forth), 0.01, _squared(returned), 0.01, 0.5)
+    near = cv2.compare(_squared(cv2.add(forth, returned)), length, cv2.CMP_LT)
+    inside = cv2.inRange(places, (0, 0), (width - 1, height - 1))
+    made: Field = cv2.bitwise_and(near, inside).astype(np.float32) / 255
     return made
 
 
 def _squared(flow: Field) -> Field:
-    return flow[..., 0] ** 2 + flow[..., 1] ** 2
+    """The squared length of each vector, (h, w)."""
+    right, down = opencv().split(flow)
+    made: Field = right * right + down * down
+    return made
 
 
 def _apart(light: Picture, tint: Picture, other_light: Picture, other_tint: Picture) -> Picture:

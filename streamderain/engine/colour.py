@@ -53,10 +53,11 @@ def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:
     change = _turn(change, -layout.rotation).float()
     _, luma_range, _, chroma_range = _code_range(layout)
     red_weight, blue_weight = LUMA_WEIGHTS[layout.matrix]
-    weights = change.new_tensor([red_weight, 1 - red_weight - blue_weight, blue_weight])
 
     def luma(rgb: Tensor) -> Tensor:
-        return torch.einsum("nchw,c->nhw", rgb, weights)
+        # Weights that were a tensor would have to be sent to the device for each frame.
+        made = rgb[:, 1] * (1 - red_weight - blue_weight)
+        return made.add_(rgb[:, 0], alpha=red_weight).add_(rgb[:, 2], alpha=blue_weight)
 
     changes = [luma(change) * luma_range]
     if layout.chroma != "gray":

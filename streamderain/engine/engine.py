@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.engine.batching import batch
 from streamderain.engine.blend import REACH
 from streamderain.engine.colour import add_rgb
-from streamderain.engine.lanes import Done, Lane, download, lane_on, upload
+from streamderain.engine.lanes import Lane, download, lanes_on, upload
+from streamderain.engine.record import Batch, Record
 from streamderain.engine.scenes import mark_scenes
 from streamderain.engine.sight import Eyes, eyes_of
-from streamderain.engine.window import Around, Neighbourhood, Windows, windows
+from streamderain.engine.window import Around, Neighbourhood, windows
 from streamderain.errors import StreamderainError
-from streamderain.frames import Derained, Frame, FrameBatch, Network, PixelLayout, Restored
+from streamderain.frames import Frame, Network, PixelLayout, Restored
 from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 
@@ -50,6 +49,7 @@ class Engine:
         self._blend_reach = blend_reach(config, may_turn=dials is not None)
         self._dials = dials or Dials(config.strength, config.blending)
         self._eyes: Eyes = eyes_of(network)
+        self._lanes = lanes_on(network.device)
         self._prepared: set[PixelLayout] = set()
 
     @property
@@ -68,7 +68,7 @@ class Engine:
             Station("upload", self._uploaded, ahead=2),
             Station("restore", self._restored),
             Station("blend", self._blended),
-            Station("download", lambda batches: download(batches, lane_on(self.device)), ahead=2),
+            Station("download", lambda batches: download(batches, self._lanes.download), ahead=2),
         )
 
     @torch.inference_mode()
@@ -79,83 +79,74 @@ class Engine:
         if frame.layout in self._prepared:
             return
         self._prepared.add(frame.layout)
-        (seen,) = self._eyes.see(FrameBatch((frame,), frame.data[None].to(self.device), Done()))
+        (seen,) = self._eyes.see(frame.data[None].to(self.device), frame.layout)
         self.network.restore(self._eyes.join([[seen] * (self.network.past + 1 + self.network.future)]))
 
-    def _uploaded(self, frames: Iterable[Frame]) -> Iterator[FrameBatch]:
-        return upload(batch(mark_scenes(frames), self.batch_size, FULL_WITHIN_SECONDS), lane_on(self.device))
+    def _uploaded(self, frames: Iterable[Frame]) -> Iterator[Batch]:
+        return upload(batch(mark_scenes(frames), self.batch_size, FULL_WITHIN_SECONDS), self._lanes.upload)
 
-    def _restored(self, batches: Iterable[FrameBatch]) -> Iterator[Derained]:
-        lane, eyes = lane_on(self.device), self._eyes
-
-        def see(arrived: FrameBatch) -> Any:
-            lane.after(arrived.ready, arrived.data)
-            return eyes.see(arrived)
-
-        def restored(window: Windows) -> Derained:
-            clean = self.network.restore(eyes.join(window.rows))
-            return Derained(window.frames, window.data, window.present(self.network.past), clean, lane.mark())
-
-        past, future = self.network.past, self.network.future
+    def _restored(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.
-        with torch.inference_mode(), lane.active():
+        with torch.inference_mode(), self._lanes.compute.active():
             # What waits at the end of a scene would come together, and take the memory of a larger batch.
             # A loop's name would hold each window while the next is joined; `map` lets go of it.
-            yield from map(restored, windows(batches, past, future, see, self.reach, self.batch_size))
+            yield from map(self._derained, windows(batches, self.reach, self.batch_size, self._see))
 
-    def _blended(self, batches: Iterable[Derained]) -> Iterator[FrameBatch]:
-        lane = lane_on(self.device)
-        with torch.inference_mode(), lane.active():
-            yield from _Blending(self._blend_reach, self._dials, self._eyes, lane).run(batches)
+    def _see(self, batch: Batch) -> None:
+        self._lanes.compute.after(batch[0].ready, batch[0].data)
+        data = torch.stack([record.data for record in batch])
+        for record, seen in zip(batch, self._eyes.see(data, batch[0].frame.layout), strict=True):
+            record.seen = seen
 
+    def _derained(self, arounds: list[Around[Record]]) -> Batch:
+        rows = [around.row(self.network.past, self.network.future) for around in arounds]
+        clean = self.network.restore(self._eyes.join([[record.seen for record in row] for row in rows]))
+        ready, batch = self._lanes.compute.mark(), [around.present for around in arounds]
+        for record, each in zip(batch, torch.split(clean, 1), strict=True):
+            record.clean, record.ready = each, ready
+        return batch
 
-@dataclass(frozen=True, eq=False)
-class _Waiting:
-    """A frame that waits for the neighbours that it is blended with, its planes, what was seen of it, its `moment`, and
-    what the network changed, (1, 3, H, W).
-    """
-
-    frame: Frame
-    data: Tensor
-    seen: Any
-    moment: Any
-    change: Tensor
+    def _blended(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        blending = _Blending(self._blend_reach, self._dials, self._eyes, self._lanes.compute)
+        with torch.inference_mode(), self._lanes.compute.active():
+            yield from blending.run(batches)
 
 
 class _Blending:
     """Holds derained frames back until their neighbours are there, blends them, and adds the change to their planes."""
 
     def __init__(self, reach: tuple[int, int], dials: Dials, eyes: Eyes, lane: Lane) -> None:
-        self._neighbourhood: Neighbourhood[_Waiting] = Neighbourhood(*reach)
+        self._neighbourhood: Neighbourhood[Record] = Neighbourhood(*reach)
         self._blender = eyes.blender()
         self._dials, self._eyes, self._lane = dials, eyes, lane
 
-    def run(self, batches: Iterable[Derained]) -> Iterator[FrameBatch]:
+    def run(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """One batch a frame; what is through the network is not lost with what comes after it."""
         try:
-            yield from chain.from_iterable(map(self._arrived, batches))
+            for record in chain.from_iterable(batches):
+                yield from map(self._finished, self._arrived(record))
         except StreamderainError:
             yield from map(self._finished, self._neighbourhood.end())
             raise
         yield from map(self._finished, self._neighbourhood.end())
 
-    def _arrived(self, derained: Derained) -> Iterator[FrameBatch]:
-        self._lane.after(derained.ready, derained.data, derained.clean)
-        parts = torch.split(derained.data, 1), derained.seen, torch.split(derained.clean, 1)
-        for frame, data, seen, clean in zip(derained.frames, *parts, strict=True):
-            change = clean - self._eyes.rainy(seen)
-            waiting = _Waiting(frame, data, seen, self._eyes.moment(seen, clean), change)
-            yield from map(
-                self._finished, self._neighbourhood.push(waiting, (frame.scene, frame.layout), frame.repeats)
-            )
+    def _arrived(self, record: Record) -> list[Around[Record]]:
+        record.moment = self._eyes.moment(record.seen, record.clean)
+        record.change = record.clean - self._eyes.rainy(record.seen)
+        # In floats it would wait beside what its moment keeps of it.
+        del record.clean
+        return self._neighbourhood.push(record, record.scene, record.frame.repeats)
 
-    def _finished(self, around: Around[_Waiting]) -> FrameBatch:
-        here, change = around.present, around.present.change
-        added = self._blender.added(self._dials.blend, around.before, here, around.after)
+    def _finished(self, around: Around[Record]) -> Batch:
+        before, after = ([record.moment for record in side] for side in (around.before, around.after))
+        here = around.present
+        added = self._blender.added(self._dials.blend, before, here.moment, after)
         if added is not None:
-            change = change + added
-        change = change * self._dials.strength
-        return FrameBatch((here.frame,), add_rgb(here.data, change, here.frame.layout), self._lane.mark())
+            here.change += added
+        here.data = add_rgb(here.data[None], here.change * self._dials.strength, here.frame.layout)[0]
+        here.ready = self._lane.mark()
+        del here.change
+        return [here]
 
 
 def load_network(config: DerainConfig) -> Restorer:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from streamderain.engine.habits import Habits
-from streamderain.engine.lanes import Done, lane_on
+from streamderain.engine.lanes import Done, lanes_on
 from streamderain.errors import DeviceError
 from streamderain.frames import Event, Network, takes_aligned
 
@@ -28,7 +26,6 @@ class _Request:
         self.windows = windows
         self.key: _Key = (windows.shape[1:], windows.dtype, windows.device)
         self.ready = _mark_here(windows.device)
-        self.came = time.monotonic()
         self.answered = threading.Event()
         self.clean: Tensor | None = None
         self.error: BaseException | None = None
@@ -40,11 +37,10 @@ class _Request:
 class SharedNetwork:
     """Stands for `network` in many streams, each of which calls `restore` from a thread of its own.
 
-    The oldest request goes first; those of its shape that come within `within` seconds of it, or of the moment when the
-    network is free, go with it, up to `most` windows together, and a power of two of them, as what backends prepare
-    holds for one number. It goes sooner when no other stream of its shape is due by then. Streams that keep the network
-    busy would take turns if what came meanwhile did not wait for those that were in it. An error reaches the callers
-    whose windows cause it and no others.
+    The oldest request goes first, and those of its shape that wait go with it, up to `most` windows together, and a
+    power of two of them, as what backends prepare holds for one number. Whoever was answered last may come back for it
+    until `within` seconds after the answer: streams that keep the network busy would take turns otherwise. An error
+    reaches the callers whose windows cause it and no others.
 
     With `aside`, windows of a size that is new go through in their caller's thread: what a network prepares then, which
     can take half a minute, keeps nobody else waiting. The network must bear two threads at a time.
@@ -53,19 +49,28 @@ class SharedNetwork:
     device when `restore` returns. That path has not run on a GPU yet.
     """
 
-    def __init__(self, network: Network, most: int = 4, within: float = 0.01, aside: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        most: int = 4,
+        within: float = 0.01,
+        aside: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if most < 1 or within < 0:
             raise ValueError(f"{most = }, {within = }; at least 1 window, and 0 seconds or more")
         self.device, self.past, self.future = network.device, network.past, network.future
         self.takes_aligned = takes_aligned(network)
         self.batches = self.windows = 0
         self._network, self._most, self._within, self._aside = network, most, within, aside
+        self._clock = clock
         self._known: dict[_Key, threading.Lock | None] = {}
-        self._lane = lane_on(network.device)
+        self._lane = lanes_on(network.device).compute
         self._changed = threading.Condition()
         self._requests: list[_Request] = []
-        self._habits: defaultdict[_Key, Habits] = defaultdict(Habits)
-        self._free = 0.0
+        # Who was answered last, of what shape, and until when each may come back.
+        self._answered: set[tuple[int, _Key]] = set()
+        self._until = clock()
         self._closed = False
         self._worker = threading.Thread(target=self._work, name="streamderain-network", daemon=True)
         self._worker.start()
@@ -81,7 +86,6 @@ class SharedNetwork:
         with self._changed:
             if self._closed:
                 raise _closed()
-            self._habits[request.key].comes(request.caller)
             self._requests.append(request)
             self._changed.notify_all()
         request.answered.wait()
@@ -137,8 +141,7 @@ class SharedNetwork:
             self._changed.wait_for(lambda: self._requests or self._closed)
             if self._closed:
                 return []
-            deadline = max(self._requests[0].came, self._free) + self._within
-            self._changed.wait_for(lambda: self._is_enough(deadline), max(0.0, deadline - time.monotonic()))
+            self._changed.wait_for(self._is_enough, max(0.0, self._until - self._clock()))
             group = self._group()
             del group[_whole_power(group) :]
             self._requests = [request for request in self._requests if request not in group]
@@ -155,11 +158,11 @@ class SharedNetwork:
             group.append(request)
         return group
 
-    def _is_enough(self, deadline: float) -> bool:
+    def _is_enough(self) -> bool:
         if self._closed or sum(map(len, self._group())) >= self._most:
             return True
-        habits = self._habits[self._requests[0].key]
-        return not habits.expects(time.monotonic() - self._within, deadline)
+        came = {(request.caller, request.key) for request in self._requests}
+        return all(key != self._requests[0].key for _, key in self._answered - came)
 
     def _answer(self, group: Sequence[_Request]) -> None:
         try:
@@ -172,9 +175,8 @@ class SharedNetwork:
                 return
             group[0].error = error
         with self._changed:
-            self._free = time.monotonic()
-            for request in group:
-                self._habits[request.key].leaves(request.caller)
+            self._answered = {(request.caller, request.key) for request in group}
+            self._until = self._clock() + self._within
         for request in group:
             request.answered.set()
 

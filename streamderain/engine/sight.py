@@ -15,7 +15,7 @@ from torch import Tensor
 from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.colour import to_rgb
-from streamderain.frames import FrameBatch, Network, takes_aligned
+from streamderain.frames import Network, PixelLayout, takes_aligned
 from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, ways_between
 from streamderain.temporal.motion import Gauge
 from streamderain.temporal.motion import Ways as DeviceWays
@@ -24,8 +24,8 @@ from streamderain.temporal.motion import Ways as DeviceWays
 class Eyes(Protocol):
     """How frames are seen; what is seen of one is a tensor or a Sight."""
 
-    def see(self, batch: FrameBatch) -> Sequence[Any]:
-        """What is seen of each frame of a batch."""
+    def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Any]:
+        """What is seen of each of N frames, of their planes, (N, layout.samples)."""
 
     def join(self, rows: Sequence[Sequence[Any]]) -> Tensor:
         """The windows of several frames, each a row in order of time, as a network takes them."""
@@ -40,25 +40,13 @@ class Eyes(Protocol):
         """One for a stream of frames."""
 
 
-class Shown(Protocol):
-    """A frame behind the network: what was seen of it, and its moment."""
-
-    @property
-    def seen(self) -> Any:
-        """See Eyes."""
-
-    @property
-    def moment(self) -> Any:
-        """See Eyes."""
-
-
 class Blender(Protocol):
     """Brings a frame nearer to what its neighbours agree on."""
 
-    def added(self, strength: float, before: Sequence[Shown], present: Shown, after: Sequence[Shown]) -> Tensor | None:
+    def added(self, strength: float, before: Sequence[Any], present: Any, after: Sequence[Any]) -> Tensor | None:
         """What blending adds to the clean picture, (1, 3, H, W) in units of 0..1, or None for nothing.
 
-        `strength` is how far it goes, 0 to 1; neighbours stand in order of time.
+        `strength` is how far it goes, 0 to 1; the moments of neighbours stand in order of time.
         """
 
 
@@ -74,10 +62,8 @@ class Sight:
         """What motion is looked for in."""
         return luma_of(self.picture)
 
-    def ways_from(self, earlier: Sight) -> Ways | None:
-        """The motion between an earlier frame and this one, None where they are the same."""
-        if earlier is self:
-            return None
+    def ways_from(self, earlier: Sight) -> Ways:
+        """The motion between an earlier frame and this one."""
         if earlier not in self._ways:
             self._ways[earlier] = ways_between(earlier.luma, self.luma)
         return self._ways[earlier]
@@ -89,9 +75,9 @@ class SharpEyes:
     def __init__(self, current: int) -> None:
         self.current = current
 
-    def see(self, batch: FrameBatch) -> Sequence[Sight]:
+    def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Sight]:
         """See Eyes."""
-        codes = to_rgb(batch.data, batch.layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        codes = to_rgb(data, layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         return [Sight(picture) for picture in codes.permute(0, 2, 3, 1).contiguous().numpy()]
 
     def join(self, rows: Sequence[Sequence[Sight]]) -> Tensor:
@@ -101,7 +87,7 @@ class SharpEyes:
     def _window(self, row: Sequence[Sight]) -> Picture:
         cv2 = opencv()
 
-        ways = [later.ways_from(earlier) for earlier, later in pairwise(row)]
+        ways = [None if later is earlier else later.ways_from(earlier) for earlier, later in pairwise(row)]
         pictures = network_window([sight.picture for sight in row], self.current, ways)
         height, width = pictures[0].shape[:2]
         planes = np.empty((len(pictures), 3, height, width), np.uint8)
@@ -138,15 +124,14 @@ class SharpBlender:
     def __init__(self) -> None:
         self._blender = TemporalBlender(0.0)
 
-    def added(self, strength: float, before: Sequence[Shown], present: Shown, after: Sequence[Shown]) -> Tensor | None:
+    def added(self, strength: float, before: Sequence[Calm], present: Calm, after: Sequence[Calm]) -> Tensor | None:
         """See Blender."""
         if not strength:
             return None
         self._blender.strength = strength
-        row = [*before, present, *after]
-        ways = [later.moment.sight.ways_from(earlier.moment.sight) for earlier, later in pairwise(row)]
-        past, future = ([each.moment.moment for each in side] for side in (before, after))
-        change = self._blender.change(past, present.moment.moment, future, ways)
+        ways = [later.sight.ways_from(earlier.sight) for earlier, later in pairwise([*before, present, *after])]
+        past, future = ([each.moment for each in side] for side in (before, after))
+        change = self._blender.change(past, present.moment, future, ways)
         return None if change is None else torch.from_numpy(change).permute(2, 0, 1)[None] / 255
 
 
@@ -156,9 +141,9 @@ class PlainEyes:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def see(self, batch: FrameBatch) -> Sequence[Tensor]:
+    def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Tensor]:
         """See Eyes."""
-        return to_rgb(batch.data, batch.layout).clamp(0, 1).unbind()
+        return to_rgb(data, layout).clamp(0, 1).unbind()
 
     def join(self, rows: Sequence[Sequence[Tensor]]) -> Tensor:
         """See Eyes: (N, T, 3, H, W)."""
@@ -184,14 +169,15 @@ class PlainBlender:
     def __init__(self, device: torch.device) -> None:
         self._blender, self._motion = DeviceBlender(0.0), DeviceWays(Gauge(device))
 
-    def added(self, strength: float, before: Sequence[Shown], present: Shown, after: Sequence[Shown]) -> Tensor | None:
+    def added(
+        self, strength: float, before: Sequence[DeviceMoment], present: DeviceMoment, after: Sequence[DeviceMoment]
+    ) -> Tensor | None:
         """See Blender."""
         if not strength:
             return None
         self._blender.strength = strength
-        sides = [[each.moment for each in side] for side in (before, after)]
-        ways = self._motion.between([each.luma for each in (*sides[0], present.moment, *sides[1])])
-        made: Tensor = self._blender(sides[0], present.moment, sides[1], ways) - present.moment.clean
+        ways = self._motion.between([each.luma for each in (*before, present, *after)])
+        made: Tensor = self._blender(before, present, after, ways) - present.clean
         return made
 
 

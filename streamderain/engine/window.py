@@ -6,13 +6,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import torch
-from torch import Tensor
-
+from streamderain.engine.record import Batch, Record
 from streamderain.errors import StreamderainError
-from streamderain.frames import Frame, FrameBatch, PixelLayout
 
 T = TypeVar("T")
 
@@ -24,6 +21,11 @@ class Around(Generic[T]):
     before: tuple[T, ...]
     present: T
     after: tuple[T, ...]
+
+    def row(self, past: int, future: int) -> list[T]:
+        """A window of `past` + 1 + `future`, in order of time; the nearest stand for those that there are not."""
+        row = [*self.before, self.present, *self.after]
+        return [row[0]] * (past - len(self.before)) + row + [row[-1]] * (future - len(self.after))
 
 
 class Neighbourhood(Generic[T]):
@@ -74,80 +76,31 @@ class Neighbourhood(Generic[T]):
         return done
 
 
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """N frames whose neighbours are all at hand.
-
-    `data`: (N, layout.samples), as it came. `rows`: for each frame what was seen of it and its neighbours, in order of
-    time, past + 1 + future of them.
-    """
-
-    frames: tuple[Frame, ...]
-    data: Tensor
-    rows: list[list[Any]]
-
-    @property
-    def layout(self) -> PixelLayout:
-        """The layout that all frames share."""
-        return self.frames[0].layout
-
-    def present(self, past: int) -> list[Any]:
-        """What was seen of the frames themselves, which have `past` before them."""
-        return [row[past] for row in self.rows]
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    frame: Frame
-    data: Tensor
-    seen: Any
-
-
 def windows(
-    batches: Iterable[FrameBatch],
-    past: int,
-    future: int,
-    see: Callable[[FrameBatch], Iterable[Any]],
-    reach: tuple[int, int] | None = None,
-    most: int | None = None,
-) -> Iterator[Windows]:
-    """Batches -> windows of `past` + 1 + `future` pictures, each frame once and in order, at most `most` together.
+    batches: Iterable[Batch], reach: tuple[int, int], most: int, see: Callable[[Batch], None]
+) -> Iterator[list[Around[Record]]]:
+    """Each frame once, in order, between its neighbours: up to `most` of one layout together.
 
-    `see` makes something of each frame of a batch, once; it is referred to, not copied. `reach` says how many
-    neighbours before and after a frame are really waited for, by default all. Missing ones, there and where a scene
-    begins or ends, are the nearest once more.
+    `reach` is how many neighbours before and after a frame are waited for. Each batch is shown to `see` when it comes.
     """
-    neighbourhood: Neighbourhood[_Seen] = Neighbourhood(*(reach or (past, future)))
+    neighbourhood: Neighbourhood[Record] = Neighbourhood(*reach)
     try:
         for batch in batches:
+            see(batch)
             done = []
-            for frame, data, seen in zip(batch.frames, batch.data, see(batch), strict=True):
-                done += neighbourhood.push(_Seen(frame, data, seen), (frame.scene, frame.layout), frame.repeats)
-            yield from _together(done, past, future, most)
+            for record in batch:
+                done += neighbourhood.push(record, record.scene, record.frame.repeats)
+            yield from _together(done, most)
     except StreamderainError:
         # What came before a source broke is not lost with it.
-        yield from _together(neighbourhood.end(), past, future, most)
+        yield from _together(neighbourhood.end(), most)
         raise
-    yield from _together(neighbourhood.end(), past, future, most)
+    yield from _together(neighbourhood.end(), most)
 
 
-def _together(done: list[Around[_Seen]], past: int, future: int, most: int | None) -> Iterator[Windows]:
-    """What is complete, as few Windows of one layout each as hold it, with at most `most` frames."""
+def _together(done: list[Around[Record]], most: int) -> Iterator[list[Around[Record]]]:
+    """What is complete, in as few lists of one layout each as hold it, with at most `most` frames."""
     for _, group in groupby(done, key=lambda around: around.present.frame.layout):
-        arounds = list(group)
-        step = most or len(arounds)
-        for first in range(0, len(arounds), step):
-            some = arounds[first : first + step]
-            yield Windows(
-                tuple(around.present.frame for around in some),
-                torch.stack([around.present.data for around in some]),
-                [_filled(around, past, future) for around in some],
-            )
-
-
-def _filled(around: Around[_Seen], past: int, future: int) -> list[Any]:
-    """A row of a window, with the nearest once more for frames that there are not."""
-    before, after = list(around.before), list(around.after)
-    row = [*before, around.present, *after]
-    row = [row[0]] * (past - len(before)) + row + [row[-1]] * (future - len(after))
-    return [each.seen for each in row]
+        alike = list(group)
+        for first in range(0, len(alike), most):
+            yield alike[first : first + most]

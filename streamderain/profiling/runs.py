@@ -14,7 +14,7 @@ from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine
-from streamderain.frames import Derained, FrameBatch, Network, takes_aligned
+from streamderain.frames import Network, takes_aligned
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
@@ -131,8 +131,8 @@ def run(clip: Path, output: Path, network: Network, config: DerainConfig, settle
 def _settled(station: Callable[[Any], Iterable[Any]]) -> Callable[[Any], Iterator[Any]]:
     def work(feed: Any) -> Iterator[Any]:
         for item in station(feed):
-            if isinstance(item, FrameBatch | Derained):
-                item.ready.synchronize()
+            if isinstance(item, list):
+                item[-1].ready.synchronize()
             yield item
 
     return work

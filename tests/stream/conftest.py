@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from streamderain.engine.lanes import Done
-from streamderain.frames import Frame, FrameBatch, PixelLayout
+from streamderain.engine.record import Batch, Record
+from streamderain.frames import Frame, PixelLayout
 
 SMALL = PixelLayout(2, 3, chroma="gray")
 OTHER = PixelLayout(3, 2, chroma="gray")
@@ -28,10 +29,10 @@ def frames(count: int, layout: PixelLayout = SMALL, first: int = 0) -> list[Fram
     return [frame(number, layout) for number in range(first, first + count)]
 
 
-def batches_of(clip: Sequence[Frame], size: int) -> list[FrameBatch]:
+def batches_of(clip: Sequence[Frame], size: int) -> list[Batch]:
     """The clip in batches of `size`, the last one perhaps smaller."""
-    groups = [tuple(clip[first : first + size]) for first in range(0, len(clip), size)]
-    return [FrameBatch(group, torch.stack([each.data for each in group]), Done()) for group in groups]
+    records = [Record(each, each.data, Done()) for each in clip]
+    return [records[first : first + size] for first in range(0, len(records), size)]
 
 
 @pytest.fixture
