@@ -49,6 +49,7 @@ class DerainConfig:
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
                                    "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
+    only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")

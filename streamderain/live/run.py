@@ -161,6 +161,8 @@ class LiveRun:
             held_fps=self._gate.held_rate,
             reconnects=max(0, counts["connected"] - 1),
             filled=self._publisher.filled,
+            rain_level=self._engine.rain.level,
+            dry=self._engine.rain.is_dry,
             events=dict(counts),
             outputs=self._publisher.outputs,
         )

@@ -127,6 +127,8 @@ function tell({ numbers: now, settings }) {
   $("reasons").textContent = reasons.map(([reason, count]) => (lost.length > 1 ? `${count} ${reason}` : reason)).join(", ");
   $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
   text("reconnects", now.reconnects);
+  text("rain", 100 * (now.rain_level ?? NaN), 2);
+  $("dry").textContent = now.dry ? "dry" : "";
   for (const dial of dials) dial.told(settings[dial.name]);
 }
 

@@ -50,7 +50,8 @@ class Numbers(BaseModel):
     `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
     shown again. The source is `connected` while pictures come, and `away` while they do not though they should,
     for that `reason`; `age` is how many seconds ago the newest frame arrived that went out. `source` stands there
-    without passwords.
+    without passwords. `rain_level` is the share of the light that is taken away, 0 to 1; `dry`, with `only_in_rain`,
+    says that frames are left as they are.
     """
 
     name: str
@@ -71,6 +72,8 @@ class Numbers(BaseModel):
     held_fps: float | None
     reconnects: int
     filled: int
+    rain_level: float | None
+    dry: bool
     restarts: int
     failure: str | None
     events: dict[str, int]
