@@ -149,7 +149,7 @@ class Publisher:
         # As late as the frames are, or those that are on their way would come too late for their places.
         pts = frame.pts + round((self._clock() - self._last_at) / frame.time_base)
         self._write(replace(frame, pts=pts, arrived=None))
-        self.filled += 1
+        self.filled += self._has_begun
         return FILL_SECONDS
 
     def _begin_with_slate(self) -> None:

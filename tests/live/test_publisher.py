@@ -137,7 +137,7 @@ def test_a_slate_is_published_while_the_source_is_away_from_the_start(
     source.publisher = which  # type: ignore[attr-defined]
     published(which, comes(source, 6, stood), clock.passes)
     assert stood == [(live, "open"), (recording, "waiting")]
-    assert which.filled == 6
+    assert which.filled == 0
     seen = sizes(next((tmp_path / "live").glob("*.m3u8")))
     assert set(seen) == {before, after}
     assert len(seen) == 11
@@ -154,13 +154,11 @@ def test_a_source_that_is_being_opened_gets_no_slate_and_a_network_that_is_prepa
     source = StubSource(INFO if connected else None, connected=connected, is_away=away)
     which = publisher(f"{tmp_path / 'live'}/", source=source, clock=clock)
     published(which, [None] * 4, clock.passes)
-    assert which.filled == (4 if connected or away else 0)
-    if connected:
-        assert set(sizes(next((tmp_path / "live").glob("*.m3u8")))) == {(128, 72)}
+    seen = [size for playlist in tmp_path.glob("live/*.m3u8") for size in sizes(playlist)]
+    assert seen == ([(128, 72)] * 4 if connected else [(1280, 720)] * 4 if away else [])
 
 
 def test_a_recording_alone_waits_for_the_source(tmp_path: Path) -> None:
     which = publisher(str(tmp_path / "out.mkv"), source=StubSource(None, connected=False, is_away=True))
     published(which, [None] * 4)
-    assert which.filled == 0
     assert list(tmp_path.iterdir()) == []
