@@ -20,7 +20,8 @@ from streamderain.media.connection import AudioPacket
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet, is_recording
-from streamderain.media.url import public
+from streamderain.media.pulse import Pulse, connections
+from streamderain.media.url import port_of, public
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
 
@@ -145,7 +146,9 @@ class Outputs:
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{self.names.index(name) + 1}",
-            (lambda: _Timed(opened(), self._latency, self._written)) if name in self._timed else opened,
+            lambda: _Followed(
+                name, opened, self._config.frozen_after, self._booked if name in self._timed else _nobody
+            ),
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
@@ -162,22 +165,36 @@ class Outputs:
             # Else whoever watches would wait for the next one.
             self._broadcast.ask_keyframe()
 
+    def _booked(self, chunk: Chunk) -> None:
+        if chunk.arrived is not None:
+            self._latency.add(time.monotonic() - chunk.arrived, chunk.seconds)
+            self._written(chunk.arrived)
+
     def _hand_out(self, chunk: Chunk) -> None:
         for outlet in self._outlets.values():
             outlet.put(chunk)
 
 
-class _Timed:
-    """An outlet that books how old each frame is when it has been written."""
+class _Followed:
+    """An outlet whose server is watched, and of which `booked` gets each chunk when it has been written."""
 
-    def __init__(self, outlet: Outlet, latency: LatencyMeter, written: Callable[[float], None]) -> None:
-        self._outlet, self._latency, self._written = outlet, latency, written
+    def __init__(
+        self, name: str, opened: Callable[[], Outlet], frozen_after: float, booked: Callable[[Chunk], None]
+    ) -> None:
+        port = port_of(name)
+        before = connections(port) if port else frozenset()
+        self._outlet, self._booked = opened(), booked
+        self._pulse = Pulse(port, frozen_after, before) if port else None
 
     def write(self, chunk: Chunk) -> None:
         self._outlet.write(chunk)
-        if chunk.arrived is not None:
-            self._latency.add(time.monotonic() - chunk.arrived, chunk.seconds)
-            self._written(chunk.arrived)
+        self._booked(chunk)
+        if self._pulse:
+            self._pulse.check()
 
     def close(self) -> None:
         self._outlet.close()
+
+
+def _nobody(chunk: Chunk) -> None:
+    """Another output is timed."""
