@@ -143,12 +143,11 @@ class Outputs:
         shown, random_source, backoff = public(name), random.Random(), Backoff()
         segment = self._segment if is_recording(name) else None
         label = f"{self._label}: {shown}" if self._label else shown
+        booked = self._booked if name in self._timed else _nobody
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{self.names.index(name) + 1}",
-            lambda: _Followed(
-                name, opened, self._config.frozen_after, self._booked if name in self._timed else _nobody
-            ),
+            lambda: _Followed(name, opened, self._config.frozen_after, booked),
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
