@@ -50,6 +50,7 @@ class DerainConfig:
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
                                    "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
+    only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
@@ -96,6 +97,8 @@ class LiveConfig(DerainConfig):
                                    "none, is opened anew")  # fmt: skip
     retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
     segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
+    slate: str | None = _setting(None, "size of what is published, from before the source is there, such as 640x360; "
+                                 "unset is the source's, and 1280x720 while that is not known")  # fmt: skip
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
 
@@ -110,6 +113,8 @@ class LiveConfig(DerainConfig):
             raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
+        if self.slate is not None:
+            size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
 
@@ -145,6 +150,15 @@ def seconds(duration: str) -> float:
     if length < 1:
         raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
     return length
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """`640x360` -> width and height, even and 16 to 8192. Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (16 <= width <= 8192 and 16 <= height <= 8192) or width % 2 or height % 2:
+        raise ConfigError(f"{text} is no size; expected WIDTHxHEIGHT, both even and 16 to 8192, such as 1280x720")
+    return width, height
 
 
 def host_and_port(address: str) -> tuple[str, int]:

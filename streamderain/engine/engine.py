@@ -13,6 +13,7 @@ from streamderain.engine.batching import batch
 from streamderain.engine.blend import REACH
 from streamderain.engine.colour import add_rgb
 from streamderain.engine.lanes import Lane, download, lanes_on, upload
+from streamderain.engine.rain_level import RainLevel
 from streamderain.engine.record import Batch, Record
 from streamderain.engine.scenes import mark_scenes
 from streamderain.engine.sight import Eyes, eyes_of
@@ -38,7 +39,8 @@ class Dials:
 class Engine:
     """Scenes, windows, network and blending, as `config` says, each in a thread of its own while `run` goes on.
 
-    `dials` are those of the config unless somebody keeps them in hand, who may then turn blending on later.
+    `dials` are those of the config unless somebody keeps them in hand, who may then turn blending on later. `rain`
+    tells how much it rains.
     """
 
     def __init__(self, network: Network, config: DerainConfig, dials: Dials | None = None) -> None:
@@ -49,6 +51,7 @@ class Engine:
         self._blend_reach = blend_reach(config, may_turn=dials is not None)
         self._dials = dials or Dials(config.strength, config.blending)
         self._eyes: Eyes = eyes_of(network)
+        self.rain = RainLevel(config.only_in_rain)
         self._lanes = lanes_on(network.device)
         self._prepared: set[PixelLayout] = set()
 
@@ -68,7 +71,7 @@ class Engine:
             Station("upload", self._uploaded, ahead=2),
             Station("restore", self._restored),
             Station("blend", self._blended),
-            Station("download", lambda batches: download(batches, self._lanes.download), ahead=2),
+            Station("download", self._downloaded, ahead=2),
         )
 
     @torch.inference_mode()
@@ -100,11 +103,18 @@ class Engine:
 
     def _derained(self, arounds: list[Around[Record]]) -> Batch:
         rows = [around.row(self.network.past, self.network.future) for around in arounds]
-        clean = self.network.restore(self._eyes.join([[record.seen for record in row] for row in rows]))
+        wanted = self.rain.wants([around.present.frame for around in arounds])
+        if wanted:
+            clean = self.network.restore(self._eyes.join([[record.seen for record in row] for row in rows]))
+        else:
+            clean = torch.cat([self._eyes.rainy(around.present.seen) for around in arounds])
         ready, batch = self._lanes.compute.mark(), [around.present for around in arounds]
         for record, each in zip(batch, torch.split(clean, 1), strict=True):
-            record.clean, record.ready = each, ready
+            record.clean, record.ready, record.touched = each, ready, wanted
         return batch
+
+    def _downloaded(self, batches: Iterable[Batch]) -> Iterator[Restored]:
+        return self.rain.booked(download(batches, self._lanes.download), lambda: self._dials.strength)
 
     def _blended(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         blending = _Blending(self._blend_reach, self._dials, self._eyes, self._lanes.compute)
@@ -132,7 +142,8 @@ class _Blending:
 
     def _arrived(self, record: Record) -> list[Around[Record]]:
         record.moment = self._eyes.moment(record.seen, record.clean)
-        record.change = record.clean - self._eyes.rainy(record.seen)
+        if record.touched:
+            record.change = record.clean - self._eyes.rainy(record.seen)
         # In floats it would wait beside what its moment keeps of it.
         del record.clean
         return self._neighbourhood.push(record, record.scene, record.frame.repeats)
@@ -140,6 +151,8 @@ class _Blending:
     def _finished(self, around: Around[Record]) -> Batch:
         before, after = ([record.moment for record in side] for side in (around.before, around.after))
         here = around.present
+        if not here.touched:
+            return [here]
         added = self._blender.added(self._dials.blend, before, here.moment, after)
         if added is not None:
             here.change += added

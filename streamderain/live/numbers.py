@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class OutputNumbers:
     """One output: its redacted name, whether it takes packets, how many wait, were written and were lost, and how often
-    it was opened again.
+    it was opened again. `state` is "open", "away", "gave up", or "waiting" for the first frame; `reason` is why it is
+    not open, as far as that is known.
     """
 
     name: str
@@ -17,18 +18,24 @@ class OutputNumbers:
     written: int
     dropped: int
     reopened: int
+    state: str
+    reason: str | None
 
 
 @dataclass(frozen=True)
 class LiveNumbers:
-    """A live run so far. `connected` says that pictures come, `away` that they do not though they should. `received` =
-    `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from
-    the arrival of a frame's packet to the end of its writing.
+    """A live run so far. `connected` says that pictures come, `away` that they do not though they should, `reason` why
+    that is, and `age` how many seconds ago the newest frame arrived that went out. `received` =
+    `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from the arrival of a frame's packet to
+    the end of its writing. `rain_level` is the share of the light that is taken away, smoothed, and `dry` says that
+    frames are left as they are.
     """
 
     name: str
     connected: bool
     away: bool
+    reason: str | None
+    age: float | None
     size: str
     received: int
     published: int
@@ -40,12 +47,15 @@ class LiveNumbers:
     held_fps: float | None
     reconnects: int
     filled: int
+    rain_level: float | None = None
+    dry: bool = False
     events: dict[str, int] = field(default_factory=dict)
     outputs: tuple[OutputNumbers, ...] = ()
 
     def line(self) -> str:
         """All of it that fits into a line."""
-        state = "source away" if self.away else self.size or "waiting for the source"
+        away = f"source away ({self.reason})" if self.reason else "source away"
+        state = away if self.away else self.size or "waiting for the source"
         delays = "-" if self.latency is None else "/".join(f"{1000 * each:.0f}" for each in self.latency) + " ms"
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()) if count) or "none"
         held = f", holding {self.held_fps:.1f} fps" if self.held_fps else ""

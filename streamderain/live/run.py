@@ -12,11 +12,11 @@ import torch
 from streamderain.config import LiveConfig
 from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
-from streamderain.frames import Network, Restored
+from streamderain.frames import Network, Restored, VideoInfo
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
-from streamderain.media.live import LiveSource
+from streamderain.media.live import LiveSource, SourceEvent
 from streamderain.media.outlet import check_outlet
 from streamderain.media.url import public
 from streamderain.stream.gate import Gate
@@ -36,7 +36,8 @@ class LiveRun:
     """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
 
     `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
-    SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for.
+    SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for. `known` is what
+    the source was like in an earlier run.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LiveRun:
         network: Network,
         name: str = "",
         show: Callable[[Restored], None] = lambda pair: None,
+        known: VideoInfo | None = None,
     ) -> None:
         address = parse(source)
         self.name = name or address.shown
@@ -55,7 +57,8 @@ class LiveRun:
         self._engine = Engine(network, self._config, self.dials)
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare, name=name,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,
+            report=self._happened, name=name,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:
@@ -73,8 +76,14 @@ class LiveRun:
                 logging.INFO if news.is_good else logging.WARNING, "%s: %s", self.name, news.line
             ),
         )
-        self._publisher = Publisher(self._source, outputs, self._config, self.latency, self._sent, name)
+        self._publisher = Publisher(
+            self._source, outputs, self._config, self.latency, self._sent, name,
+            keeps=self._gate.keeps, written=self._gate.written, known=known,
+        )  # fmt: skip
         self._out = Rate()
+        self._known = known
+        self._reason: str | None = None
+        self._newest: float | None = None
         self._is_over = False
 
     def run(self, report: Callable[[LiveNumbers], None] = lambda numbers: None) -> LiveNumbers:
@@ -108,6 +117,11 @@ class LiveRun:
         self._publisher.stop()
 
     @property
+    def info(self) -> VideoInfo | None:
+        """What the source is like, was like, or is known to have been like."""
+        return self._source.info or self._known
+
+    @property
     def has_let_go(self) -> bool:
         """Whether it is through with its outputs, even if it has not ended: a source can be waited for longer."""
         return self._is_over or self._publisher.is_over
@@ -134,6 +148,8 @@ class LiveRun:
             name=self.name,
             connected=self._source.connected,
             away=self._source.is_away,
+            reason=self._reason,
+            age=time.monotonic() - self._newest if self._newest is not None else None,
             size=f"{info.width}x{info.height}" if info else "",
             received=account.received,
             published=account.released,
@@ -145,6 +161,8 @@ class LiveRun:
             held_fps=self._gate.held_rate,
             reconnects=max(0, counts["connected"] - 1),
             filled=self._publisher.filled,
+            rain_level=self._engine.rain.level,
+            dry=self._engine.rain.is_dry,
             events=dict(counts),
             outputs=self._publisher.outputs,
         )
@@ -152,7 +170,12 @@ class LiveRun:
     def _sent(self, pair: Restored) -> None:
         self._gate.release()
         self._out.count()
+        self._newest = pair.clean.arrived
         self.show(pair)
+
+    def _happened(self, event: SourceEvent) -> None:
+        if event.kind != "changed":
+            self._reason = None if event.kind == "connected" else f"{event.kind}, {event.detail}"
 
 
 def for_live(config: LiveConfig, device: torch.device) -> LiveConfig:

@@ -16,6 +16,9 @@ _HOST = re.compile(r"(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.%]+\]|
 _PLAIN = re.compile(r"/(?:[a-z0-9._~-]{1,24}(?=[/?#]|$))?", re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 
+_TCP_PORTS = {"rtsp://": 554, "rtsps://": 322, "rtmp://": 1935, "rtmps://": 443, "tcp://": 0}
+"""Where the schemes of outputs lead that name no port; 0 where they must."""
+
 _HIDDEN = "***"
 _RAW = "!$&'()*+,;=:-._~%"
 """What may stand in a name or password as it is."""
@@ -75,6 +78,16 @@ def for_libav(url: str) -> str:
     if not login or host is None:
         return url
     return f"{scheme[0]}{quote(_LONE_PERCENT.sub('%25', login), safe=_RAW)}@{host}{tail}"
+
+
+def port_of(url: str) -> int | None:
+    """The TCP port that an output's URL leads to; None for what does not go by TCP, and for what is no URL."""
+    scheme = _SCHEME.match(url)
+    usual = _TCP_PORTS.get(scheme[0].lower()) if scheme else None
+    if scheme is None or usual is None:
+        return None
+    host = _HOST.match(_parts(url[scheme.end() :]).host or "")
+    return int(host["port"][1:]) if host and host["port"] else usual or None
 
 
 def _parts(rest: str) -> _Parts:

@@ -151,7 +151,5 @@ def _told(handler: Handler) -> Handler:
 async def _json(request: web.Request) -> Any:
     try:
         return json.loads(await request.read())
-    except web.HTTPRequestEntityTooLarge as error:
-        raise Refusal(413, f"the body is too large; allowed: {request.client_max_size} bytes") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError("the body is no JSON") from error

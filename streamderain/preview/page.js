@@ -113,6 +113,10 @@ function tell({ numbers: now, settings }) {
     $(id).textContent = Number.isFinite(value) ? value.toFixed(digits) : "–";
   };
   state(now.connected ? "good" : "bad", now.connected ? "live" : "source away");
+  const age = now.age > 2 ? `last frame ${span(now.age)} ago` : "";
+  $("why").textContent = [now.connected ? "" : now.reason, age].filter(Boolean).join("; ");
+  $("outputs").replaceChildren(...(now.outputs ?? []).map((each) => line(each.name, each.state, each.reason)));
+  $("outputs").hidden = !now.outputs?.length;
   $("size").textContent = now.size ? now.size.replace("x", " × ") : "–";
   text("fps_in", now.fps_in, 1);
   text("fps_out", now.fps_out, 1);
@@ -123,7 +127,21 @@ function tell({ numbers: now, settings }) {
   $("reasons").textContent = reasons.map(([reason, count]) => (lost.length > 1 ? `${count} ${reason}` : reason)).join(", ");
   $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
   text("reconnects", now.reconnects);
+  text("rain", 100 * (now.rain_level ?? NaN), 2);
+  $("dry").textContent = now.dry ? "dry" : "";
   for (const dial of dials) dial.told(settings[dial.name]);
+}
+
+function span(seconds) {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+function line(name, state, reason) {
+  const told = document.createElement("li");
+  told.dataset.kind = { open: "good", waiting: "wait" }[state] ?? "bad";
+  told.textContent = [name, [state, reason].filter(Boolean).join(": ")].join(" · ");
+  return told;
 }
 
 function state(kind, text) {

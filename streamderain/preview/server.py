@@ -15,6 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from streamderain.errors import ConfigError, SinkError
+from streamderain.preview.door import Door, whole
+from streamderain.preview.door import logger as seldom
 from streamderain.preview.guard import HEADERS, Guard
 from streamderain.preview.handlers import Handlers, Streams, Watched
 from streamderain.preview.mjpeg import STALLED_SECONDS
@@ -56,7 +58,7 @@ class PreviewServer:
         self._host, self._port = host, port
         self._streams = Streams(MOST_VIEWERS)
         self._make_frame = make_frame
-        self._routes, self._middlewares = list(routes), [guard.middleware, *middlewares]
+        self._routes, self._middlewares = list(routes), [guard.middleware, whole, *middlewares]
         self._stalled_seconds = stalled_seconds
         self._listening: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
         # A daemon, so that a handler which hangs cannot keep the program from ending.
@@ -118,22 +120,27 @@ class PreviewServer:
     async def _serve(self) -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.set_default_executor(ThreadPoolExecutor(4, "streamderain-preview"))
-        handlers = Handlers(self._streams, self._make_frame, self._stalled_seconds)
+        # asyncio and aiohttp write whole tracebacks of whatever a client does.
+        loop.set_exception_handler(lambda loop, told: seldom.error(told["message"], exc_info=told.get("exception")))
+        handlers, door = Handlers(self._streams, self._make_frame, self._stalled_seconds), Door()
         # A handler learns by cancellation that its client has gone, even while it waits for a picture.
         runner = web.AppRunner(
-            self._application(handlers), access_log=None, handler_cancellation=True, shutdown_timeout=0.5
-        )
+            self._application(handlers, door), access_log=None, logger=seldom, handler_cancellation=True,
+            shutdown_timeout=0.5,
+        )  # fmt: skip
         try:
             await runner.setup()
-            await web.TCPSite(runner, self._host or None, self._port).start()
-            self._listening.set_result((loop, ended, runner.addresses[0][1]))
+            assert runner.server
+            self._listening.set_result((loop, ended, door.open(self._host, self._port, runner.server)))
             await ended.wait()
         finally:
+            door.close()
             await handlers.close()
             await runner.cleanup()
 
-    def _application(self, handlers: Handlers) -> web.Application:
-        application = web.Application(middlewares=self._middlewares, client_max_size=MOST_BODY_BYTES)
+    def _application(self, handlers: Handlers, door: Door) -> web.Application:
+        middlewares = [door.middleware, *self._middlewares]
+        application = web.Application(middlewares=middlewares, client_max_size=MOST_BODY_BYTES)
         application.add_routes(self._routes)
         application.add_routes(handlers.routes())
         application.on_response_prepare.append(_add_headers)

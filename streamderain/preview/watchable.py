@@ -14,7 +14,9 @@ class Watchable(Protocol):
         """How it stands, as JSON can carry it; what is missing or None is shown as a dash.
 
         The page knows `connected` (bool), `size` ("640x360"), `fps_in`, `fps_out`, `held_fps` (per second),
-        `latency_ms` ({"p50", "p95", "p99"}), `dropped` ({reason: count}) and `reconnects`.
+        `latency_ms` ({"p50", "p95", "p99"}), `dropped` ({reason: count}), `reconnects`, `reason` (why the source is
+        away), `age` (of the last frame, in seconds), `outputs` ([{"name", "state", "reason"}]), `rain_level` (0 to 1)
+        and `dry`.
         """
 
     def settings(self) -> dict[str, float]:

@@ -94,7 +94,7 @@ class Api:
         return web.json_response(state, status=200 if state["healthy"] else 503)
 
     async def _ready(self, request: web.Request) -> web.Response:
-        state = readiness(self._server.fleet)
+        state = readiness(self._server.fleet, strict=request.query.get("strict") in ("1", "true"))
         return web.json_response(state, status=200 if state["ready"] else 503)
 
     async def _scrape(self, request: web.Request) -> web.Response:
@@ -120,8 +120,6 @@ async def one_line(request: web.Request, handler: Handler) -> web.StreamResponse
     """Make every refusal {"error": one line}, and an error that nobody foresaw one too."""
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
-        return refused(413, "the body is too large; 64 KiB are enough for any request")
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -166,7 +164,8 @@ OPERATIONS = (
     Operation("POST", "/offer", "A WebRTC offer, {type, sdp, stream}.", {200: ("The answer.", "application/json")}),
     Operation("GET", "/healthz", "Whether the process works.",
               {200: _HEALTHY, 503: ("No.", schemas.Health)}),
-    Operation("GET", "/readyz", "Whether the network is loaded and all streams are started.",
+    Operation("GET", "/readyz", "Whether the network is loaded and all streams are started; with "
+              "?strict=1, also whether all sources are there and all outputs open.",
               {200: _READY, 503: ("No.", schemas.Readiness)}),
     Operation("GET", "/metrics", "For Prometheus.", {200: ("Metrics.", "text/plain")}),
     Operation("GET", "/openapi.json", "This document.", {200: ("It.", "application/json")}),

@@ -10,7 +10,8 @@ from dataclasses import replace
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import UnknownStream
-from streamderain.live.publisher import CLOSE_SECONDS, DRAIN_SECONDS
+from streamderain.live.outputs import CLOSE_SECONDS
+from streamderain.live.publisher import DRAIN_SECONDS
 from streamderain.live.run import LEAVE_SECONDS
 from streamderain.media.url import public
 from streamderain.serve.served import Served, Show, in_words
@@ -70,7 +71,8 @@ class Fleet:
         ):  # fmt: skip
             before.asked = asked
             return False
-        self._replace(Served(name, asked, config, self.network))
+        known = before.run.info if before and before.asked.source == asked.source else None
+        self._replace(Served(name, asked, config, self.network, known))
         return before is None
 
     def remove(self, name: str, patience: float = STOP_SECONDS) -> None:
@@ -87,7 +89,7 @@ class Fleet:
     def restart(self, name: str) -> None:
         """Stop a stream and start it again as it was asked for. Raises UnknownStream."""
         stream = self[name]
-        self._replace(Served(name, stream.asked, stream.config, self.network))
+        self._replace(Served(name, stream.asked, stream.config, self.network, stream.run.info))
 
     def become(self, wanted: Mapping[str, StreamConfig], defaults: LiveConfig | None = None) -> None:
         """Start, stop and restart until the streams are those `wanted`; what has not changed is not touched.

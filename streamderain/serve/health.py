@@ -17,13 +17,20 @@ def health(fleet: Fleet | None) -> dict[str, Any]:
     return {"healthy": not dead and not stuck, "dead": dead, "stuck": stuck}
 
 
-def readiness(fleet: Fleet | None) -> dict[str, Any]:
-    """{"ready": bool, "network": bool, "not_started": {name: why}, "not_connected": names}: ready when the network is
-    loaded and every stream was started; those whose source is away are told and wanting for nothing else.
+def readiness(fleet: Fleet | None, strict: bool = False) -> dict[str, Any]:
+    """{"ready": bool, "network": bool, "not_started": {name: why}, "not_connected": {name: why}, "not_open": {name:
+    outputs}}: ready when the network is loaded and every stream was started and, if `strict`, every source is there and
+    every output open.
     """
     if fleet is None:
-        return {"ready": False, "network": False, "not_started": {}, "not_connected": []}
+        return {"ready": False, "network": False, "not_started": {}, "not_connected": {}, "not_open": {}}
     crashed = {stream.name: stream.failure for stream in fleet if stream.state == "restarting"}
     not_started = {**fleet.failed, **{name: why or "" for name, why in crashed.items()}}
-    waiting = [stream.name for stream in fleet if stream.state in ("waiting", "ended")]
-    return {"ready": not not_started, "network": True, "not_started": not_started, "not_connected": waiting}
+    waiting = [stream for stream in fleet if stream.state in ("waiting", "ended")]
+    not_connected = {stream.name: stream.numbers().reason or stream.state for stream in waiting}
+    outputs = {stream.name: stream.numbers().outputs for stream in fleet}
+    not_open = {name: [each.name for each in all_ if not each.connected] for name, all_ in outputs.items()}
+    not_open = {name: names for name, names in not_open.items() if names}
+    ready = not not_started and not (strict and (not_connected or not_open))
+    told = {"not_started": not_started, "not_connected": not_connected, "not_open": not_open}
+    return {"ready": ready, "network": True, **told}

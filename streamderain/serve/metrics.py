@@ -46,6 +46,11 @@ def _outputs(value: Callable[[OutputNumbers], float]) -> Callable[[Served, LiveN
     ]
 
 
+def _state(now: LiveNumbers) -> str:
+    """Without what changes with each attempt, which would make a new series each time."""
+    return "connected" if now.connected else now.reason.split(",")[0] if now.reason else "waiting"
+
+
 _OUTPUT = ("output", "number")
 
 _KINDS = (
@@ -62,14 +67,25 @@ _KINDS = (
           lambda stream, now: _one(now.fps_out), family=GaugeMetricFamily),
     _Kind("held_fps", "Frames a second that are held as the machine is too slow for more; absent where it is not.",
           lambda stream, now: _one(now.held_fps) if now.held_fps else [], family=GaugeMetricFamily),
+    _Kind("rain_level", "The share of the light that is taken away, smoothed, 0 to 1; absent before it is known.",
+          lambda stream, now: _one(now.rain_level) if now.rain_level is not None else [], family=GaugeMetricFamily),
+    _Kind("dry", "1 while frames are left as they are, as it does not rain.",
+          lambda stream, now: _one(now.dry), family=GaugeMetricFamily),
     _Kind("source_connected", "1 while pictures come from the source.",
           lambda stream, now: _one(now.connected), family=GaugeMetricFamily),
+    _Kind("source_state", "1 with what became of the source: connected, lost, frozen, refused, or waiting.",
+          lambda stream, now: [((_state(now),), 1)], ("state",), GaugeMetricFamily),
+    _Kind("last_frame_age_seconds", "How long ago the newest frame arrived that went out; absent before one did.",
+          lambda stream, now: _one(now.age) if now.age is not None else [], family=GaugeMetricFamily),
     _Kind("source_events", "What happened to the source, by kind.",
           lambda stream, now: [((kind,), count) for kind, count in sorted(now.events.items())], ("kind",)),
     _Kind("reconnects", "Connections to the source after the first.", lambda stream, now: _one(now.reconnects)),
     _Kind("restarts", "Runs that followed a crash.", lambda stream, now: _one(stream.restarts)),
     _Kind("output_connected", "1 while the output takes packets.",
           _outputs(lambda output: output.connected), _OUTPUT, GaugeMetricFamily),
+    _Kind("output_state", "1 with the output's state: open, away, gave up, or waiting for the first frame.",
+          lambda stream, now: [((each.name, str(number), each.state), 1) for number, each in enumerate(now.outputs, 1)],
+          (*_OUTPUT, "state"), GaugeMetricFamily),
     _Kind("output_packets_queued", "Packets that wait for the output.",
           _outputs(lambda output: output.queued), _OUTPUT, GaugeMetricFamily),
     _Kind("output_packets_written", "Packets that the output took.", _outputs(lambda output: output.written), _OUTPUT),

@@ -22,7 +22,9 @@ class Fault(BaseModel):
 
 
 class Output(BaseModel):
-    """One output; its name without passwords. Counts are of packets."""
+    """One output; its name without passwords. Counts are of packets. `state` is open, away, gave up, or waiting for the
+    first frame; `reason` is why it is not open.
+    """
 
     name: str
     connected: bool
@@ -30,6 +32,8 @@ class Output(BaseModel):
     written: int
     dropped: int
     reopened: int
+    state: str
+    reason: str | None
 
 
 class LatencyMs(BaseModel):
@@ -44,8 +48,10 @@ class Numbers(BaseModel):
     """How a stream stands. `received` is `published`, all that was `dropped` by reason, and what is `in_flight`.
 
     `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
-    shown again. The source is `connected` while pictures come, and `away` while they do not though they should.
-    `source` stands there without passwords.
+    shown again. The source is `connected` while pictures come, and `away` while they do not though they should,
+    for that `reason`; `age` is how many seconds ago the newest frame arrived that went out. `source` stands there
+    without passwords. `rain_level` is the share of the light that is taken away, 0 to 1; `dry`, with `only_in_rain`,
+    says that frames are left as they are.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Numbers(BaseModel):
     source: str
     connected: bool
     away: bool
+    reason: str | None
+    age: float | None
     size: str
     received: int
     published: int
@@ -64,6 +72,8 @@ class Numbers(BaseModel):
     held_fps: float | None
     reconnects: int
     filled: int
+    rain_level: float | None
+    dry: bool
     restarts: int
     failure: str | None
     events: dict[str, int]
@@ -113,12 +123,15 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the network is loaded and all streams are started; those whose source is away are told besides."""
+    """Whether the network is loaded and all streams are started; those whose source is away are told besides, and why,
+    as are outputs that are not open; with ?strict=1 these count too.
+    """
 
     ready: bool
     network: bool
     not_started: dict[str, str]
-    not_connected: list[str]
+    not_connected: dict[str, str]
+    not_open: dict[str, list[str]]
 
 
 def _settings() -> dict[str, Any]:

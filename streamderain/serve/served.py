@@ -14,7 +14,7 @@ from typing import Any
 
 from streamderain.config import LiveConfig, StreamConfig
 from streamderain.errors import SourceError, StreamderainError
-from streamderain.frames import Network, Restored
+from streamderain.frames import Network, Restored, VideoInfo
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
@@ -44,11 +44,13 @@ class Served:
     """A stream that `start` puts into a thread of its own. `run` is the present or last run, `restarts` counts those
     that followed a crash, `failure` is why the last one ended.
 
-    A file that ended has no successor, nor has a run that gave its source up after `retries`. Raises what LiveRun
-    raises.
+    `known` is what its source was like before. A file that ended has no successor, nor has a run that gave its source
+    up after `retries`. Raises what LiveRun raises.
     """
 
-    def __init__(self, name: str, asked: StreamConfig, config: LiveConfig, network: Network) -> None:
+    def __init__(
+        self, name: str, asked: StreamConfig, config: LiveConfig, network: Network, known: VideoInfo | None = None
+    ) -> None:
         self.name, self.asked, self.config = name, asked, config
         self.restarts, self.ended = 0, False
         self.failure: str | None = None
@@ -60,7 +62,7 @@ class Served:
         self._crashes = 0
         self._seen: object = None
         self._seen_at = 0.0
-        self.run = self._made()
+        self.run = self._made(known)
 
     def start(self, show: Show, after: Sequence[Served] = ()) -> None:
         """Run, as soon as those `after` which it comes have let go of their outputs; `show` gets each pair that goes
@@ -158,13 +160,15 @@ class Served:
     def _begin_again(self) -> None:
         dials = self.run.settings()
         # Whoever stops it sees either this run or that it must not begin.
-        self.run = self._made()
+        self.run = self._made(self.run.info)
         self.run.adjust(**dials)
         self.failure = None
 
-    def _made(self) -> LiveRun:
+    def _made(self, known: VideoInfo | None) -> LiveRun:
         outputs = tuple(_unused(output) for output in self.asked.outputs)
-        return LiveRun(self.asked.source, outputs, self.config, self._network, self.name, lambda pair: self._show(pair))
+        return LiveRun(
+            self.asked.source, outputs, self.config, self._network, self.name, lambda pair: self._show(pair), known
+        )
 
     def _stopped_within(self, seconds: float) -> bool:
         try:

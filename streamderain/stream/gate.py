@@ -1,4 +1,6 @@
-"""The promise on latency: frames that could not be out in time never reach the network."""
+"""The promise on latency: frames that could not be out in time never reach the network, and those that are not after
+all never leave.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from streamderain.frames import Frame, PixelLayout
@@ -15,6 +18,9 @@ from streamderain.stream.rate import Rate
 
 GLANCE_SECONDS = 0.1
 """How often the wait for the network looks whether the run has ended."""
+
+KEPT = 64
+"""Frames that may be on their way from the last station to where they are written."""
 
 
 @runtime_checkable
@@ -48,11 +54,13 @@ class Counts(NamedTuple):
 
 class Gate:
     """Lets at most `in_flight` frames at a time into the stations behind it, and drops what would be out later than
-    `max_latency` seconds after its arrival. Nothing queues behind it.
+    `max_latency` seconds after its arrival. Nothing queues behind it. The last station asks `keeps` before it writes a
+    frame, says `release` when it has and, where writing takes longer than that, `written` afterwards.
 
-    `dropped` counts by reason: "late", too old when its turn came; "overtaken", given up for newer ones; "thinned",
-    left out for even spacing; "stopped", on its way when the run ended. `report` gets the news when the machine turns
-    out to be too slow, when it keeps up again, and when the network alone takes too long, at most one in ten seconds.
+    `dropped` counts by reason: "late", too old when its turn came or when it was through; "overtaken", given up for
+    newer ones; "stopped", on its way when the run ended. `report` gets the news when the machine turns out to be too
+    slow, when it keeps up again, and when the network alone takes too long, at most one in ten seconds; in that last
+    case frames are late, and go out.
 
     `held_back` is how many frames, at most, the stations behind keep until later ones come: as many more are let in,
     or all would wait for each other. `prepare` is called with the first frame of each layout, while none is on its way,
@@ -78,6 +86,8 @@ class Gate:
         self._changed = threading.Condition()
         # When each frame in flight went in, and how many were before it.
         self._inside: deque[tuple[float, int]] = deque()
+        # When each of the latest that are through was kept, by its arrival.
+        self._kept: deque[tuple[float | None, float]] = deque(maxlen=KEPT)
         self._closed = False
         self._feed: Feed | None = None
         self._lost_in_feed = 0
@@ -90,9 +100,9 @@ class Gate:
 
     @property
     def held_rate(self) -> float | None:
-        """Frames per second that it has settled at; None while the machine keeps up."""
-        interval = self._pacer.interval
-        return 1 / interval if interval is not None else None
+        """Frames per second that get through; None while the machine keeps up."""
+        with self._changed:
+            return self._pacer.held_rate
 
     @property
     def rate_in(self) -> float:
@@ -114,20 +124,30 @@ class Gate:
         feed = self._feed = frames if isinstance(frames, Feed) else _Plain(frames)
         try:
             while (frame := self._take(feed)) is not None:
-                if self._thins(frame):
-                    continue
+                self._tell()
                 if frame.layout != self._layout:
                     self._wait_for_credit(feed, lambda: 1)
                     self._prepare(frame)
                     self._layout = frame.layout
-                waited = self._wait_for_credit(feed, lambda: self._pacer.slots)
+                self._wait_for_credit(feed, lambda: self._pacer.slots(self._clock()))
                 frame = self._freshest(frame, feed)
-                if self._lets_in(frame, waited):
+                if self._lets_in(frame):
                     yield frame
         except ChannelClosed:
             return
         finally:
             self._account_for_the_rest(feed)
+
+    def keeps(self, frame: Frame) -> bool:
+        """Whether a frame that is through the network is to be written; one that is not has left."""
+        with self._changed:
+            now = self._clock()
+            if self._pacer.is_kept(now, self._age(frame)):
+                self._kept.append((frame.arrived, now))
+                return True
+            self._leave(now)
+            self._lose("late", 1)
+            return False
 
     def release(self, frames: int = 1) -> None:
         """Say that so many frames have left the last station; from any thread."""
@@ -135,13 +155,18 @@ class Gate:
             now = self._clock()
             for _ in range(frames):
                 self.released += 1
-                if self._inside:
-                    went_in, before = self._inside.popleft()
-                    self._pacer.released(now, now - went_in, before)
-                else:
-                    # It went out all the same, after `close` had given it up.
-                    self.dropped["stopped"] -= 1
-            self._changed.notify_all()
+                self._leave(now)
+
+    def written(self, arrived: float) -> None:
+        """Say that the frame which arrived then has been written; from any thread."""
+        with self._changed:
+            now = self._clock()
+            # Of many outputs the first counts, which takes those before it along.
+            for number, (known, kept) in enumerate(self._kept):
+                if known == arrived:
+                    self._pacer.written(now, now - kept)
+                    self._kept = deque(islice(self._kept, number + 1, None), KEPT)
+                    return
 
     def close(self) -> None:
         """End the station; what is in flight counts as stopped unless it is released after all."""
@@ -164,44 +189,33 @@ class Gate:
             self._lost_in_feed += skipped
             self.received += 1 + skipped
             self._arrivals.count(1 + skipped)
-            self._pacer.came(frame.seconds, skipped)
+            self._pacer.came(self._clock(), frame.seconds, self._age(frame), skipped)
             if skipped:
-                self._lose("overtaken", skipped)
+                self.dropped["overtaken"] += skipped
         return frame
 
-    def _thins(self, frame: Frame) -> bool:
-        with self._changed:
-            thinned = self._pacer.thins(frame.seconds)
-            if thinned:
-                self.dropped["thinned"] += 1
-        self._tell()
-        return thinned
-
-    def _wait_for_credit(self, feed: Feed, slots: Callable[[], int]) -> float:
-        """Wait until fewer than `slots` are on their way; for how many seconds. Raises ChannelClosed at the end."""
-        began = self._clock()
+    def _wait_for_credit(self, feed: Feed, slots: Callable[[], int]) -> None:
+        """Wait until fewer than `slots` are on their way. Raises ChannelClosed at the end."""
         with self._changed:
             while self._before() >= slots() and not self._closed:
                 if feed.closed:
                     raise ChannelClosed
                 self._pause()
-        return self._clock() - began
 
     def _pause(self) -> None:
         self._changed.wait(GLANCE_SECONDS)
 
     def _freshest(self, frame: Frame, feed: Feed) -> Frame:
-        """The frame in hand, or one of those that came meanwhile."""
-        while self._pacer.prefers_newer(self._age(frame), feed.waiting):
-            newer = self._take(feed)
-            if newer is None:
-                break
-            with self._changed:
-                self._lose("overtaken", 1)
-            frame = newer
+        """The frame in hand, or the last of those that came meanwhile."""
+        waiting = feed.waiting
+        if self._pacer.prefers_newest(self._age(frame), waiting):
+            for newer in islice(iter(lambda: self._take(feed), None), waiting):
+                with self._changed:
+                    self._lose("overtaken", 1)
+                frame = newer
         return frame
 
-    def _lets_in(self, frame: Frame, waited: float) -> bool:
+    def _lets_in(self, frame: Frame) -> bool:
         with self._changed:
             now, before = self._clock(), self._before()
             if self._closed:
@@ -211,7 +225,7 @@ class Gate:
                 return False
             self._inside.append((now, before))
             self.admitted += 1
-            self._pacer.admitted(now, frame.seconds, waited)
+            self._pacer.admitted(now, before)
             return True
 
     def _before(self) -> int:
@@ -223,7 +237,17 @@ class Gate:
 
     def _lose(self, reason: str, count: int) -> None:
         self.dropped[reason] += count
-        self._pacer.lost(self._clock(), count)
+        self._pacer.lost(count)
+
+    def _leave(self, now: float) -> None:
+        """The first of those on their way is out."""
+        if self._inside:
+            went_in, before = self._inside.popleft()
+            self._pacer.released(now, now - went_in, before, self._before())
+        else:
+            # It went out all the same, after `close` had given it up.
+            self.dropped["stopped"] -= 1
+        self._changed.notify_all()
 
     def _tell(self) -> None:
         with self._changed:

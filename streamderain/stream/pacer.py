@@ -1,38 +1,48 @@
-"""Which frames go to a network that cannot take all of them: none that would be late, and at an even pace."""
+"""Which frames go to a network that cannot take all of them: the newest whenever it is free, and none that would be
+late.
+"""
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from typing import NamedTuple
 
-FIRST_LOSSES, FIRST_RELEASES = 3, 8
-"""Frames lost, and frames through the network meanwhile, before a pace is set."""
+from streamderain.stream.passages import Passages
 
-FORGOTTEN_SECONDS = 2.0
-"""Losses further apart than this are single mishaps."""
+LOOK_SECONDS = 2.0
+"""How often it is settled whether the network keeps up, by what happened meanwhile: ..."""
 
-SLACK = 1.02
-"""How much longer than the network's own interval the held one is, so that what waits for it grows less."""
-
-RAISE, SURE_RAISE, MOST_FALL = 0.97, 0.85, 1.25
-"""Factors of the interval: a quicker pace that is tried, one that surely works, and at most one that is slower."""
-
-LOOK_BACK, SOME, MANY = 10, 3, 6
-"""Of the latest frames, how many must have waited for the network for the pace to be too quick: some, where frames also
-leave more slowly than they should, else many.
+BUSY, FREE = 0.05, 0.10
+"""... it does not if it was idle for less than the first share of that and frames were lost, and does if for more than
+the second.
 """
 
-SURELY = 1.01
-"""How much slower is slower."""
+MANY, FEW = 0.05, 0.02
+"""Shares of the frames that were lost: more than the first, ..."""
 
-SURE_PAUSE, FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0, 60.0
-"""Seconds before a quicker pace is tried: when the network surely can do it, else, and after many vain tries."""
+SOON, LATER = 2, 4
+"""... so many times in a row, are told to the user; fewer than the second, so many times, are well again."""
+
+HOPELESS = 0.1
+"""With a smaller chance of being in time frames go out late, rather than not at all."""
+
+SURE = 0.9
+"""The chance of being in time from which a frame goes in while others are on their way."""
+
+RELEASES = 64
+"""The rate that is held is that of so many frames, ..."""
+
+RATE_SECONDS = 5.0
+"""... or of those of the last seconds."""
+
+FRESH = 16
+"""Among so many frames one came without waiting."""
+
+LONGEST_GAP = 2.0
+"""After so many seconds without a frame one that is late goes out, lest the picture stands still."""
 
 QUIET_SECONDS = 10.0
 """Between two things that are said."""
-
-SAMPLES = 10
 
 
 class News(NamedTuple):
@@ -42,207 +52,173 @@ class News(NamedTuple):
     is_good: bool
 
 
-class Passages:
-    """How long frames took through the network and what follows, by how many were before them, in seconds."""
-
-    def __init__(self, most: int) -> None:
-        self._took: list[deque[float]] = [deque(maxlen=SAMPLES) for _ in range(most)]
-
-    def add(self, took: float, before: int) -> None:
-        """Book a frame that had `before` others before it when it went in."""
-        self._took[before].append(took)
-        # Where none goes in alone any more, this is how a network that became slower is noticed.
-        if before and took / (before + 1) > self.expected(0):
-            self._took[0].append(took / (before + 1))
-
-    def expected(self, before: int) -> float:
-        """What a frame may well take with `before` others before it; 0 while that is unknown."""
-        if not before:
-            return _nearly_longest(self._took[0])
-        # No more than one by one, however long ago it took longer.
-        one_by_one = (before + 1) * self.expected(0)
-        return min(_nearly_longest(self._took[before]), one_by_one) if self._took[before] else one_by_one
-
-    @property
-    def usual(self) -> float:
-        """What a frame alone usually takes; 0 before three did."""
-        return statistics.median(self._took[0]) if len(self._took[0]) > 2 else 0.0
-
-
-def _nearly_longest(took: deque[float]) -> float:
-    """The longest but one, since a single mishap says nothing."""
-    return sorted(took)[-2 if len(took) > 1 else -1] if took else 0.0
-
-
 class Pacer:
     """Decides, told what happens and when, and without a clock of its own. All times are in seconds.
 
-    While the network keeps up every frame is kept that can be out `max_latency` after its arrival. Once frames are
-    lost again and again it holds the interval at which the network lets them out, and keeps the frames that are
-    nearest to that by their own times. From there it tries to be quicker, a few per cent at a time.
+    The network is never left idle while there is a frame that it may do in time. While it keeps up, frames that come in
+    a burst are worked off one by one; else the newest goes in, whose times are then as even as the network's. Nothing
+    is remembered for longer than a few seconds, so that a busy spell costs no more than it lasts.
     """
 
     def __init__(self, max_latency: float, in_flight: int) -> None:
-        self.interval: float | None = None
         self.step = 0.0
-        self._limit = max_latency
-        self._most = in_flight
-        self._passages = Passages(in_flight)
-        self._due: float | None = None
+        self.is_behind = False
+        self._limit, self._longest_gap = max_latency, max(LONGEST_GAP, max_latency)
+        # By how many were before them.
+        self._passages = [Passages() for _ in range(in_flight)]
+        self._behind_it = Passages()
+        self._ages: deque[float] = deque(maxlen=FRESH)
         self._last_pts: float | None = None
         self._last_admitted: float | None = None
-        self._losses, self._last_loss = 0, 0.0
-        self._lost_since_admitted = False
-        self._releases: deque[float] = deque(maxlen=4 * FIRST_RELEASES)
-        self._waits: deque[bool] = deque(maxlen=LOOK_BACK)
-        self._changed, self._raised, self._pause = 0.0, False, FIRST_PAUSE
-        self._flush = False
+        self._last_out = float("-inf")
+        self._releases: deque[float] = deque(maxlen=RELEASES)
+        self._look = _Look(0.0)
+        self._idle_since: float | None = 0.0
+        self._holds = False
+        self._many = self._few = 0
         self._said_at: float | None = None
         self._said_holding = self._said_over = False
 
-    def came(self, pts: float, skipped: int) -> None:
-        """A frame was taken from the source; `skipped` came before it and were lost unseen."""
+    def came(self, now: float, pts: float, age: float, skipped: int) -> None:
+        """A frame of that age was taken from the source; `skipped` came before it and were lost unseen."""
         if self._last_pts is not None:
             step = (pts - self._last_pts) / (1 + skipped)
             if 0 < step < 1:
                 self.step += (step - self.step) * (0.1 if self.step else 1.0)
-            elif step:
-                # The source was away, so how long the network was idle says nothing of it.
-                self._releases.clear()
         self._last_pts = pts
+        self._ages.append(age)
+        self._look.came += 1 + skipped
+        self._look.lost += skipped
+        if now - self._look.began >= LOOK_SECONDS:
+            self._settle(now)
 
-    def thins(self, pts: float) -> bool:
-        """Whether the frame is left out for even spacing."""
-        if self.interval is None:
-            return False
-        if self._due is None or self._due - pts > 2 * self.interval:
-            self._due = pts
-        return pts < self._due - self.step / 8
-
-    @property
-    def slots(self) -> int:
-        """How many frames may be in flight so that the last of them is still in time; at least 1, and 1 while it is
+    def slots(self, now: float) -> int:
+        """How many frames may be in flight so that the last of them is surely in time; at least 1, and 1 while it is
         not known how long one takes.
         """
-        slots = 1
-        while slots < self._most and self._passages.expected(0) > 0 and self._passages.expected(slots) <= self._limit:
+        slots, budget = 1, self._limit - self._fresh - self.step
+        while self._usual and slots < len(self._passages) and self._chance(now, budget, slots) >= SURE:
             slots += 1
         return slots
 
-    def prefers_newer(self, age: float, waiting: int) -> bool:
-        """Whether a frame of that age gives way to the `waiting` ones behind it."""
-        if not waiting:
-            self._flush = False
-            return False
+    def prefers_newest(self, age: float, waiting: int) -> bool:
+        """Whether a frame of that age gives way to the last of the `waiting` ones behind it."""
         # A burst is worked off, so that a source that trembles loses nothing; a queue that lasts is not.
-        return self._flush or age + (waiting + 1) * self._passages.expected(0) > self._limit / 2
+        return waiting > 0 and (self.is_behind or age + (waiting + 1) * self._usual > self._limit / 2)
 
     def in_time(self, now: float, age: float, before: int) -> bool:
         """Whether a frame of that age is let in, with `before` others before it.
 
-        One that will be late is, too, when nothing else could be done: else the stream would stop altogether.
+        It is where that gives more frames in time than to wait for the next one does: what waiting adds to the chance
+        is less than what the network does meanwhile (the renewal-reward theorem; Ross, Stochastic Processes, 2nd ed.,
+        theorem 3.6.1). One that will be late is, too, when nothing else could be done: else the stream would stop.
         """
-        if age + self._passages.expected(before) <= self._limit:
+        chance = self._chance(now, self._limit - age, before)
+        waiting = max(0.0, self.step + self._fresh - age)
+        meanwhile = waiting / self._usual if self._usual else 0.0
+        if chance and chance + meanwhile >= self._chance(now, self._limit - self._fresh, before):
             return True
         if self._last_admitted is None:
             self._last_admitted = now
-        since = now - self._last_admitted
-        hopeless = self._passages.expected(0) > self._limit or since > max(1.0, self._limit)
-        return not before and hopeless
+        return not before and (self.is_over or now - self._last_admitted > self._longest_gap)
 
-    def admitted(self, now: float, pts: float, waited: float) -> None:
-        """A frame went in, which had `waited` for others to get out."""
+    def admitted(self, now: float, before: int) -> None:
+        """A frame went in."""
         self._last_admitted = now
-        overran, self._lost_since_admitted = self._lost_since_admitted, False
-        if self.interval is None:
-            return
-        due = pts if self._due is None else self._due
-        # After one that is later than its turn nothing is made up for, as that would be uneven.
-        self._due = (due if pts < due + self.step else pts) + self.interval
-        self._waits.append(overran or waited > self.interval / 2)
-        self._adapt(now)
+        if not before and self._idle_since is not None:
+            self._look.idle += now - max(self._idle_since, self._look.began)
+            self._idle_since = None
 
-    def lost(self, now: float, count: int = 1) -> None:
+    def lost(self, count: int = 1) -> None:
         """So many frames were dropped because they were too old, or not the newest."""
-        self._lost_since_admitted = True
-        if self.interval is not None:
-            return
-        if now - self._last_loss > max(FORGOTTEN_SECONDS, 3 * self._passages.expected(0)):
-            self._losses = 0
-        if not self._losses:
-            self._releases.clear()
-        self._losses, self._last_loss = self._losses + count, now
+        self._look.lost += count
 
-    def released(self, now: float, took: float, before: int) -> None:
-        """A frame is out, which `took` so long since it went in with `before` others before it."""
-        self._passages.add(took, before)
+    def is_kept(self, now: float, age: float) -> bool:
+        """Whether a frame of that age, which is through the network, goes out: if it will be written in time, or, where
+        frames usually are late, all the same; and if none did for long.
+        """
+        late = age + self._behind_it.nearly_longest > self._limit
+        is_kept = not late or self.is_over or now - self._last_out > self._longest_gap
+        if is_kept:
+            self._last_out = now
+        return is_kept
+
+    def released(self, now: float, took: float, before: int, left: int) -> None:
+        """A frame is through, which `took` so long since it went in with `before` others before it; so many are
+        left.
+        """
+        self._passages[min(before, len(self._passages) - 1)].add(now, took)
         self._releases.append(now)
-        enough = self._losses >= FIRST_LOSSES and len(self._releases) >= FIRST_RELEASES
-        if self.interval is None and enough and self.step:
-            self._settle(now)
+        if not left:
+            self._idle_since = now
+
+    def written(self, now: float, took: float) -> None:
+        """A frame was written, which `took` so long since it was kept."""
+        self._behind_it.add(now, took)
+
+    @property
+    def held_rate(self) -> float | None:
+        """Frames per second that get through while too many are lost; None while hardly any are."""
+        recent = [each for each in self._releases if self._releases[-1] - each <= RATE_SECONDS]
+        if not self._holds or len(recent) < 2:
+            return None
+        return (len(recent) - 1) / (recent[-1] - recent[0])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether hardly any frame can be in time, as the network alone takes too long."""
+        return self._usual > 0 and self._passages[0].chance(self._limit) < HOPELESS
 
     def news(self, now: float) -> News | None:
         """What the user should know, at most one thing in ten seconds."""
         if self._said_at is not None and now - self._said_at < QUIET_SECONDS:
             return None
-        over = self._passages.usual > self._limit * (0.8 if self._said_over else 1.0)
+        over = self.is_over or (self._said_over and self._passages[0].chance(self._limit) < 0.5)
         if over != self._said_over:
             self._said_over, self._said_at = over, now
-            takes = f"the network takes {self._passages.usual:.2g} s"
+            takes = f"the network takes {self._usual:.2g} s"
             limit = f"the {self._limit:g} s of latency that are allowed"
             return News(f"{takes}, {'more than' if over else 'within'} {limit}", not over)
-        holding = self.interval is not None
-        if holding == self._said_holding:
+        held = self.held_rate
+        if (held is not None) == self._said_holding or not self.step:
             return None
-        self._said_holding, self._said_at = holding, now
+        self._said_holding, self._said_at = held is not None, now
         source = f"{1 / self.step:.3g} fps"
-        if self.interval is None:
+        if held is None:
             return News(f"keeps up with {source} again", True)
-        return News(f"too slow for {source}: holding {1 / self.interval:.3g}, evenly spaced", False)
+        return News(f"too slow for {source}: holding {held:.3g}, the newest frame each time", False)
+
+    @property
+    def _usual(self) -> float:
+        return self._passages[0].usual
+
+    @property
+    def _fresh(self) -> float:
+        """How old frames are when they come: libav may hold each until the next one begins."""
+        return min(self._ages, default=0.0)
+
+    def _chance(self, now: float, within: float, before: int) -> float:
+        """That a frame takes no longer than `within`; as if one by one where it is not known better."""
+        known = self._passages[before]
+        return known.chance(within) if known.is_known(now) else self._passages[0].chance(within, before + 1)
 
     def _settle(self, now: float) -> None:
-        interval = self._measured()
-        self._losses = 0
-        if interval <= self.step * SLACK:
-            return
-        if self._raised:
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._change(now, interval * SLACK, False)
-        self._due, self._flush = None, True
+        look, self._look = self._look, _Look(now)
+        idle = look.idle + (now - max(self._idle_since, look.began) if self._idle_since is not None else 0.0)
+        share = idle / (now - look.began)
+        if share > FREE or (share < BUSY and look.lost):
+            self.is_behind = share < BUSY
+        lost = look.lost / look.came
+        self._many = self._many + 1 if lost > MANY else 0
+        self._few = self._few + 1 if lost < FEW else 0
+        if self._many == SOON or self._few == LATER:
+            self._holds = self._many == SOON
 
-    def _measured(self) -> float:
-        """The mean interval at which frames got out lately."""
-        return (self._releases[-1] - self._releases[0]) / (len(self._releases) - 1)
 
-    def _adapt(self, now: float) -> None:
-        assert self.interval is not None
-        enough = len(self._releases) >= FIRST_RELEASES
-        slower = enough and self._measured() > self.interval * SURELY
-        late = sum(self._waits)
-        if enough and late >= (SOME if slower else MANY):
-            self._slow_down(now)
-        elif late < SOME and not slower:
-            self._try_quicker(now)
-        if self.interval <= self.step:
-            self.interval = None
-            self._losses = 0
+class _Look:
+    """What happened since `began`: frames that came, those that were lost, and seconds without work."""
 
-    def _slow_down(self, now: float) -> None:
-        assert self.interval is not None
-        if self._raised:
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._change(now, min(max(self._measured(), self.interval) * SLACK, self.interval * MOST_FALL), False)
-
-    def _try_quicker(self, now: float) -> None:
-        assert self.interval is not None
-        sure = self._passages.expected(0) < 0.8 * self.interval
-        if now - self._changed < max(SURE_PAUSE if sure else self._pause, LOOK_BACK * self.interval):
-            return
-        if sure:
-            self._pause = FIRST_PAUSE
-        self._change(now, self.interval * (SURE_RAISE if sure else RAISE), True)
-
-    def _change(self, now: float, interval: float, raised: bool) -> None:
-        self.interval, self._changed, self._raised = interval, now, raised
-        self._waits.clear()
-        self._releases.clear()
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.came = self.lost = 0
+        self.idle = 0.0

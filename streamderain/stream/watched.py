@@ -85,6 +85,7 @@ class Watched(Generic[T]):
         delays: Callable[[int], float] = lambda attempt: 0.5 * 2.0 ** min(attempt, 6),
         report: Callable[[str, str], None] = lambda kind, detail: None,
         retries: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if capacity < 1:
             raise ValueError(f"{capacity = }; a queue holds at least 1 item")
@@ -93,7 +94,7 @@ class Watched(Generic[T]):
         self.ended: BaseException | None = None
         self._name, self._open, self._report = name, open, report
         self._capacity, self._starts_at, self._latest = capacity, starts_at, latest
-        self._frozen_after, self._delays, self._retries = frozen_after, delays, retries
+        self._frozen_after, self._delays, self._retries, self._clock = frozen_after, delays, retries, clock
         self._changed = threading.Condition()
         self._queue: deque[T] = deque()
         # Items were lost, so what comes is dropped until one that can be started at.
@@ -120,7 +121,7 @@ class Watched(Generic[T]):
         with self._changed:
             if self._deadline is None:
                 # The rest of the time is for closing.
-                self._deadline, self._ends_at = (time.monotonic() + share * patience for share in (0.75, 1.0))
+                self._deadline, self._ends_at = (self._clock() + share * patience for share in (0.75, 1.0))
             self._changed.notify_all()
 
     def close(self, patience: float = 2.0) -> None:
@@ -131,7 +132,7 @@ class Watched(Generic[T]):
         worker = self._worker
         assert worker.thread
         if not worker.stale:
-            worker.thread.join(max(0.0, self._ends_at - time.monotonic()))
+            worker.thread.join(max(0.0, self._ends_at - self._clock()))
         with self._changed:
             left = worker.alive and not worker.stale
             if left:
@@ -176,7 +177,7 @@ class Watched(Generic[T]):
 
     def _replace_if_frozen(self) -> list[tuple[str, str]]:
         """See to it that somebody works; what to report of it."""
-        worker, now = self._worker, time.monotonic()
+        worker, now = self._worker, self._clock()
         if self._deadline is not None or self.ended is not None:
             return []
         events = []
@@ -236,7 +237,7 @@ class Watched(Generic[T]):
     def _session(self, worker: _Worker) -> None:
         """Open, write until told to end, close."""
         consumer = self._busy(worker, self._open)
-        opened_at = time.monotonic()
+        opened_at = self._clock()
         try:
             if self._begin(worker):
                 while self._write_next(worker, consumer, opened_at):
@@ -249,7 +250,7 @@ class Watched(Generic[T]):
         self._busy(worker, consumer.close)
 
     def _busy(self, worker: _Worker, call: Callable[[], R]) -> R:
-        worker.busy_since = time.monotonic()
+        worker.busy_since = self._clock()
         try:
             return call()
         finally:
@@ -273,7 +274,7 @@ class Watched(Generic[T]):
         """Write one item; False when there is nothing more to do."""
         with self._changed:
             self._changed.wait_for(lambda: worker.stale or self._queue or self._deadline is not None)
-            late = self._deadline is not None and time.monotonic() > self._deadline
+            late = self._deadline is not None and self._clock() > self._deadline
             if worker.stale or late or not self._queue:
                 return False
             item = self._queue.popleft()
@@ -289,7 +290,7 @@ class Watched(Generic[T]):
                 if not worker.stale:
                     self.written += wrote
                     self.dropped += not wrote
-        if time.monotonic() - opened_at >= STEADY_SECONDS:
+        if self._clock() - opened_at >= STEADY_SECONDS:
             worker.attempt = 0
         return True
 

@@ -20,9 +20,10 @@ from tests.waiting import wait_until
 class StubSource:
     """A source of 25 frames a second without sound, as the publisher sees it."""
 
-    info: VideoInfo = INFO
+    info: VideoInfo | None = INFO
     time_base: Fraction = CLOCK
     connected: bool = True
+    is_away: bool = False
     audio_stream: None = None
     passengers: deque[Any] = field(default_factory=deque)
 
@@ -53,4 +54,4 @@ def published(which: Publisher, script: Iterable[Frame | None], waited: Callable
     """Run all of the script through it, no faster than its outputs take it."""
     pairs: Any = Pairs(script, waited)
     for _ in which.publish(pairs):
-        wait_until(lambda: not any(outlet.queued for outlet in which._outlets))
+        wait_until(lambda: not any(outlet.queued for outlet in which._to._outlets.values()))

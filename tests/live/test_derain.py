@@ -74,7 +74,7 @@ def test_a_run_of_which_no_frame_came_out_has_failed(clip: Path, monkeypatch: py
     """As when a machine is so busy that each frame is overtaken."""
 
     class Shut(Gate):
-        def _lets_in(self, frame: Frame, waited: float) -> bool:
+        def _lets_in(self, frame: Frame) -> bool:
             with self._changed:
                 self._lose("overtaken", 1)
             return False

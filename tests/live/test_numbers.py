@@ -9,8 +9,8 @@ import pytest
 from streamderain.live.numbers import LiveNumbers
 
 PLAIN = LiveNumbers(
-    name="yard", connected=False, away=False, size="", received=0, published=0, in_flight=0, dropped={}, fps_in=0.0,
-    fps_out=0.0, latency=None, held_fps=None, reconnects=0, filled=0,
+    name="yard", connected=False, away=False, reason=None, age=None, size="", received=0, published=0, in_flight=0,
+    dropped={}, fps_in=0.0, fps_out=0.0, latency=None, held_fps=None, reconnects=0, filled=0,
 )  # fmt: skip
 
 
@@ -19,6 +19,7 @@ PLAIN = LiveNumbers(
     [
         (PLAIN, "waiting for the source"),
         (replace(PLAIN, away=True), "source away"),
+        (replace(PLAIN, away=True, reason="refused, 401"), "source away (refused, 401)"),
         (replace(PLAIN, connected=True, size="64x48"), "64x48"),
         (replace(PLAIN, away=True, size="64x48"), "source away"),
         # Over, as a file that has ended and a run that was stopped.

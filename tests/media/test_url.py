@@ -11,7 +11,7 @@ import pytest
 
 from streamderain.media import url
 from streamderain.media.address import parse
-from streamderain.media.url import for_libav, public, redacted
+from streamderain.media.url import for_libav, port_of, public, redacted
 from tests.secrets import FORMS, LOGINS, SECRET
 
 
@@ -119,3 +119,15 @@ def test_an_address_tells_nothing_and_has_it_all() -> None:
     address = parse("rtsp://admin:s3cr3t@s/s#s%s:s s3cr3t@10.0.0.5/live/s3cr3t")
     assert SECRET not in repr(address)
     assert address.target == "rtsp://admin:s3cr3t%40s%2Fs%23s%25s:s%20s3cr3t@10.0.0.5/live/s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("rtsp://server/live", 554), ("rtsp://me:p@ss:word@server:8554/live", 8554), ("rtmp://server/live/key", 1935),
+        ("tcp://server:9000?listen=1", 9000), ("tcp://server", None), ("RTSP://[::1]:80/x", 80),
+        ("udp://server:5", None), ("srt://server:9000", None), ("out.mkv", None), ("folder/", None), ("rtsp://", 554),
+    ],
+)  # fmt: skip
+def test_the_port_of_an_output(url: str, port: int | None) -> None:
+    assert port_of(url) == port

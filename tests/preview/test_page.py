@@ -195,6 +195,25 @@ def test_one_of_several_streams_is_chosen(
         feeder.stop()
 
 
+def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, server: PreviewServer) -> None:
+    outputs = [
+        {"name": "rtsp://server/clean", "state": "away", "reason": "refused"},
+        {"name": "out.mkv", "state": "waiting", "reason": None},
+    ]
+    server.add("cam", Camera(connected=False, reason="refused, 401", age=200.0, outputs=outputs, rain_level=0.0123))
+    page = opened()
+    page.wait_for_selector("#why:text-is('refused, 401; last frame 3 min ago')")
+    page.wait_for_selector("#outputs li[data-kind=bad]:text-is('rtsp://server/clean · away: refused')")
+    page.wait_for_selector("#outputs li[data-kind=wait]:text-is('out.mkv · waiting')")
+    page.wait_for_selector("#rain:text-is('1.23')")
+    assert page.locator("#dry").text_content() == ""
+    server.remove("cam")
+    server.add("cam", Camera(outputs=[], rain_level=0.0, dry=True))
+    page.wait_for_selector("#dry:text-is('dry')")
+    assert page.locator("#why").text_content() == ""
+    assert page.locator("#outputs").is_hidden()
+
+
 def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None:
     with PreviewServer("0.0.0.0", 0, "secret", make_frame) as server:
         preview = server.add("cam", Camera())

@@ -26,15 +26,32 @@ def test_all_is_well() -> None:
         assert ask(server.url, "/healthz").status == 200
         ready = ask(server.url, "/readyz")
         assert (ready.status, ready.body) == (
-            200, {"ready": True, "network": True, "not_started": {}, "not_connected": []},
+            200,
+            {"ready": True, "network": True, "not_started": {}, "not_connected": {}, "not_open": {}},
         )  # fmt: skip
 
 
 def test_a_camera_that_is_away_is_told_and_is_no_fault_of_ours() -> None:
     with serving(a=StreamConfig("rtsp://me:hunter2@127.0.0.1:1/x")) as server:
         assert ask(server.url, "/healthz").status == 200
-        ready = ask(server.url, "/readyz")
-        assert (ready.status, ready.body["not_connected"]) == (200, ["a"])
+        wait_until(lambda: "refused, " in ask(server.url, "/readyz").body["not_connected"]["a"])
+        ready, strict = ask(server.url, "/readyz"), ask(server.url, "/readyz?strict=1")
+        assert (ready.status, strict.status) == (200, 503)
+        assert ready.body["not_connected"] == strict.body["not_connected"]
+        assert "hunter2" not in str(ready.body)
+
+
+def test_strictly_ready_are_streams_whose_outputs_are_open(tmp_path: Path) -> None:
+    away = "rtsp://127.0.0.1:1/x"
+    with serving(a=StreamConfig(SOURCE, (str(tmp_path / "a.mkv"), away))) as server:
+        wait_until(lambda: ask(server.url, "/readyz").body["not_open"] == {"a": [away]})
+        assert ask(server.url, "/readyz").status == 200
+        assert ask(server.url, "/readyz?strict=1").status == 503
+        outputs = ask(server.url, "/api/streams/a").body["numbers"]["outputs"]
+        assert [each["state"] for each in outputs] == ["open", "away"]
+        assert outputs[1]["reason"]
+        assert ask(server.url, "/api/streams/a", "PUT", {"source": SOURCE}).status == 200
+        wait_until(lambda: ask(server.url, "/readyz?strict=1").status == 200)
 
 
 def test_a_network_that_hangs_is_unhealthy_until_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
