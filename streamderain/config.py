@@ -44,7 +44,11 @@ class DerainConfig:
                               "float32, bfloat16, float16")  # fmt: skip
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
                              "is free")  # fmt: skip
-    batch: int = _setting(0, "frames that go through the network at once; 0 picks 1 on a CPU, 4 on a GPU")
+    batch: int = _setting(
+        0,
+        "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
+        "as there are threads, 4 at most, and 1 for live streams",
+    )
     neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
                                "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "

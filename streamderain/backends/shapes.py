@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ BUSY_USES, BUSY_SECONDS = 50, 60.0
 Run = Callable[[Tensor], Tensor]
 
 
-_Key: TypeAlias = tuple[torch.Size, torch.dtype]
+_Key: TypeAlias = tuple[Hashable, torch.dtype]
 
 
 class _Prepared:
@@ -45,9 +45,11 @@ class PerShape:
         # The one that was used last stands last.
         self._runs: dict[_Key, _Prepared] = {}
 
-    def __call__(self, stacked: Tensor) -> Tensor:
-        """What the run for this shape answers. Raises what `prepare` raised, and then tries anew the next time."""
-        key = (stacked.shape, stacked.dtype)
+    def __call__(self, stacked: Tensor, shape: Hashable = None) -> Tensor:
+        """What the run for this shape answers, or that for `shape`, where it stands for several. Raises what `prepare`
+        raised, and then tries anew the next time.
+        """
+        key = (shape or stacked.shape, stacked.dtype)
         prepared, is_new = self._taken(key)
         if is_new:
             self._fill(key, prepared, stacked)
@@ -57,6 +59,9 @@ class PerShape:
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._runs
 
     def _taken(self, key: _Key) -> tuple[_Prepared, bool]:
         """What is there for `key`, as the latest, and whether the caller is the first who wants it."""

@@ -24,6 +24,11 @@ from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 
 GPU_BATCH = 4
+MOST_ABREAST = 4
+"""Frames that go through a network on a CPU side by side, each in a thread of its own: two so take two thirds of the
+time that both threads need for one after the other.
+"""
+
 FULL_WITHIN_SECONDS = 0.05
 """A batch leaves this long after its first frame even when it is not full."""
 
@@ -167,9 +172,13 @@ def load_network(config: DerainConfig) -> Restorer:
     return Restorer.load(config.model, config.device, config.backend, config.precision, config.memory)
 
 
-def batch_size(config: DerainConfig, device: torch.device) -> int:
-    """The frames that go through the network at once."""
-    return config.batch or (GPU_BATCH if device.type == "cuda" else 1)
+def batch_size(config: DerainConfig, device: torch.device, live: bool = False) -> int:
+    """The frames that go through the network at once; of a live stream on a CPU one, as the first would wait."""
+    if config.batch:
+        return config.batch
+    if device.type == "cuda":
+        return GPU_BATCH
+    return min(torch.get_num_threads(), MOST_ABREAST) if device.type == "cpu" and not live else 1
 
 
 def network_reach(network: Network, config: DerainConfig) -> tuple[int, int]:

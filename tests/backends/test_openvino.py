@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.drsformer.variant import Variant
-from tests.networks.small import network
+from streamderain.backends.runnable import Runnable
+from tests.backends.parted import parted
 
 # Comes with streamderain, and is missing where a lent machine runs the tests marked cuda.
 pytest.importorskip("openvino")
@@ -24,9 +24,6 @@ from streamderain.backends import openvino
 from streamderain.backends.fastest import fastest
 from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.backends.shapes import SHAPES
-from streamderain.networks.registry import runnable
-
-SMALL = Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False)
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +46,14 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sides
 
 
-def opened(derainer: DRSformer, precision: str = "float32") -> OpenvinoBackend:
-    return OpenvinoBackend(runnable(derainer), torch.device("cpu"), precision)
+def opened(derainer: Runnable, precision: str = "float32") -> OpenvinoBackend:
+    return OpenvinoBackend(derainer, torch.device("cpu"), precision)
+
+
+def expected_of(derainer: Runnable, pictures: Tensor) -> Tensor:
+    assert derainer.module is not None
+    answer: Tensor = derainer.module(pictures)
+    return answer
 
 
 def picture(height: int = 32, width: int = 40) -> Tensor:
@@ -58,7 +61,7 @@ def picture(height: int = 32, width: int = 40) -> Tensor:
 
 
 def test_what_was_converted_once_is_read_from_disk(conversions: list[int]) -> None:
-    derainer = network(SMALL)
+    derainer = parted()
     first = opened(derainer)(picture())
     again = opened(derainer)(picture())
     assert conversions == [32]
@@ -66,20 +69,20 @@ def test_what_was_converted_once_is_read_from_disk(conversions: list[int]) -> No
 
 
 def test_other_weights_are_converted_anew(conversions: list[int]) -> None:
-    answers = [opened(network(SMALL, seed))(picture()) for seed in (0, 1)]
+    answers = [opened(parted(seed))(picture()) for seed in (0, 1)]
     assert conversions == [32, 32]
     assert not torch.equal(*answers)
 
 
 def test_all_large_pictures_share_a_conversion(conversions: list[int]) -> None:
-    backend = opened(network(SMALL))
+    backend = opened(parted())
     for height, width in ((192, 200), (208, 192)):
         assert backend(picture(height, width)).shape[-2:] == (height, width)
     assert conversions == [192]
 
 
 def test_a_damaged_file_is_made_anew(cache: Path, conversions: list[int]) -> None:
-    derainer = network(SMALL)
+    derainer = parted()
     expected = opened(derainer)(picture())
     for file in cache.rglob("trunk.*"):
         file.write_bytes(b"damaged")
@@ -88,7 +91,7 @@ def test_a_damaged_file_is_made_anew(cache: Path, conversions: list[int]) -> Non
 
 
 def test_nothing_half_made_stays(cache: Path) -> None:
-    opened(network(SMALL))(picture())
+    opened(parted())(picture())
     digest = next((cache / "openvino").iterdir())
     assert sorted(each.name for each in digest.iterdir()) == ["compiled", "stem-32"]
 
@@ -97,8 +100,8 @@ def test_a_cache_that_cannot_be_written_only_costs_time(
     cache: Path, conversions: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     cache.write_text("a file in the folder's place")
-    derainer = network(SMALL)
-    torch.testing.assert_close(opened(derainer)(picture()), derainer(picture()), rtol=0, atol=1e-4)
+    derainer = parted()
+    torch.testing.assert_close(opened(derainer)(picture()), expected_of(derainer, picture()), rtol=0, atol=1e-4)
     assert conversions == [32]
     assert "nothing can be kept" in caplog.text
 
@@ -108,22 +111,40 @@ def test_where_openvino_fails_torch_goes_on(monkeypatch: pytest.MonkeyPatch, cap
         raise RuntimeError("first line\nno such instruction")
 
     monkeypatch.setattr(openvino, "_parts", broken)
-    derainer = network(SMALL)
+    derainer = parted()
     with caplog.at_level(logging.WARNING):
         answer = opened(derainer, "auto")(picture())
-    torch.testing.assert_close(answer, derainer(picture()), rtol=0, atol=1e-5)
+    torch.testing.assert_close(answer, expected_of(derainer, picture()), rtol=0, atol=1e-5)
     assert "plain torch does, more slowly: no such instruction" in caplog.text
 
 
 def test_only_the_latest_shapes_stay_compiled() -> None:
-    backend = opened(network(SMALL))
+    backend = opened(parted())
     for width in range(8, 8 * (SHAPES + 3), 8):
         backend(picture(8, width))
     assert len(backend._passes) == SHAPES
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("counts", [(2, 1, 3), (1, 2), (5, 1)])
+def test_frames_that_go_abreast_are_answered_as_alone(two_threads: None, counts: tuple[int, ...]) -> None:
+    backend, derainer = opened(parted()), parted()
+    for number, count in enumerate(counts):
+        frames = torch.cat([picture().roll(number + shift, -1) for shift in range(count)])
+        torch.testing.assert_close(backend(frames), expected_of(derainer, frames), rtol=0, atol=1e-5)
+    # One that comes alone once others came together has nothing compiled for it.
+    assert len(backend._passes) == (2 if counts[0] == 1 else 1)
+
+
 def test_two_streams_of_one_shape_may_come_at_once() -> None:
-    backend = opened(network(SMALL))
+    backend = opened(parted())
     pictures = [picture(), picture().flip(-1)]
     expected = [backend(each) for each in pictures]
     with ThreadPoolExecutor(2) as pool:
@@ -133,7 +154,7 @@ def test_two_streams_of_one_shape_may_come_at_once() -> None:
 
 
 def test_no_weights_of_less_than_float32_are_kept(cache: Path) -> None:
-    derainer = network(SMALL)
+    derainer = parted()
     opened(derainer)(picture())
     assert 'element_type="f16"' not in next(cache.rglob("trunk.xml")).read_text()
 
@@ -142,13 +163,10 @@ def test_a_signal_after_networks_came_and_went_is_no_end_of_the_process() -> Non
     script = """
 import gc, signal, subprocess
 from streamderain.backends.openvino import OpenvinoBackend
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.drsformer.variant import Variant
-from streamderain.networks.registry import runnable
+from tests.backends.parted import parted
 
 signal.signal(signal.SIGCHLD, lambda *_: None)
-network = DRSformer(Variant(widths=(8, 16, 32, 64), blocks=(1, 0, 0, 1), heads=(1, 1, 1, 2), mefc=False))
-backends = [OpenvinoBackend(runnable(network)) for _ in range(2)]
+backends = [OpenvinoBackend(parted()) for _ in range(2)]
 while backends:
     backends.pop(0)
     gc.collect()
