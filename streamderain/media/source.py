@@ -18,6 +18,8 @@ from av.container import InputContainer
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
+from streamderain.media.clock import SourceClock
+from streamderain.media.order import DecodingOrder
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Source:
     container: InputContainer
     video: av.VideoStream
     copied: list[av.stream.Stream]
+    clock: SourceClock
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
@@ -135,7 +138,8 @@ def _describe(container: InputContainer, shown: str) -> Source:
     for stream in container.streams:
         if stream is not video and stream not in copied:
             logger.warning("%s: stream %d (%s) is not copied", shown, stream.index, stream.type)
-    source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied)
+    clock = SourceClock(shown, container, [video, *copied])
+    source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied, clock)
     decoded = _decode(source)
     try:
         first = next(decoded)
@@ -160,19 +164,40 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[a
 
 
 def _decode(source: Source) -> Iterator[av.VideoFrame]:
+    order = DecodingOrder(_gives_no_pts(source))
+    for packet in source.clock.placed(_packets(source)):
+        if packet.stream is not source.video:
+            if packet.dts is not None:
+                source.passengers.append(packet)
+            continue
+        order.sent(packet)
+        for frame in _frames_of(packet, source):
+            if frame.pts is None:
+                frame.pts = order.shown(frame.dts)
+            yield frame
+
+
+def _gives_no_pts(source: Source) -> bool:
+    # AVI has times in the order of decoding alone; what libav makes of them is right where it knows the codec's order.
+    return source.container.format.name == "avi" and source.video.codec_context.name in ("h264", "hevc")
+
+
+def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
+    """The packets of the picture and of what is copied, as they are in the file."""
     packets, end, cut = 0, Fraction(0), False
     try:
-        for packet in source.container.demux([source.video, *source.copied]):
+        # All streams, as the length in a header is that of all.
+        for packet in source.container.demux():
             end = max(end, _end_of(packet))
-            if packet.stream is not source.video:
-                if packet.dts is not None:
-                    source.passengers.append(packet)
-            elif packet.is_corrupt and _is_indexed(source):
-                # Only the last sample of a cut file reads short; it would decode to a smeared picture.
-                cut = True
-            else:
+            if packet.stream is source.video:
+                if packet.is_corrupt and _is_indexed(source):
+                    # Only the last sample of a cut file reads short; it would decode to a smeared picture.
+                    cut = True
+                    continue
                 packets += packet.size > 0
-                yield from _frames_of(packet, source)
+            elif packet.stream not in source.copied:
+                continue
+            yield packet
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
     _check_whole(source, packets, end, cut)

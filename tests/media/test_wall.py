@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from streamderain.media.clock import Pace, RunClock, units
+from streamderain.media.wall import Pace, RunClock, units
 
 SECOND = 90000
 

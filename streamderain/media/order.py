@@ -1,0 +1,87 @@
+"""Decoded pictures -> the same, each with a time after the one before, whatever their packets have told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+import av
+
+from streamderain.media.ahead import Ahead
+
+Packet: TypeAlias = "av.Packet[av.stream.Stream]"
+
+_DOUBTFUL = 0.5
+"""Seconds without a picture after which it is looked whether the next ones come back."""
+
+_ASTRAY = 3
+"""How many pictures are looked at ahead for it."""
+
+
+class DecodingOrder:
+    """Times of pictures whose packets have none of presentation: those of decoding, in the order of presentation.
+
+    `alone` says that times of presentation are made up where packets have them all the same.
+    """
+
+    def __init__(self, alone: bool) -> None:
+        self._alone, self._has_pts = alone, False
+        self._times: deque[int] = deque()
+        self._held: int | None = None
+
+    def sent(self, packet: Packet) -> None:
+        """`packet` goes to the decoder next."""
+        if self._alone:
+            packet.pts = None
+        self._has_pts = self._has_pts or packet.pts is not None
+        if not self._has_pts and packet.dts is not None:
+            self._times.append(packet.dts)
+
+    def shown(self, dts: int | None) -> int | None:
+        """When a picture is shown that the decoder gave for the packet of `dts`; None where nothing tells."""
+        if self._has_pts or not self._times:
+            return None
+        if dts is not None:
+            sent = sum(time <= dts for time in self._times)
+            self._held = sent if self._held is None else self._held
+            for _ in range(self._held, sent):
+                # A packet gave no picture.
+                self._times.popleft()
+        return self._times.popleft()
+
+
+def in_order(
+    pictures: Iterable[av.VideoFrame], step: int, second: int, tell: Callable[[int], None]
+) -> Iterator[av.VideoFrame]:
+    """The pictures, each with a time after the one before. One that has none, or one that is out of order, gets a place
+    between those around it, `step` after the one before if there is room. `second` is one in their units; `tell` is
+    called with each place that is found in this way, where other pictures have times.
+    """
+    last: int | None = None
+    coming = Ahead(pictures)
+    is_timed = False
+    for picture in coming:
+        pts = picture.pts
+        is_timed = is_timed or pts is not None
+        if pts is None or (last is not None and _is_out_of_order(pts, last, second, coming)):
+            pts = _place_between(last, coming, step)
+            if is_timed:
+                tell(pts)
+        last = picture.pts = pts
+        yield picture
+
+
+def _is_out_of_order(pts: int, last: int, second: int, coming: Ahead[av.VideoFrame]) -> bool:
+    if pts - last <= _DOUBTFUL * second:
+        return pts <= last
+    return any(other.pts is not None and last < other.pts < pts for other in coming.look(_ASTRAY))
+
+
+def _place_between(last: int | None, coming: Ahead[av.VideoFrame], step: int) -> int:
+    for number, other in enumerate(coming.look(_ASTRAY), 1):
+        if other.pts is not None and last is None:
+            return other.pts - number * step
+        if other.pts is not None and last is not None and other.pts > last:
+            return last + max(1, min(step, (other.pts - last) // (number + 1)))
+    return 0 if last is None else last + step
