@@ -29,8 +29,11 @@ Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 _JUMP = 10.0
 """Seconds without a packet that are a jump of the clock where a format has them; as in ffmpeg."""
 
-_DOUBTFUL = 0.5
-"""Seconds without a packet after which it is looked whether the next ones come back."""
+_BREAK = 30 * 3600.0
+"""Seconds that are one in any format, as in ffmpeg: libav takes a counter that starts again for one that wraps."""
+
+_STEP = 0.5
+"""How far apart packets are at most, in seconds, that tell how far apart they usually are."""
 
 _ASTRAY = 3
 """How many packets in a row may have wrong times before they are right, and those before them were wrong."""
@@ -44,8 +47,14 @@ _FAR = 1000
 _NEAR = 100
 """How many are looked at for the first that has a time."""
 
+_MOST_REORDERED = 16
+"""How many pictures come before one that is shown before them, at most; as in H.264."""
+
 _REMEMBERED = 8
 """How many of the clocks that a source had are tried again."""
+
+_WRAPPED = 1.0
+"""Seconds without a packet across such a start, at most."""
 
 _WRAPS = (24, 31, 32, 33)
 """Bits of the counters that start again at 0: those of FLV, of 32-bit MP4 and RTP, and of MPEG."""
@@ -132,17 +141,21 @@ class SourceClock:
         lead = self.streams[0].index
         if lead not in starts:
             starts[lead] = self._first(lead, min(starts.values(), default=0.0))
+        untimed = self._untimed(lead)
+        if untimed:
+            starts[lead] = self._first(lead, starts[lead]) - untimed
         origin = min(start for start in starts.values() if not self._jumps or starts[lead] - start <= _JUMP)
-        moved = -math.floor((origin - self._untimed(lead)) / self._unit + 1e-6)
+        moved = -math.floor(origin / self._unit + 1e-6)
         self._clocks.append(moved)
         for track in self._tracks.values():
             track.moved = moved
 
     def _first(self, index: int, unknown: float) -> float:
-        times = (
-            self._tracks[index].seconds(packet) for packet in self._packets.look(_NEAR) if packet.stream_index == index
-        )
-        return next((time for time in times if time is not None), unknown)
+        """When the first picture that has a time is shown."""
+        packets = (packet for packet in self._packets.look(_NEAR) if packet.stream_index == index)
+        times = (packet.pts if packet.pts is not None else packet.dts for packet in packets)
+        known = islice((time for time in times if time is not None), _MOST_REORDERED)
+        return min((float(time * self._base) for time in known), default=unknown)
 
     def _untimed(self, lead: int) -> float:
         """Seconds of pictures before the first that has a time."""
@@ -168,7 +181,7 @@ class SourceClock:
             at = time + moved * self._unit
             if track.last is not None and at > track.last:
                 track.gap = at - track.last
-                track.step = track.gap if track.gap <= _DOUBTFUL else track.step
+                track.step = track.gap if track.gap <= _STEP else track.step
             track.moved, track.last, track.end = moved, at, at + (lasts or track.step)
             track.is_loose = track.is_video and packet.dts is None
             self._move(packet, track, moved)
@@ -228,7 +241,10 @@ class SourceClock:
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
 
     def _now(self) -> float:
-        return max((track.last for track in self._tracks.values() if track.last is not None), default=0.0)
+        """How far the clock is."""
+        return max(
+            (track.last for track in self._tracks.values() if track.last is not None and track.last > 0), default=0.0
+        )
 
     def _moved(self, packet: Packet, track: _Track, time: float) -> int | None:
         """What is added to the times of this packet; None where its own is of no use."""
@@ -238,7 +254,8 @@ class SourceClock:
             return track.moved
         at = time + track.moved * self._unit
         fits = self._fits(packet, track, at)
-        if (not fits or at - track.end > _DOUBTFUL) and self._is_astray(packet, track, at):
+        is_doubtful = not fits or at - track.end > track.step
+        if is_doubtful and self._is_astray(packet, track, at):
             return None
         if fits:
             return track.moved
@@ -255,12 +272,15 @@ class SourceClock:
         if track.last is None:
             return not self._jumps or abs(at - self._now()) <= _JUMP
         back = _REORDERED if track.is_loose or (track.is_video and packet.dts is None) else 0.0
-        return at > track.last - back and not (self._jumps and at - track.end > max(_JUMP, 2 * track.gap))
+        most = max(_JUMP, 2 * track.gap) if self._jumps else _BREAK
+        return at > track.last - back and at - track.end <= most
 
     def _is_astray(self, packet: Packet, track: _Track, at: float) -> bool:
         """Whether this packet alone is out of order, as the next ones are again where they were expected."""
         if track.last is None:
             return False
+        if abs(at - track.last) < track.base / 2:
+            return not track.is_loose
         nexts = [time + track.moved * self._unit for time in self._next_times(packet, track)]
         if at > track.last:
             return any(track.last < other < at for other in nexts)
@@ -275,14 +295,14 @@ class SourceClock:
                 return moved
         for bits in _WRAPS:
             moved = track.moved + round((1 << bits) * track.base / self._base)
-            if self._is_expected(track, time + moved * self._unit, 2 * _DOUBTFUL):
+            if self._is_expected(track, time + moved * self._unit, _WRAPPED):
                 self._clocks.append(moved)
                 return moved
         return None
 
     def _is_expected(self, track: _Track, at: float, late: float) -> bool:
         if track.last is None:
-            return abs(at - self._now()) <= _DOUBTFUL
+            return abs(at - self._now()) <= _STEP
         return track.last < at <= track.end + late
 
     def _joined(self, packet: Packet, track: _Track, time: float) -> int:
@@ -293,7 +313,7 @@ class SourceClock:
             return track.moved
         shift = expected - time
         for ended, begun in self._others(track, time):
-            if track.last is not None and by > 0 and ended > time - _DOUBTFUL:
+            if track.last is not None and by > 0 and ended > time - _STEP:
                 return track.moved  # the others went on: a gap, and no jump
             if begun is not None:
                 shift = max(shift, ended + track.moved * self._unit - begun)

@@ -26,7 +26,7 @@ def decode(source: Source) -> Iterator[Frame]:
     def tell(pts: int) -> None:
         source.clock.tell("a picture without a time of its own is shown between others", float(pts * info.time_base))
 
-    for picture in in_order(source.frames(), step, round(1 / info.time_base), tell):
+    for picture in in_order(source.frames(), step, tell):
         pts = picture.pts
         assert pts is not None
         if (picture.height, picture.width) != (info.height, info.width):

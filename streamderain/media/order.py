@@ -12,11 +12,8 @@ from streamderain.media.ahead import Ahead
 
 Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 
-_DOUBTFUL = 0.5
-"""Seconds without a picture after which it is looked whether the next ones come back."""
-
 _ASTRAY = 3
-"""How many pictures are looked at ahead for it."""
+"""How many pictures are looked at ahead for one whose time is in order."""
 
 
 class DecodingOrder:
@@ -51,12 +48,10 @@ class DecodingOrder:
         return self._times.popleft()
 
 
-def in_order(
-    pictures: Iterable[av.VideoFrame], step: int, second: int, tell: Callable[[int], None]
-) -> Iterator[av.VideoFrame]:
+def in_order(pictures: Iterable[av.VideoFrame], step: int, tell: Callable[[int], None]) -> Iterator[av.VideoFrame]:
     """The pictures, each with a time after the one before. One that has none, or one that is out of order, gets a place
-    between those around it, `step` after the one before if there is room. `second` is one in their units; `tell` is
-    called with each place that is found in this way, where other pictures have times.
+    between those around it, `step` after the one before if there is room. `tell` is called with each place that
+    is found in this way, where other pictures have times.
     """
     last: int | None = None
     coming = Ahead(pictures)
@@ -64,7 +59,7 @@ def in_order(
     for picture in coming:
         pts = picture.pts
         is_timed = is_timed or pts is not None
-        if pts is None or (last is not None and _is_out_of_order(pts, last, second, coming)):
+        if pts is None or (last is not None and _is_out_of_order(pts, last, step, coming)):
             pts = _place_between(last, coming, step)
             if is_timed:
                 tell(pts)
@@ -72,8 +67,8 @@ def in_order(
         yield picture
 
 
-def _is_out_of_order(pts: int, last: int, second: int, coming: Ahead[av.VideoFrame]) -> bool:
-    if pts - last <= _DOUBTFUL * second:
+def _is_out_of_order(pts: int, last: int, step: int, coming: Ahead[av.VideoFrame]) -> bool:
+    if pts - last <= 2 * step:
         return pts <= last
     return any(other.pts is not None and last < other.pts < pts for other in coming.look(_ASTRAY))
 
