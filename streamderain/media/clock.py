@@ -183,7 +183,7 @@ class SourceClock:
                 track.gap = at - track.last
                 track.step = track.gap if track.gap <= _STEP else track.step
             track.moved, track.last, track.end = moved, at, at + (lasts or track.step)
-            track.is_loose = track.is_video and packet.dts is None
+            track.is_loose = _is_loose(packet, track)
             self._move(packet, track, moved)
         if not track.is_video:
             self._line_up(packet, track)
@@ -254,7 +254,7 @@ class SourceClock:
             return track.moved
         at = time + track.moved * self._unit
         fits = self._fits(packet, track, at)
-        is_doubtful = not fits or at - track.end > track.step
+        is_doubtful = not fits or (at - track.end > track.step and not _is_loose(packet, track))
         if is_doubtful and self._is_astray(packet, track, at):
             return None
         if fits:
@@ -271,7 +271,7 @@ class SourceClock:
         """Whether the clock may simply have gone on to `at`."""
         if track.last is None:
             return not self._jumps or abs(at - self._now()) <= _JUMP
-        back = _REORDERED if track.is_loose or (track.is_video and packet.dts is None) else 0.0
+        back = _REORDERED if track.is_loose or _is_loose(packet, track) else 0.0
         most = max(_JUMP, 2 * track.gap) if self._jumps else _BREAK
         return at > track.last - back and at - track.end <= most
 
@@ -353,6 +353,11 @@ class SourceClock:
                 return
         for last, _ in ends.values():
             yield last, None
+
+
+def _is_loose(packet: Packet, track: _Track) -> bool:
+    """Whether its time is one of presentation, which goes back where pictures are reordered."""
+    return track.is_video and packet.dts is None
 
 
 def _plus(time: int | None, shift: int) -> int | None:

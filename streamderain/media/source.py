@@ -194,6 +194,9 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
                     # Only the last sample of a cut file reads short; it would decode to a smeared picture.
                     cut = True
                     continue
+                if not packet.size and packet.dts is not None:
+                    # The frame before is shown for longer; a decoder would take it for the end.
+                    continue
                 packets += packet.size > 0
             elif packet.stream not in source.copied:
                 continue
@@ -230,7 +233,7 @@ def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)
             yield frame
-    except (av.error.InvalidDataError, av.error.PatchWelcomeError) as error:
+    except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError) as error:
         source.damaged += 1
         logger.warning("%s: a damaged packet is left out (%s)", source.name, error.strerror)
 
