@@ -92,12 +92,14 @@ class _Track:
 class SourceClock:
     """The clock of `streams` of one container, the first of which is the picture; it counts in that one's units.
 
-    `name` is what the log calls the source, once, where its times are broken.
+    `name` is what the log calls the source, once, where its times are broken. `begins` is when the source's own clock is
+    at its 0, in seconds.
     """
 
     name: str
     container: InputContainer
     streams: Sequence[av.stream.Stream]
+    begins: Fraction = Fraction(0)
     _told: bool = False
 
     def __post_init__(self) -> None:
@@ -147,6 +149,7 @@ class SourceClock:
         origin = min(start for start in starts.values() if not self._jumps or starts[lead] - start <= _JUMP)
         moved = -math.floor(origin / self._unit + 1e-6)
         self._clocks.append(moved)
+        self.begins = -moved * self._base
         for track in self._tracks.values():
             track.moved = moved
 
