@@ -92,8 +92,8 @@ class _Track:
 class SourceClock:
     """The clock of `streams` of one container, the first of which is the picture; it counts in that one's units.
 
-    `name` is what the log calls the source, once, where its times are broken. `begins` is when the source's own clock is
-    at its 0, in seconds.
+    `name` is what the log calls the source, once, where its times are broken. `begins` is the source's own time at 0,
+    in seconds.
     """
 
     name: str
@@ -126,6 +126,12 @@ class SourceClock:
             if packet.size or packet.dts is not None:
                 self._place(packet, self._tracks[packet.stream_index])
             yield packet
+
+    def coming(self, stream: av.stream.Stream) -> list[Packet]:
+        """Those of the next packets that belong to `stream`, as they are in the source; for nobody while one is asked
+        for.
+        """
+        return [packet for packet in self._packets.look(_NEAR) if packet.stream is stream and packet.size]
 
     def tell(self, what: str, seconds: float) -> None:
         """Say once what is wrong with the times of this source, and where on the clock."""

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 _COPIED_KINDS = ("audio", "subtitle")
 
+_SAMPLES = 3
+
 _LEEWAY_SECONDS = 1
 """How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
 
@@ -63,6 +65,11 @@ class Source:
         finally:
             if self._is_over:
                 self.container.close()
+
+    def samples(self, stream: av.stream.Stream) -> list[av.Packet[av.stream.Stream]]:
+        """A few packets of a copied stream, if there are any near; they must not be changed."""
+        met = [packet for packet in self.passengers if packet.stream is stream]
+        return (met or self.clock.coming(stream))[:_SAMPLES]
 
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
