@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import av
@@ -49,17 +50,22 @@ def _untagged(stream: Stream) -> Stream:
     return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
 
 
-def holds(kind: str, stream: Stream, packets: Iterable[Packet] = ()) -> bool:
+def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
     """Whether a format, by libav's name, holds `stream`: it is written with the first of its `packets`, and read."""
     memory = io.BytesIO()
+    container = av.open(memory, "w", format=kind)
     try:
-        with av.open(memory, "w", format=kind) as container:
-            copy = add_copy(container, stream)
-            container.start_encoding()
-            for packet in packets:
-                container.mux(_twin(packet, copy))
+        copy = add_copy(container, stream)
+        container.start_encoding()
+        for packet in packets:
+            container.mux(_twin(packet, copy))
+        if packets:
+            container.close()
     except _FAULTS:
         return False
+    finally:
+        with suppress(*_FAULTS):
+            container.close()
     return not packets or _comes_back(memory, kind, stream)
 
 
@@ -98,17 +104,20 @@ def keepers(stream: Stream, packets: Sequence[Packet], but: str) -> list[str]:
 
 def takes(kind: str, encoder: str) -> bool:
     """Whether a format, by libav's name, takes what an encoder makes: its header is written."""
+    container = av.open(io.BytesIO(), "w", format=kind)
     try:
-        with av.open(io.BytesIO(), "w", format=kind) as container:
-            stream = container.add_stream(encoder, rate=25, options=_QUIET.get(encoder, {}))
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height = _SIZE
-            formats = av.Codec(encoder, "w").video_formats
-            stream.pix_fmt = formats[0].name if formats else "yuv420p"
-            container.start_encoding()
+        stream = container.add_stream(encoder, rate=25, options=_QUIET.get(encoder, {}))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = _SIZE
+        formats = av.Codec(encoder, "w").video_formats
+        stream.pix_fmt = formats[0].name if formats else "yuv420p"
+        container.start_encoding()
         return True
     except _FAULTS:
         return False
+    finally:
+        with suppress(*_FAULTS):  # not every format can be empty
+            container.close()
 
 
 def listed(words: Sequence[Any]) -> str:
