@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
 from streamderain.media.clock import SourceClock
+from streamderain.media.matroska import missing_bytes
 from streamderain.media.order import DecodingOrder
 from streamderain.media.url import for_libav, public
 
@@ -29,7 +30,12 @@ _COPIED_KINDS = ("audio", "subtitle")
 _SAMPLES = 3
 
 _LEEWAY_SECONDS = 1
-"""How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
+"""How much earlier than its header says a Matroska file may end that does not tell its size; writers round, and differ
+in what they count.
+"""
+
+_FRAME_SECONDS = Fraction(1, 20)
+"""How much earlier it may end where bytes are missing: the index at its end alone is no loss."""
 
 
 @dataclass(eq=False)
@@ -191,26 +197,27 @@ def _gives_no_pts(source: Source) -> bool:
 
 def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
     """The packets of the picture and of what is copied, as they are in the file."""
-    packets, end, cut = 0, Fraction(0), False
+    packets, ends, cut = 0, {"": Fraction(0)}, False
     try:
         # All streams, as the length in a header is that of all.
         for packet in source.container.demux():
-            end = max(end, _end_of(packet))
+            kind = packet.stream.type
+            ends[kind] = max(ends.get(kind, Fraction(0)), _end_of(packet))
             if packet.stream is source.video:
                 if packet.is_corrupt and _is_indexed(source):
                     # Only the last sample of a cut file reads short; it would decode to a smeared picture.
                     cut = True
                     continue
+                packets += packet.size > 0 or packet.dts is not None
                 if not packet.size and packet.dts is not None:
                     # The frame before is shown for longer; a decoder would take it for the end.
                     continue
-                packets += packet.size > 0
             elif packet.stream not in source.copied:
                 continue
             yield packet
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
-    _check_whole(source, packets, end, cut)
+    _check_whole(source, packets, ends, cut)
 
 
 def _is_indexed(source: Source) -> bool:
@@ -223,16 +230,30 @@ def _end_of(packet: av.Packet[av.stream.Stream]) -> Fraction:
     return (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
-def _check_whole(source: Source, packets: int, end: Fraction, cut: bool) -> None:
+def _check_whole(source: Source, packets: int, ends: Mapping[str, Fraction], cut: bool) -> None:
     kind, advice = source.container.format.name, "fetch the whole file, or take what is kept"
     # The header's own count still has the samples that an edit list skips, and the empty ones of AVI.
     promised = len(source.video.index_entries) if "mp4" in kind else packets
     if cut or packets < promised:
         of = f" of {promised}" if packets < promised else ""
         raise TruncatedError(f"{source.name} ends after {packets}{of} frames; {advice}")
-    length = Fraction(source.container.duration or 0, av.time_base)
-    if "matroska" in kind and length - end > _LEEWAY_SECONDS:
-        raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
+    if "matroska" in kind:
+        length = Fraction(source.container.duration or 0, av.time_base)
+        end, leeway = _end_and_leeway(missing_bytes(source.container.name), ends, length)
+        if length - end > leeway:
+            raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
+
+
+def _end_and_leeway(
+    missing: int | None, ends: Mapping[str, Fraction], length: Fraction
+) -> tuple[Fraction, Fraction | int]:
+    """Where a Matroska file of this `length` ends that lacks so many bytes, and how much earlier it may."""
+    if missing is None:
+        return max(ends.values()), _LEEWAY_SECONDS
+    if missing == 0:
+        return length, 0
+    # A subtitle that was read may be shown beyond what was not.
+    return max(end for kind, end in ends.items() if kind != "subtitle"), _FRAME_SECONDS
 
 
 def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[av.VideoFrame]:

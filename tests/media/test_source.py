@@ -351,6 +351,30 @@ def test_a_cut_file_with_a_longer_track_is_still_told(studio: Any) -> None:
         list(source.frames())
 
 
+def test_a_subtitle_that_is_shown_beyond_a_cut_does_not_hide_it(studio: Any) -> None:
+    whole = studio.clip("whole.mkv", pts=range(50), passengers=[longer("subtitle", 2)])
+    with open_source(cut(whole, 0.6)) as source, pytest.raises(TruncatedError, match="ends after"):
+        list(source.frames())
+
+
+def test_a_length_that_a_tool_forgot_to_change_is_no_damage(studio: Any) -> None:
+    source = studio.clip("in.mkv", pts=range(25))
+    data = source.read_bytes()
+    at = data.index(bytes.fromhex("448988")) + 3
+    source.write_bytes(data[:at] + struct.pack(">d", 9000.0) + data[at + 8 :])
+    with open_source(source) as opened:
+        assert opened.container.duration == 9_000_000
+        assert len(list(opened.frames())) == 25
+
+
+def test_a_file_without_its_index_alone_is_whole(studio: Any) -> None:
+    source = studio.clip("in.mkv", pts=range(25))
+    data = source.read_bytes()
+    source.write_bytes(data[: data.rindex(bytes.fromhex("1c53bb6b"))])
+    with open_source(source) as opened:
+        assert len(list(opened.frames())) == 25
+
+
 def test_the_longer_track_of_the_founders(shared: Path) -> None:
     with open_source(shared / "cases" / "two.mkv") as source:
         assert len(list(source.frames())) == 10
