@@ -29,6 +29,9 @@ Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 _JUMP = 10.0
 """Seconds without a packet that are a jump of the clock where a format has them; as in ffmpeg."""
 
+_SLOW = 120.0
+"""Seconds between two pictures of a time lapse, at most, that makes a jump of them where a format has those."""
+
 _BREAK = 30 * 3600.0
 """Seconds that are one in any format, as in ffmpeg: libav takes a counter that starts again for one that wraps."""
 
@@ -147,11 +150,13 @@ class SourceClock:
             if stream.start_time is not None and not self._tracks[stream.index].is_sparse
         }
         lead = self.streams[0].index
-        if lead not in starts:
-            starts[lead] = self._first(lead, min(starts.values(), default=0.0))
-        untimed = self._untimed(lead)
-        if untimed:
-            starts[lead] = self._first(lead, starts[lead]) - untimed
+        first = self._first(lead)
+        if first is not None:
+            # What libav says may be that of a later one.
+            told = starts.setdefault(lead, first)
+            is_near = not self._jumps or told - first <= _JUMP
+            starts[lead] = min(told, first) if is_near else told
+        starts[lead] = starts.get(lead, 0.0) - self._untimed(lead)
         origin = min(start for start in starts.values() if not self._jumps or starts[lead] - start <= _JUMP)
         moved = -math.floor(origin / self._unit + 1e-6)
         self._clocks.append(moved)
@@ -159,12 +164,18 @@ class SourceClock:
         for track in self._tracks.values():
             track.moved = moved
 
-    def _first(self, index: int, unknown: float) -> float:
+    def _first(self, index: int) -> float | None:
         """When the first picture that has a time is shown."""
-        packets = (packet for packet in self._packets.look(_NEAR) if packet.stream_index == index)
-        times = (packet.pts if packet.pts is not None else packet.dts for packet in packets)
-        known = islice((time for time in times if time is not None), _MOST_REORDERED)
-        return min((float(time * self._base) for time in known), default=unknown)
+        first, last = None, None
+        packets = (each for each in self._packets.look(_NEAR) if each.stream_index == index and not each.is_discard)
+        for packet in islice(packets, _MOST_REORDERED):
+            if last is not None and packet.dts is not None and packet.dts <= last:
+                break  # another clock
+            last = last if packet.dts is None else packet.dts
+            shown = packet.dts if packet.pts is None else packet.pts
+            if shown is not None and (packet.dts is None or shown >= packet.dts):
+                first = shown if first is None else min(first, shown)
+        return None if first is None else float(first * self._base)
 
     def _untimed(self, lead: int) -> float:
         """Seconds of pictures before the first that has a time."""
@@ -194,6 +205,8 @@ class SourceClock:
             track.moved, track.last, track.end = moved, at, at + (lasts or track.step)
             track.is_loose = _is_loose(packet, track)
             self._move(packet, track, moved)
+            if self._jumps and not _is_plausible(packet, track):
+                packet.pts = None
         if not track.is_video:
             self._line_up(packet, track)
 
@@ -266,10 +279,12 @@ class SourceClock:
         is_doubtful = not fits or (at - track.end > track.step and not _is_loose(packet, track))
         if is_doubtful and self._is_astray(packet, track, at):
             return None
-        if fits:
+        if fits and (at - track.end <= _JUMP or len(self._clocks) == 1):
             return track.moved
         known = self._known(track, time)
-        return self._joined(packet, track, time) if known is None else known
+        if known is not None:
+            return known
+        return track.moved if fits else self._joined(packet, track, time)
 
     def _moved_as_others(self, time: float) -> int:
         """What has nothing before it to go by, such as a subtitle, goes by what is around it."""
@@ -279,9 +294,10 @@ class SourceClock:
     def _fits(self, packet: Packet, track: _Track, at: float) -> bool:
         """Whether the clock may simply have gone on to `at`."""
         if track.last is None:
-            return not self._jumps or abs(at - self._now()) <= _JUMP
+            waits = 0.0 if packet.pts is None or packet.dts is None else float((packet.pts - packet.dts) * track.base)
+            return not self._jumps or (abs(at - self._now()) <= _JUMP and at + waits >= -_STEP)
         back = _REORDERED if track.is_loose or _is_loose(packet, track) else 0.0
-        most = max(_JUMP, 2 * track.gap) if self._jumps else _BREAK
+        most = (max(_JUMP, 2 * track.gap) if track.gap < _SLOW else _JUMP) if self._jumps else _BREAK
         return at > track.last - back and at - track.end <= most
 
     def _is_astray(self, packet: Packet, track: _Track, at: float) -> bool:
@@ -334,7 +350,7 @@ class SourceClock:
     def _is_rhythm(self, packet: Packet, track: _Track, time: float, gap: float) -> bool:
         """Whether the next packet is as far from this one as this from the one before."""
         nexts = self._next_times(packet, track)
-        return bool(nexts) and nexts[0] - time > gap / 2
+        return bool(nexts) and gap < _SLOW and nexts[0] - time > gap / 2
 
     def _others(self, track: _Track, time: float) -> Iterator[tuple[float, float | None]]:
         """Of each other stream that goes by the clock which `track` leaves at `time`: when it ends on it and begins
@@ -367,6 +383,13 @@ class SourceClock:
 def _is_loose(packet: Packet, track: _Track) -> bool:
     """Whether its time is one of presentation, which goes back where pictures are reordered."""
     return track.is_video and packet.dts is None
+
+
+def _is_plausible(packet: Packet, track: _Track) -> bool:
+    """Whether a packet is shown when it can be: not before it is decoded, nor long after."""
+    if packet.pts is None or packet.dts is None:
+        return True
+    return -track.step <= (packet.pts - packet.dts) * track.base <= _JUMP
 
 
 def _plus(time: int | None, shift: int) -> int | None:
