@@ -136,10 +136,10 @@ class SourceClock:
         """
         return [packet for packet in self._packets.look(_NEAR) if packet.stream is stream and packet.size]
 
-    def tell(self, what: str, seconds: float) -> None:
-        """Say once what is wrong with the times of this source, and where on the clock."""
+    def tell(self, what: str, seconds: float, instead: str) -> None:
+        """Say once what is wrong with the times of this source, where on the clock, and what is done."""
         level = logging.DEBUG if self._told else logging.WARNING
-        logger.log(level, "%s: %s at %.1f s", self.name, what, seconds)
+        logger.log(level, "%s: %s at %.1f s; %s", self.name, what, max(seconds, 0.0), instead)
         self._told = True
 
     def _begin(self) -> None:
@@ -228,18 +228,20 @@ class SourceClock:
             packet.pts = packet.dts = None
         else:
             packet.pts = packet.dts = round(at / float(track.base))
-            self.tell("a time that is missing or out of order is taken from those around it", at)
+            self.tell("a time is missing or out of order", at, "it is taken from those around it")
         track.last, track.end = at, at + lasts
 
     def _before(self, packet: Packet, track: _Track, lasts: float) -> float:
         """Where the first packet of a stream is, by the first that has a time."""
+        now = self._now()
         for other in self._packets.look(_NEAR):
             if other.stream_index == packet.stream_index:
                 time = track.seconds(other)
                 if time is not None:
-                    return time + track.moved * self._unit - lasts
+                    at = time + track.moved * self._unit - lasts
+                    return at if not self._jumps or -_STEP <= at <= now + _JUMP else now
                 lasts += track.lasts(other)
-        return self._now()
+        return now
 
     def _after(self, packet: Packet, track: _Track, last: float) -> float | None:
         """The first of the next times that is later than `last`."""
@@ -344,7 +346,7 @@ class SourceClock:
                 shift = max(shift, ended + track.moved * self._unit - begun)
         moved = math.ceil(shift / self._unit - 1e-6)
         self._clocks.append(moved)
-        self.tell(f"its clock jumps by {by:+.1f} s, and what follows is joined on", expected)
+        self.tell(f"its clock jumps by {by:+.1f} s", expected, "what follows is joined on")
         return moved
 
     def _is_rhythm(self, packet: Packet, track: _Track, time: float, gap: float) -> bool:

@@ -24,9 +24,9 @@ def decode(source: Source) -> Iterator[Frame]:
     step = max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
 
     def tell(pts: int) -> None:
-        source.clock.tell("a picture without a time of its own is shown between others", float(pts * info.time_base))
+        source.clock.tell("a picture has no time of its own", float(pts * info.time_base), "it is shown between others")
 
-    for picture in in_order(source.frames(), step, tell):
+    for picture in in_order(source.frames(), step, info.time_base, tell):
         pts = picture.pts
         assert pts is not None
         if (picture.height, picture.width) != (info.height, info.width):

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -332,3 +333,26 @@ def words(*starts: int) -> Callable[[Any], Any]:
         return packets
 
     return make
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_times_there_are_nothing_is_lost(studio: Any, made: Any, seed: int) -> None:
+    rng = Random(seed)
+    kind = rng.choice(["noise", "steps", "anything"])
+    moved = 0.0
+
+    def change(_: str, number: int, time: int) -> int | None:
+        nonlocal moved
+        if kind == "steps" and rng.random() < 0.05:
+            moved += rng.uniform(-8, 8)
+        by = {"noise": rng.uniform(-2, 2) * (rng.random() < 0.3), "steps": moved, "anything": rng.uniform(-20, 20)}[
+            kind
+        ]
+        return None if rng.random() < 0.05 else time + round(by * SECOND)
+
+    source = made(start=3000, change=change)
+    for name in ("out.mp4", "out.mkv"):
+        before, after = held(source), held(studio.through(source, name, QUICK))
+        assert after.packets == before.packets
+        assert len(after.pictures) == 50
+        assert all(step > 0 for step in steps(after.pictures))
