@@ -14,17 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer
 from av.format import Flags
 
 from streamderain.media.ahead import Ahead
+from streamderain.media.track import Packet, Track, exact
 
 logger = logging.getLogger(__name__)
-
-Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 
 _JUMP = 10.0
 """Seconds without a packet that are a jump of the clock where a format has them; as in ffmpeg."""
@@ -36,7 +34,7 @@ _BREAK = 30 * 3600.0
 """Seconds that are one in any format, as in ffmpeg: libav takes a counter that starts again for one that wraps."""
 
 _STEP = 0.5
-"""How far apart packets are at most, in seconds, that tell how far apart they usually are."""
+"""Seconds that a stream may begin before 0, or beside a clock."""
 
 _ASTRAY = 3
 """How many packets in a row may have wrong times before they are right, and those before them were wrong."""
@@ -64,34 +62,6 @@ _WRAPS = (24, 31, 32, 33)
 
 
 @dataclass
-class _Track:
-    """A stream: `base` is its unit, `moved` what is added to its times, in units of the clock. In seconds on the clock,
-    `last` is when its last packet was, `end` when the next is expected, `step` how far apart they are, `gap` how
-    far the last two were. `is_loose` says that `last` is the time of presentation, which may go back.
-    """
-
-    base: Fraction
-    is_video: bool
-    is_sparse: bool
-    moved: int
-    last: float | None = None
-    end: float = 0.0
-    step: float = 0.0
-    gap: float = 0.0
-    is_loose: bool = False
-    last_units: int | None = None
-
-    def seconds(self, packet: Packet) -> float | None:
-        """When the packet is, as the source counts."""
-        units = packet.pts if packet.dts is None else packet.dts
-        return None if units is None else float(units * self.base)
-
-    def lasts(self, packet: Packet) -> float:
-        """For how long, as far as is known."""
-        return float(packet.duration * self.base) if packet.duration else self.step
-
-
-@dataclass
 class SourceClock:
     """The clock of `streams` of one container, the first of which is the picture; it counts in that one's units.
 
@@ -107,13 +77,17 @@ class SourceClock:
 
     def __post_init__(self) -> None:
         video = self.streams[0]
-        self._base = _exact(video.time_base) or Fraction(1, 90000)
+        self._base = exact(video.time_base) or Fraction(1, 90000)
         self._unit = float(self._base)
         # Formats that are recorded from the air, or joined by their bytes; elsewhere a long gap is meant.
         self._jumps = bool(Flags(self.container.format.flags) & Flags.ts_discont)
         self._tracks = {
-            stream.index: _Track(
-                _exact(stream.time_base) or self._base, stream is video, stream.type not in ("video", "audio"), 0
+            stream.index: Track(
+                base=exact(stream.time_base) or self._base,
+                clock=self._base,
+                is_video=stream.type == "video",
+                is_copied=stream is not video,
+                is_sparse=stream.type not in ("video", "audio"),
             )
             for stream in self.streams
         }
@@ -187,35 +161,38 @@ class SourceClock:
                 seconds += track.lasts(packet)
         return 0.0
 
-    def _place(self, packet: Packet, track: _Track) -> None:
+    def _place(self, packet: Packet, track: Track) -> None:
+        if track.is_video and track.is_copied and packet.dts is None:
+            packet.dts = self._decoded_at(packet, track)
         time = track.seconds(packet)
         if packet.is_discard and time is not None:
             # What an edit list needs decoded and not shown goes back for it.
-            self._move(packet, track, track.moved)
-            return
-        moved = None if time is None else self._moved(packet, track, time)
-        lasts = track.lasts(packet)
-        if time is None or moved is None:
-            self._guess(packet, track, lasts)
+            packet.pts, packet.dts = track.shifted(packet.pts), track.shifted(packet.dts)
+        elif time is None or (moved := self._moved(packet, track, time)) is None:
+            self._guess(packet, track)
         else:
-            at = time + moved * self._unit
-            if track.last is not None and at > track.last:
-                track.gap = at - track.last
-                track.step = track.gap if track.gap <= _STEP else track.step
-            track.moved, track.last, track.end = moved, at, at + (lasts or track.step)
-            track.is_loose = _is_loose(packet, track)
-            self._move(packet, track, moved)
-            if self._jumps and not _is_plausible(packet, track):
-                packet.pts = None
-        if not track.is_video:
-            self._line_up(packet, track)
+            track.moved = moved
+            track.follow(packet, time)
+            if self._jumps:
+                track.doubt(packet)
+        if track.is_copied:
+            track.line_up(packet)
 
-    def _move(self, packet: Packet, track: _Track, moved: int) -> None:
-        shift = round(moved * self._base / track.base)
-        packet.pts, packet.dts = _plus(packet.pts, shift), _plus(packet.dts, shift)
+    def _decoded_at(self, packet: Packet, track: Track) -> int | None:
+        """When a copied picture is decoded that is told only when it is shown: as long before the next of which it is
+        told as that takes.
+        """
+        before = packet.duration or 0
+        for other in self._packets.look(_NEAR):
+            if other.stream_index == packet.stream_index:
+                if other.dts is not None:
+                    return other.dts - before
+                before += other.duration or 0
+        return None
 
-    def _guess(self, packet: Packet, track: _Track, lasts: float) -> None:
+    def _guess(self, packet: Packet, track: Track) -> None:
         """Place a packet whose own time is missing or wrong."""
+        lasts = track.lasts(packet)
         if track.is_sparse:
             at = self._now()
         elif track.last is None:
@@ -223,7 +200,7 @@ class SourceClock:
         else:
             after = self._after(packet, track, track.last)
             at = track.end if after is None or track.end < after else (track.last + after) / 2
-        if track.is_video:
+        if not track.is_copied:
             # The decoder knows the order in which they are shown, and the next one tells the rest.
             packet.pts = packet.dts = None
         else:
@@ -231,7 +208,7 @@ class SourceClock:
             self.tell("a time is missing or out of order", at, "it is taken from those around it")
         track.last, track.end = at, at + lasts
 
-    def _before(self, packet: Packet, track: _Track, lasts: float) -> float:
+    def _before(self, packet: Packet, track: Track, lasts: float) -> float:
         """Where the first packet of a stream is, by the first that has a time."""
         now = self._now()
         for other in self._packets.look(_NEAR):
@@ -243,26 +220,17 @@ class SourceClock:
                 lasts += track.lasts(other)
         return now
 
-    def _after(self, packet: Packet, track: _Track, last: float) -> float | None:
+    def _after(self, packet: Packet, track: Track, last: float) -> float | None:
         """The first of the next times that is later than `last`."""
         ats = (time + track.moved * self._unit for time in self._next_times(packet, track))
         return next((at for at in ats if at > last), None)
 
-    def _next_times(self, packet: Packet, track: _Track) -> list[float]:
+    def _next_times(self, packet: Packet, track: Track) -> list[float]:
         """The times of the next few packets of this stream."""
         others = islice(
             (other for other in self._packets.look(_FAR) if other.stream_index == packet.stream_index), _ASTRAY
         )
         return [time for other in others if (time := track.seconds(other)) is not None]
-
-    def _line_up(self, packet: Packet, track: _Track) -> None:
-        """No muxer takes a packet that goes back, or is shown before it is decoded."""
-        dts = packet.pts if packet.dts is None else packet.dts
-        assert dts is not None
-        if track.last_units is not None:
-            dts = max(dts, track.last_units + (not track.is_sparse))
-        packet.dts = track.last_units = dts
-        packet.pts = dts if packet.pts is None else max(packet.pts, dts)
 
     def _now(self) -> float:
         """How far the clock is."""
@@ -270,7 +238,7 @@ class SourceClock:
             (track.last for track in self._tracks.values() if track.last is not None and track.last > 0), default=0.0
         )
 
-    def _moved(self, packet: Packet, track: _Track, time: float) -> int | None:
+    def _moved(self, packet: Packet, track: Track, time: float) -> int | None:
         """What is added to the times of this packet; None where its own is of no use."""
         if track.is_sparse or track.last is None:
             track.moved = self._moved_as_others(time)
@@ -278,7 +246,7 @@ class SourceClock:
             return track.moved
         at = time + track.moved * self._unit
         fits = self._fits(packet, track, at)
-        is_doubtful = not fits or (at - track.end > track.step and not _is_loose(packet, track))
+        is_doubtful = not fits or (at - track.end > track.step and not track.is_loose(packet))
         if is_doubtful and self._is_astray(packet, track, at):
             return None
         if fits and (at - track.end <= _JUMP or len(self._clocks) == 1):
@@ -293,16 +261,16 @@ class SourceClock:
         now = self._now()
         return min(reversed(self._clocks), key=lambda moved: abs(time + moved * self._unit - now))
 
-    def _fits(self, packet: Packet, track: _Track, at: float) -> bool:
+    def _fits(self, packet: Packet, track: Track, at: float) -> bool:
         """Whether the clock may simply have gone on to `at`."""
         if track.last is None:
             waits = 0.0 if packet.pts is None or packet.dts is None else float((packet.pts - packet.dts) * track.base)
             return not self._jumps or (abs(at - self._now()) <= _JUMP and at + waits >= -_STEP)
-        back = _REORDERED if track.is_loose or _is_loose(packet, track) else 0.0
+        back = _REORDERED if track.was_loose or track.is_loose(packet) else 0.0
         most = (max(_JUMP, 2 * track.gap) if track.gap < _SLOW else _JUMP) if self._jumps else _BREAK
         return at > track.last - back and at - track.end <= most
 
-    def _is_astray(self, packet: Packet, track: _Track, at: float) -> bool:
+    def _is_astray(self, packet: Packet, track: Track, at: float) -> bool:
         """Whether this packet alone is out of order, as the next ones are again where they were expected."""
         if track.last is None:
             return False
@@ -313,7 +281,7 @@ class SourceClock:
             return any(track.last < other < at for other in nexts)
         return not nexts or any(track.last < other <= track.end + _JUMP for other in nexts)
 
-    def _known(self, track: _Track, time: float) -> int | None:
+    def _known(self, track: Track, time: float) -> int | None:
         """A clock by which this packet comes when it is expected: one that other streams go by, or the same after its
         counter has come to its end.
         """
@@ -327,12 +295,12 @@ class SourceClock:
                 return moved
         return None
 
-    def _is_expected(self, track: _Track, at: float, late: float) -> bool:
+    def _is_expected(self, track: Track, at: float, late: float) -> bool:
         if track.last is None:
             return abs(at - self._now()) <= _STEP
         return track.last < at <= track.end + late
 
-    def _joined(self, packet: Packet, track: _Track, time: float) -> int:
+    def _joined(self, packet: Packet, track: Track, time: float) -> int:
         """A new clock, by which no stream begins again before it has ended on the old one."""
         expected = self._now() if track.last is None else track.end
         by = time + track.moved * self._unit - expected
@@ -349,12 +317,12 @@ class SourceClock:
         self.tell(f"its clock jumps by {by:+.1f} s", expected, "what follows is joined on")
         return moved
 
-    def _is_rhythm(self, packet: Packet, track: _Track, time: float, gap: float) -> bool:
+    def _is_rhythm(self, packet: Packet, track: Track, time: float, gap: float) -> bool:
         """Whether the next packet is as far from this one as this from the one before."""
         nexts = self._next_times(packet, track)
         return bool(nexts) and gap < _SLOW and nexts[0] - time > gap / 2
 
-    def _others(self, track: _Track, time: float) -> Iterator[tuple[float, float | None]]:
+    def _others(self, track: Track, time: float) -> Iterator[tuple[float, float | None]]:
         """Of each other stream that goes by the clock which `track` leaves at `time`: when it ends on it and begins
         anew, in seconds of the source; None where it does not jump.
         """
@@ -380,24 +348,3 @@ class SourceClock:
                 return
         for last, _ in ends.values():
             yield last, None
-
-
-def _is_loose(packet: Packet, track: _Track) -> bool:
-    """Whether its time is one of presentation, which goes back where pictures are reordered."""
-    return track.is_video and packet.dts is None
-
-
-def _is_plausible(packet: Packet, track: _Track) -> bool:
-    """Whether a packet is shown when it can be: not before it is decoded, nor long after."""
-    if packet.pts is None or packet.dts is None:
-        return True
-    return -track.step <= (packet.pts - packet.dts) * track.base <= _JUMP
-
-
-def _plus(time: int | None, shift: int) -> int | None:
-    return None if time is None else time + shift
-
-
-def _exact(ratio: Any) -> Fraction | None:
-    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's."""
-    return Fraction(ratio.numerator, ratio.denominator) if ratio else None

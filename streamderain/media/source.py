@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -21,6 +21,7 @@ from streamderain.media.address import in_full
 from streamderain.media.clock import SourceClock
 from streamderain.media.matroska import missing_bytes
 from streamderain.media.order import DecodingOrder
+from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
@@ -279,19 +280,14 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
         pixel_format=first.format.name,
         height=first.height,
         width=first.width,
-        time_base=_fraction(video.time_base) or Fraction(1, 90000),
-        frame_rate=_fraction(video.average_rate or video.guessed_rate),
+        time_base=exact(video.time_base) or Fraction(1, 90000),
+        frame_rate=exact(video.average_rate or video.guessed_rate),
         duration_seconds=duration,
         frames=video.frames or None,
-        sample_aspect_ratio=_fraction(video.sample_aspect_ratio),
+        sample_aspect_ratio=exact(video.sample_aspect_ratio),
         color_range=2 if jpeg_range else int(first.color_range),
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
         color_trc=int(first.color_trc),
         rotation=round(first.rotation / 90) * 90 % 360,
     )
-
-
-def _fraction(ratio: Any) -> Fraction | None:
-    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; None for none or 0."""
-    return Fraction(ratio.numerator, ratio.denominator) if ratio else None

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import pytest
 
+from streamderain.media.clock import SourceClock
 from streamderain.media.encoder import Encoding
 from streamderain.media.source import open_source
 from tests.media.broken_times import Change, recording, retimed_flv, retimed_mkv, retimed_ts
@@ -356,3 +357,26 @@ def test_whatever_times_there_are_nothing_is_lost(studio: Any, made: Any, seed: 
         assert after.packets == before.packets
         assert len(after.pictures) == 50
         assert all(step > 0 for step in steps(after.pictures))
+
+
+def test_another_picture_that_is_copied_keeps_its_order(studio: Any) -> None:
+    options = {"bf": "2", "qp": "30", "preset": "veryfast"}
+    parts = [studio.clip(name, pts=range(25), options=options) for name in ("a.mp4", "b.mp4")]
+    source = studio.folder / "in.mkv"
+    with av.open(source, "w") as file:
+        streams = [av.open(part) for part in parts]
+        copies = [file.add_stream_from_template(each.streams.video[0]) for each in streams]
+        for each, copy in zip(streams, copies, strict=True):
+            for packet in each.demux():
+                if packet.dts is not None:
+                    packet.stream = copy
+                    file.mux(packet)
+            each.close()
+    with av.open(source) as file:
+        raw = [packet.pts for packet in file.demux(video=1) if packet.size]
+    with av.open(source) as file:
+        clock = SourceClock("in.mkv", file, file.streams.video)
+        placed = [(each.pts, each.dts) for each in clock.placed(file.demux()) if each.stream_index == 1 and each.size]
+    assert [pts for pts, _ in placed] == raw
+    assert all(pts >= dts for pts, dts in placed)
+    assert all(later > earlier for (_, earlier), (_, later) in pairwise(placed))
