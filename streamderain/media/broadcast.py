@@ -12,10 +12,10 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from streamderain.frames import Frame, VideoInfo
-from streamderain.media.clock import TIME_BASE
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.fitting import fitted
 from streamderain.media.pixels import layout_of
+from streamderain.media.wall import TIME_BASE
 
 KEYFRAME_SECONDS = 2
 """How long a new viewer waits for a picture at most, and about how long the pieces of a live playlist are."""

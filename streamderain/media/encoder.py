@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 
 from streamderain.errors import SinkError, nearest
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.copying import KEEPERS, listed, takes
 from streamderain.media.pixels import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -78,7 +79,7 @@ class Encoder:
     """One video stream of an open container. Raises SinkError for what the encoder does not know."""
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
-        self._encoding = encoding
+        self._encoding, self.encoder = encoding, encoding.encoder
         options = _options(encoding)
         if av.Codec(encoding.encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
             # It would take it, write beyond its memory and end the process.
@@ -95,7 +96,7 @@ class Encoder:
             stream = container.add_stream(encoding.encoder, rate=rate, options=options)
         except (av.FFmpegError, ValueError) as error:
             raise SinkError(
-                f"{encoding.encoder} does not go into {container.format.name}; {_advice(container)}"
+                f"{encoding.encoder} does not go into {container.format.name}; {_advice(encoding.encoder, container)}"
             ) from error
         assert isinstance(stream, av.VideoStream)
         self.stream = stream
@@ -175,11 +176,14 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _advice(container: OutputContainer) -> str:
-    usual = container.default_video_codec
-    if usual == "none":
-        return "try an output in .mp4 or .mkv"
-    return f"try {av.Codec(usual, 'w').name} or an output in .mkv"
+def _advice(encoder: str, container: OutputContainer) -> str:
+    """What else would go: another encoder, or another output."""
+    kind, usual = container.format.name, container.default_video_codec
+    others = [av.Codec(usual, "w").name] if usual in av.codecs_available else []
+    tries = [f"--encoder {other}" for other in others if takes(kind, other)]
+    endings = [ending for each, ending in KEEPERS.items() if each != kind and takes(each, encoder)]
+    tries += [f"an output in {listed(endings)}"] if endings else []
+    return f"try {', or '.join(tries) or '--encoder libx264 with an output in .mp4'}"
 
 
 def _options(encoding: Encoding) -> dict[str, str]:

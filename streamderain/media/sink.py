@@ -11,9 +11,11 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.format import Flags
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout
+from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.source import Source
 
@@ -31,6 +33,7 @@ class Muxed:
         self._encoder.stream.metadata.update(source.video.metadata)
         container.metadata.update(source.container.metadata)
         self._copies: dict[int, av.stream.Stream] = {}
+        self._last: dict[int, int] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
         container.set_chapters(source.container.chapters())
@@ -38,22 +41,24 @@ class Muxed:
         container.start_encoding()
 
     def _copy(self, stream: av.stream.Stream) -> None:
-        ending = self._container.format.name
-        name = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
-        try:
-            copy = self._container.add_stream_from_template(stream)
-        except (av.FFmpegError, ValueError) as error:
-            if stream.type == "audio":
-                raise SinkError(
-                    f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
-                ) from error
-            logger.warning(
-                "%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending
-            )
+        samples = self._source.samples(stream)
+        if not holds(self._container.format.name, stream, samples):
+            self._refuse(stream, samples)
             return
+        copy = add_copy(self._container, stream)
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
+
+    def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
+        """Say what holds a stream that the output does not."""
+        kind = self._container.format.name
+        holding = [name for name in keepers(stream, samples, kind) if takes(name, self._encoder.encoder)]
+        what = f"{stream.type} track {stream.index} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind}"
+        endings = listed([KEEPERS[name] for name in holding])
+        if stream.type == "audio" and holding:
+            raise SinkError(f"{what}; try an output in {endings}")
+        logger.warning("%s and is left out; %s", what, f"{endings} holds it" if holding else "no output here holds it")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and write what is ready, the packets of the copied streams among it."""
@@ -74,7 +79,26 @@ class Muxed:
             copy = self._copies.get(packet.stream.index)
             if copy is not None:
                 packet.stream = copy
+                self._line_up(packet, copy)
                 self._container.mux(packet)
+
+    def _line_up(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> None:
+        """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
+        base = copy.time_base
+        assert base is not None
+        assert packet.dts is not None
+        assert packet.pts is not None
+        at = round(packet.dts * packet.time_base / base)
+        last = self._last.get(copy.index)
+        if last is not None and at <= last and not self._takes_equal(copy):
+            at = last + 1
+            packet.pts, packet.dts = max(at, round(packet.pts * packet.time_base / base)), at
+            packet.duration = round((packet.duration or 0) * packet.time_base / base)
+            packet.time_base = base
+        self._last[copy.index] = at
+
+    def _takes_equal(self, copy: av.stream.Stream) -> bool:
+        return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
 
 
 class FileSink:
@@ -173,6 +197,6 @@ def _write_failure(path: Path, error: av.FFmpegError) -> str:
     advice = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "; make room or name an output on another disk"
-    elif error.errno == errno.EINVAL:
+    elif error.errno == errno.EINVAL and path.suffix.lower() != ".mkv":
         advice = "; the format may not take what the input holds: try .mkv"
     return f"{path} cannot be written: {error.strerror}{advice}"
