@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 
 from streamderain.frames import Frame, PixelLayout, VideoInfo
-from streamderain.media.clock import TIME_BASE
+from streamderain.media.wall import TIME_BASE
 
 USUAL = VideoInfo("", "yuv420p", 720, 1280, TIME_BASE, Fraction(25))
 """The picture of a source of which nothing is known."""
