@@ -10,20 +10,25 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
-from av.codec import find_best_pix_fmt_of_list
 from av.container import OutputContainer
+from av.format import Flags
 from av.video.frame import PictureType
 
 from streamderain.errors import SinkError, nearest
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
+from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.pixels import (
     FULL_RANGE,
     LIMITED_RANGE,
     RGB_SPACE,
+    changed,
+    converted,
+    dressed,
     even_size,
     holds_rgb,
+    paletted,
     to_video_frame,
-    working_format,
 )
 
 logger = logging.getLogger(__name__)
@@ -35,8 +40,26 @@ _BT709_SPACE = 1
 
 _X265_LEAST = 64
 
-_OUR_OWN = {"x265-params": "log-level=error"}
-"""Set unless the user does: x265 writes a page to the terminal behind libav's back."""
+_QUIET = {"x265-params": "log-level=error"}
+"""x265 writes a page to the terminal behind libav's back."""
+
+_LISTS = {"x264-params": ":", "x265-params": ":", "svtav1-params": ":", "flags": ""}
+"""Options that hold many, and what stands between them: the user's come behind ours and prevail."""
+
+_LOSSLESS = {"qp": "0", "lossless": "1", "crf": "0"}
+"""What asks encoders that can do either to lose nothing."""
+
+_RATES = {"b", "global_quality"}
+"""What a user may ask in the place of a quality."""
+
+_QP_TO_LAMBDA = 118
+
+_OF_A_TRACK = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio", "color_range", "color_primaries",
+               "color_trc", "colorspace", "field_order", "extradata")  # fmt: skip
+"""What of an encoder a container needs to know."""
+
+_TRIAL_SIZE = (128, 96)
+"""Width and height of the pictures with which an encoder is tried; every encoder has it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     Where it does not work, the log says so in one line.
     """
     wanted = HARDWARE_ENCODERS.get(hwaccel or "")
-    if wanted is None or encoding.encoder != "libx264":
+    if wanted is None or encoding.encoder not in (USUAL, AUTO):
         return encoding
     candidate = replace(encoding, encoder=wanted)
     try:
@@ -75,44 +98,117 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
 
 
 class Encoder:
-    """One video stream of an open container. Raises SinkError for what the encoder does not know."""
+    """One video stream of an open container. Raises SinkError for what the encoder does not know.
+
+    `notes` are what it cannot keep of the video, in words, for whoever opened it to tell. `track` is the stream that
+    the packets belong to, with the tags; `stream` has the encoder.
+    """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
+        if encoding.encoder == AUTO:
+            encoding = replace(encoding, encoder=fitting_encoder(container))
         self._encoding = encoding
+        self.notes: list[str] = []
         options = _options(encoding)
         if av.Codec(encoding.encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
             # It would take it, write beyond its memory and end the process.
             raise SinkError(
-                f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; try libx264"
+                f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; "
+                "try --encoder libx264"
             )
         self._held: Frame | None = None
+        self._last: int | None = None
         self._encoded = 0
         self._durations: dict[int | None, int | None] = {}
-        self.pixel_format = _pixel_format(encoding.encoder, info)
-        self._even = _needs_even(encoding, layout, self.pixel_format)
-        try:
-            rate = info.frame_rate or Fraction(25)
-            stream = container.add_stream(encoding.encoder, rate=rate, options=options)
-        except (av.FFmpegError, ValueError) as error:
-            raise SinkError(
-                f"{encoding.encoder} does not go into {container.format.name}; {_advice(container)}"
-            ) from error
-        assert isinstance(stream, av.VideoStream)
-        self.stream = stream
+        self.pixel_format, rounded = fitting_format(
+            encoding.encoder, info, layout, _is_lossless(encoding.encoder, options)
+        )
+        self.notes += [rounded] if rounded else []
+        self._even = self._needs_even(layout)
+        self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
+        self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
-        context = stream.codec_context
+        # Where the output's stream is to be made after another, the encoder has one elsewhere.
+        self._elsewhere = av.open(os.devnull, "w", format="null") if carries_light(encoding.encoder, info) else None
+        self.stream = self._add(container, _joined(self._tag_options(info, layout), options))
+        context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
-        context.pix_fmt = self.pixel_format
-        # The input's own clock, so that its times come out as they went in, variable rate included.
-        context.time_base = info.time_base
+        context.pix_fmt, context.time_base = self.pixel_format, self._clock
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        if info.rotation:
-            stream.set_display_rotation(info.rotation)
+        if info.field_order:
+            context.field_order = info.field_order
         _tag_colours(context, info, layout)
         with self._refusal():
             context.open()
+        self.track = self._track(container, info)
+        if info.display_matrix:
+            self.track.set_display_matrix(info.display_matrix)
+
+    def _add(self, container: OutputContainer, options: dict[str, str]) -> av.VideoStream:
+        """The encoder's stream, in a container of its own where the output's will be made after another."""
+        if self._elsewhere and container.format.flags & Flags.global_header.value:
+            options = _joined(options, {"flags": "+global_header"})
+        try:
+            stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
+        except (av.FFmpegError, ValueError) as error:
+            raise self._misfit(container) from error
+        assert isinstance(stream, av.VideoStream)
+        return stream
+
+    def _track(self, container: OutputContainer, info: VideoInfo) -> av.VideoStream:
+        if self._elsewhere is None:
+            return self.stream
+        ours = self.stream.codec_context
+        with stream_with_light(ours.codec.canonical_name, info, ours.extradata) as like:
+            try:
+                track = container.add_stream_from_template(like, opaque=True)
+            except (av.FFmpegError, ValueError) as error:
+                raise self._misfit(container) from error
+        theirs = track.codec_context
+        for name in _OF_A_TRACK:
+            if (value := getattr(ours, name)) is not None:
+                setattr(theirs, name, value)
+        track.time_base = ours.time_base
+        return track
+
+    def _misfit(self, container: OutputContainer) -> SinkError:
+        return SinkError(f"{self._encoding.encoder} does not go into {container.format.name}; {_advice(container)}")
+
+    def _tag_options(self, info: VideoInfo, layout: PixelLayout) -> dict[str, str]:
+        """What the encoder is to write into its stream that PyAV has no other way to say."""
+        options = light_options(self._encoding.encoder, info)
+        if info.chroma_location != "unspecified" and layout.chroma == "420":
+            options["chroma_sample_location"] = info.chroma_location
+        fields = {"flags": "+ildct+ilme"}
+        if info.is_interlaced and _opens(self._encoding, _TRIAL_SIZE, self.pixel_format, self._clock, fields):
+            options |= fields
+        return options
+
+    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> Fraction:
+        name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
+        # Those of libraries ask nothing of it.
+        if not name.startswith("lib") and not _opens(self._encoding, _TRIAL_SIZE, self.pixel_format, clock):
+            clock = 1 / self._rate
+        if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
+            self.notes.append(
+                f"{container.format.name} with {name} has no place for the times of the input: they are rounded to "
+                f"{clock} s; an output in .mkv or .mp4 keeps them"
+            )
+        return clock
+
+    def _needs_even(self, layout: PixelLayout) -> bool:
+        """Whether the encoder refuses this odd size."""
+        height, width = even_size(layout)
+        if (height, width) == (layout.height, layout.width):
+            return False
+        size = (layout.width, layout.height)
+        if not self._encoding.even and _opens(self._encoding, size, self.pixel_format, Fraction(1, 25)):
+            return False
+        name = "the output" if self._encoding.even else self._encoding.encoder
+        self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")
+        return True
 
     def encode(self, frame: Frame) -> list[av.Packet[av.stream.Stream]]:
         """The packets that are ready once this frame is in; often those of earlier frames.
@@ -146,10 +242,31 @@ class Encoder:
 
     def _picture(self, frame: Frame, duration: int) -> av.VideoFrame:
         self._encoded += 1
-        self._durations[frame.pts] = duration
-        picture = to_video_frame(frame.data, frame.layout, self.pixel_format, self._even)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture = self._shown(frame)
+        # What the decoder wrote there would bind the encoder.
+        picture.pict_type = PictureType.NONE
+        picture.pts, picture.time_base = self._placed(frame), self._clock
+        self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
+
+    def _shown(self, frame: Frame) -> av.VideoFrame:
+        original = frame.original
+        if self._even:
+            grown = to_video_frame(frame.data, frame.layout, self.pixel_format, even=True)
+            return grown if original is None else dressed(grown, original)
+        if original is None:
+            picture = to_video_frame(frame.data, frame.layout)
+        else:
+            picture = changed(original, frame.data, frame.layout)
+        if self.pixel_format == "pal8" and picture.format.name != "pal8":
+            return paletted(converted(picture, "bgra", frame.layout))
+        return converted(picture, self.pixel_format, frame.layout)
+
+    def _placed(self, frame: Frame) -> int:
+        """Its time by the encoder's clock, later than that of the frame before also where this is rougher."""
+        pts = round(frame.pts * frame.time_base / self._clock)
+        self._last = pts if self._last is None else max(pts, self._last + 1)
+        return self._last
 
     def _encode(self, picture: av.VideoFrame | None) -> list[av.Packet[av.stream.Stream]]:
         with self._refusal():
@@ -157,6 +274,7 @@ class Encoder:
         for packet in packets:
             # Not every encoder hands on how long a frame is shown, and the muxer would guess.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
+            packet.stream = self.track
         return packets
 
     @contextmanager
@@ -164,7 +282,8 @@ class Encoder:
         try:
             yield
         except (av.FFmpegError, ValueError) as error:
-            asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in _OUR_OWN]
+            ours = {*_QUIET, "flags", "global_quality"} - self._encoding.options.keys()
+            asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in ours]
             raise SinkError(
                 f"{self._encoding.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "
                 f"{', '.join(asked) or 'its defaults'}: {_reason(error)}; change or leave out one of these"
@@ -179,7 +298,7 @@ def _advice(container: OutputContainer) -> str:
     usual = container.default_video_codec
     if usual == "none":
         return "try an output in .mp4 or .mkv"
-    return f"try {av.Codec(usual, 'w').name} or an output in .mkv"
+    return f"try --encoder {fitting_encoder(container)} or an output in .mkv"
 
 
 def _options(encoding: Encoding) -> dict[str, str]:
@@ -192,7 +311,7 @@ def _options(encoding: Encoding) -> dict[str, str]:
             "(`streamderain doctor` lists those for video; --via-ffmpeg reaches the system's own)"
         ) from error
     if context.type != "video":
-        raise SinkError(f"{encoding.encoder} encodes {context.type}, not video; try libx264")
+        raise SinkError(f"{encoding.encoder} encodes {context.type}, not video; try --encoder libx264")
     private = {option.name for option in context.supported_options.private}
     settable = private | {option.name for option in context.supported_options.generic}
     for name in encoding.options:
@@ -204,11 +323,34 @@ def _options(encoding: Encoding) -> dict[str, str]:
             raise SinkError(f"{encoding.encoder} has no presets; leave --preset out")
         options.setdefault("preset", encoding.preset)
     if encoding.crf is not None:
-        # NVENC calls its constant quality cq.
-        quality = next((name for name in ("crf", "cq") if name in private), None)
-        if quality:
-            options.setdefault(quality, str(encoding.crf))
-    return options | {name: value for name, value in _OUR_OWN.items() if name in private and name not in options}
+        quality = _quality(encoding.crf, private, av.Codec(encoding.encoder, "w").lossy)
+        if not _RATES & options.keys():
+            options = {**options, **_joined(quality, {name: options[name] for name in quality if name in options})}
+    return _joined({name: value for name, value in _QUIET.items() if name in private}, options)
+
+
+def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
+    # NVENC calls its constant quality cq.
+    name = next((name for name in ("crf", "cq") if name in private), None)
+    if name:
+        return {name: str(crf)}
+    # The others follow a bitrate, libav's default being 200 kbit/s, or the scale of their quantiser, 1 to 31, of which
+    # 2 is about as good as 18 is here.
+    scale = min(31, max(1, round((crf - 14) / 2)))
+    return {"flags": "+qscale", "global_quality": str(scale * _QP_TO_LAMBDA)} if is_lossy else {}
+
+
+def _joined(first: Mapping[str, str], then: Mapping[str, str]) -> dict[str, str]:
+    """Both; of options that hold many, both lists, and else what comes `then`."""
+    return {**first, **{name: first[name] + _LISTS[name] + value if name in first and name in _LISTS else value
+                        for name, value in then.items()}}  # fmt: skip
+
+
+def _is_lossless(encoder: str, options: Mapping[str, str]) -> bool:
+    """Whether the encoder can lose nothing but what its pixel format has no place for."""
+    codec = av.Codec(encoder, "w")
+    asked = any(options.get(name) == value for name, value in _LOSSLESS.items())
+    return not codec.lossy or asked or "lossless=1" in options.get("x265-params", "")
 
 
 def video_encoders() -> list[str]:
@@ -223,36 +365,12 @@ def _encodes_video(name: str) -> bool:
         return False
 
 
-def _pixel_format(encoder: str, info: VideoInfo) -> str:
-    """The working format where the encoder has it, else the nearest that it has."""
-    wanted = working_format(info.pixel_format)
-    formats = [each.name for each in av.Codec(encoder, "w").video_formats or []]
-    if not formats or wanted in formats:
-        return wanted
-    # For grey, libav would take RGB or 4:4:4, which few players show.
-    best, _ = find_best_pix_fmt_of_list(formats, wanted.replace("gray", "yuv420p"))
-    assert best is not None
-    logger.warning("%s has no %s; encoding as %s", encoder, wanted, best.name)
-    return best.name
-
-
-def _needs_even(encoding: Encoding, layout: PixelLayout, pixel_format: str) -> bool:
-    """Whether the encoder refuses this odd size; the log says what it makes of it."""
-    height, width = even_size(layout)
-    if (height, width) == (layout.height, layout.width):
-        return False
-    if not encoding.even and _opens(encoding, layout, pixel_format):
-        return False
-    name = "the output" if encoding.even else encoding.encoder
-    logger.warning("%s needs even sizes: %dx%d is encoded as %dx%d", name, layout.width, layout.height, width, height)
-    return True
-
-
-def _opens(encoding: Encoding, layout: PixelLayout, pixel_format: str) -> bool:
+def _opens(encoding: Encoding, size: tuple[int, int], pixel_format: str, clock: Fraction,
+           more: Mapping[str, str] | None = None) -> bool:  # fmt: skip
     probe = av.CodecContext.create(encoding.encoder, "w")
     assert isinstance(probe, av.VideoCodecContext)
-    probe.width, probe.height, probe.pix_fmt = layout.width, layout.height, pixel_format
-    probe.time_base, probe.options = Fraction(1, 25), _options(encoding)
+    (probe.width, probe.height), probe.pix_fmt = size, pixel_format
+    probe.time_base, probe.options = clock, _joined(more or {}, _options(encoding))
     try:
         probe.open()
     except (av.FFmpegError, ValueError):

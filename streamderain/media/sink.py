@@ -28,7 +28,7 @@ class Muxed:
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
-        self._encoder.stream.metadata.update(source.video.metadata)
+        self._encoder.track.metadata.update(source.video.metadata)
         container.metadata.update(source.container.metadata)
         self._copies: dict[int, av.stream.Stream] = {}
         for stream in source.copied if copy_streams else ():

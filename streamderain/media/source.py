@@ -17,6 +17,7 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
+from streamderain.media import sidedata
 from streamderain.media.address import in_full
 from streamderain.media.url import for_libav, public
 
@@ -218,6 +219,10 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
     elif container.duration is not None:
         duration = container.duration / av.time_base
     jpeg_range = first.format.name.startswith("yuvj")
+    matrix = sidedata.display_matrix(first)
+    rotation, mirrored = sidedata.orientation(matrix)
+    fields, chroma_location = sidedata.fields_and_chroma(first)
+    field_order = video.codec_context.field_order
     return VideoInfo(
         codec=video.codec_context.name,
         pixel_format=first.format.name,
@@ -232,7 +237,14 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
         color_trc=int(first.color_trc),
-        rotation=round(first.rotation / 90) * 90 % 360,
+        rotation=rotation,
+        mirrored=mirrored,
+        display_matrix=matrix,
+        chroma_location=chroma_location,
+        field_order=field_order if field_order > 1 else fields or field_order,
+        mastering_display=sidedata.mastering_display(first),
+        content_light=sidedata.content_light(first),
+        has_variable_rate=bool(video.average_rate) and video.average_rate != video.base_rate,
     )
 
 
