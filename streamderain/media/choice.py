@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import av
@@ -15,6 +15,7 @@ from streamderain.media.pixels import (
     holds_alpha,
     holds_rgb,
     kept_by_planes,
+    opaque,
     rounding,
     without_j,
     working_format,
@@ -51,29 +52,34 @@ def fitting_encoder(container: OutputContainer) -> str:
     return USUAL
 
 
-def fitting_format(encoder: str, info: VideoInfo, layout: PixelLayout, is_lossless: bool) -> tuple[str, str]:
+def fitting_format(
+    encoder: str, info: VideoInfo, layout: PixelLayout, is_lossless: bool, opens: Callable[[str], bool]
+) -> tuple[str, str]:
     """The pixel format to encode in, and in words what it rounds, if anything: that of the video where the encoder has
     it, or another that holds all of it; else the nearest.
 
-    Where the encoder is to lose something anyway, RGB becomes luma and chroma, which players expect.
+    Where the encoder is to lose something anyway, RGB becomes luma and chroma, which players expect. `opens` says
+    whether the encoder takes one of its formats, as not all are for everybody.
     """
     own, working = without_j(info.pixel_format), working_format(info.pixel_format)
     formats = [each.name for each in av.Codec(encoder, "w").video_formats or []]
-    if not formats or own in formats or (own == working and working in formats):
+    if not formats or (own in formats and (own == working or opens(own))):
         return own, ""
     if "pal8" in formats and "rgb24" not in formats and not working.startswith("gray"):
-        return "pal8", "" if own == "pal8" else f"{encoder} holds 256 colours a frame: what has more is rounded to them"
-    wanted = working.replace("yuv", "yuva") if holds_alpha(own) else working
+        return "pal8", f"{encoder} holds 256 colours a frame: what has more is rounded to them"
     if kept_by_planes(own, layout) and working in formats:
         return working, ""
     if is_lossless or not holds_rgb(own):
-        exact = next((each for each in _by_size(formats, own) if holds_all_of(each, own, layout)), None)
-        if exact:
-            return exact, ""
+        for whole in (own, opaque(own)):
+            fit = (each for each in _by_likeness(formats, whole) if holds_all_of(each, whole, layout) and opens(each))
+            if exact := next(fit, None):
+                return exact, _loss(encoder, exact, own, layout)
+    wanted = working.replace("yuv", "yuva") if holds_alpha(own) else working
     # For grey, libav would take RGB or 4:4:4, which few players show.
-    nearest, _ = find_best_pix_fmt_of_list(formats, wanted.replace("gray", "yuv420p"))
+    nearest, _ = find_best_pix_fmt_of_list(formats, wanted.replace("gray", "yuv420p"), holds_alpha(own))
     assert nearest is not None
-    best = next((each for each in (wanted, working) if each in formats), nearest.name)
+    grey = ["gray"] if working.startswith("gray") else []
+    best = next((each for each in (wanted, working, *grey) if each in formats), nearest.name)
     return best, _loss(encoder, best, own, layout)
 
 
@@ -94,29 +100,35 @@ def fitting_rate(encoder: str, rate: Fraction) -> Fraction:
     return min((each for each in known if each >= rate), default=max(known))
 
 
-def _by_size(formats: Iterable[str], own: str) -> list[str]:
-    """Those that may hold all of `own`, the smallest first."""
-    bits = max(component.bits for component in av.VideoFormat(own, 64, 64).components)
-    candidates = [av.VideoFormat(each, 64, 64) for each in formats]
-    deep = [each for each in candidates if max(component.bits for component in each.components) >= bits]
-    alpha = holds_alpha(own)
-    fit = [each for each in deep if not alpha or holds_alpha(each.name)]
-    return [each.name for each in sorted(fit, key=lambda each: each.padded_bits_per_pixel)]
+def _by_likeness(formats: Iterable[str], own: str) -> list[str]:
+    """Those that may hold all of `own`, its like first, and the smaller first."""
+    bits = _bits(own)
+    fit = [each for each in formats if _bits(each) >= bits and (not holds_alpha(own) or holds_alpha(each))]
+    return sorted(fit, key=lambda each: (holds_rgb(each) != holds_rgb(own), _size(each)))
+
+
+def _bits(pixel_format: str) -> int:
+    return max(component.bits for component in av.VideoFormat(pixel_format, 64, 64).components)
+
+
+def _size(pixel_format: str) -> int:
+    return av.VideoFormat(pixel_format, 64, 64).padded_bits_per_pixel
 
 
 def _loss(encoder: str, chosen: str, own: str, layout: PixelLayout) -> str:
-    lost = rounding(chosen, own, layout)
-    if lost == 0:
-        return ""
     loses_alpha = holds_alpha(own) and not holds_alpha(chosen)
-    bits = max(component.bits for component in av.VideoFormat(own, 64, 64).components)
-    top = (1 << min(bits, 16)) - 1
-    how = "alpha is lost" if loses_alpha else f"which rounds it by up to {max(1, round(lost * top))} of {top}"
+    lost = rounding(chosen, opaque(own) if loses_alpha or own == "pal8" else own, layout)
+    ways = ["alpha is lost"] if loses_alpha else []
+    if lost:
+        top = (1 << min(_bits(own), 16)) - 1
+        ways.append(f"which rounds it by up to {max(1, round(lost * top))} of {top}")
+    if not ways:
+        return ""
     exact = next((each for each in _EXACT if each != encoder and _holds(each, own, layout)), None)
     advice = f"; --encoder {exact} keeps it" if exact else ""
-    return f"{encoder} has no {own}; encoding as {chosen}, {how}{advice}"
+    return f"{encoder} has no {own}; encoding as {chosen}, {' and '.join(ways)}{advice}"
 
 
 def _holds(encoder: str, own: str, layout: PixelLayout) -> bool:
     formats = [each.name for each in av.Codec(encoder, "w").video_formats or [av.VideoFormat(own, 64, 64)]]
-    return any(holds_all_of(each, own, layout) for each in _by_size(formats, own))
+    return any(holds_all_of(each, own, layout) for each in _by_likeness(formats, own))

@@ -58,6 +58,8 @@ _OF_A_TRACK = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio",
                "color_trc", "colorspace", "field_order", "extradata")  # fmt: skip
 """What of an encoder a container needs to know."""
 
+_ANY_CLOCK = Fraction(1, 25)
+
 _TRIAL_SIZE = (128, 96)
 """Width and height of the pictures with which an encoder is tried; every encoder has it."""
 
@@ -121,8 +123,9 @@ class Encoder:
         self._encoded = 0
         self._durations: dict[int | None, int | None] = {}
         self.pixel_format, rounded = fitting_format(
-            encoding.encoder, info, layout, _is_lossless(encoding.encoder, options)
-        )
+            encoding.encoder, info, layout, _is_lossless(encoding.encoder, options),
+            lambda name: _opens(encoding, _TRIAL_SIZE, name, _ANY_CLOCK),
+        )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
         self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
@@ -204,7 +207,7 @@ class Encoder:
         if (height, width) == (layout.height, layout.width):
             return False
         size = (layout.width, layout.height)
-        if not self._encoding.even and _opens(self._encoding, size, self.pixel_format, Fraction(1, 25)):
+        if not self._encoding.even and _opens(self._encoding, size, self.pixel_format, _ANY_CLOCK):
             return False
         name = "the output" if self._encoding.even else self._encoding.encoder
         self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")

@@ -96,6 +96,17 @@ def holds_alpha(pixel_format: str) -> bool:
     return any(component.is_alpha for component in av.VideoFormat(pixel_format, 64, 64).components)
 
 
+def opaque(pixel_format: str) -> str:
+    """The format that holds the same but alpha, or for a palette the colours in it."""
+    if not holds_alpha(pixel_format) and pixel_format != "pal8":
+        return pixel_format
+    if pixel_format.startswith(("yuva", "gbrap")):
+        return pixel_format.replace("yuva", "yuv").replace("gbrap", "gbrp")
+    if pixel_format.startswith("ya"):
+        return "gray16le" if "16" in pixel_format else "gray"
+    return "rgb48le" if "64" in pixel_format else "rgb24"
+
+
 def without_j(pixel_format: str) -> str:
     """The format by the name that does not tell the range; libav has two for some."""
     return pixel_format.replace("yuvj", "yuv")
@@ -256,10 +267,10 @@ def _tried(pixel_format: str, other: str, matrix: Matrix, full_range: bool) -> f
     noise = np.random.default_rng(1).integers(0, 1 << 16, (_NOISE, _NOISE, 4), np.uint16)
     try:
         before = av.VideoFrame.from_ndarray(noise, format="rgba64le").reformat(format=other)
-        after = converted(converted(before, pixel_format, layout), other, layout)
         # As samples that can be compared; what stands beside three colours means nothing.
         plain = "rgb24" if other in ("rgb0", "bgr0", "0rgb", "0bgr") else _with_whole_samples(before.format)
-        before, after = (converted(each, plain, layout) for each in (before, after))
+        after = converted(converted(before, pixel_format, layout), plain, layout)
+        before = converted(before, plain, layout)
     except (av.FFmpegError, ValueError):
         return 1.0
     kind, top = _sample_kind(before.format)

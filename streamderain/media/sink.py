@@ -7,49 +7,61 @@ import logging
 import math
 import os
 from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
 
 from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout
+from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.choice import AUTO, fitting_encoder
 from streamderain.media.encoder import Encoder, Encoding
+from streamderain.media.extras import TOLERANT, add_extras, fits, misfit, name_of
+from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
 
 logger = logging.getLogger(__name__)
 
 
 class Muxed:
-    """An encoder and copies of the source's other streams in one open container."""
+    """An encoder and copies of the source's other streams in one open container. `notes` are what it does not hold of
+    the source, in words.
+    """
 
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
-        self._encoder.track.metadata.update(source.video.metadata)
-        container.metadata.update(source.container.metadata)
+        self.notes = [*self._encoder.notes]
+        tag_outputs(container, self._encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
-        container.set_chapters(source.container.chapters())
+        more, extras = add_extras(container, source) if copy_streams else ([], [])
+        self.notes += more
         # The header now, so that what does not fit together shows before the first frame is derained.
         container.start_encoding()
+        container.mux(extras)
 
     def _copy(self, stream: av.stream.Stream) -> None:
         ending = self._container.format.name
-        name = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
+        if stream.type in ("video", "data") and not fits(ending, stream):
+            self.notes.append(misfit(stream, ending))
+            return
+        name = name_of(stream)
         try:
-            copy = self._container.add_stream_from_template(stream)
+            copy = self._container.add_stream_from_template(
+                stream, **({} if stream.codec_context is None else {"opaque": True})
+            )
         except (av.FFmpegError, ValueError) as error:
             if stream.type == "audio":
                 raise SinkError(
                     f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
                 ) from error
-            logger.warning(
-                "%s track %d (%s) does not fit into %s and is left out", stream.type, stream.index, name, ending
-            )
+            self.notes.append(misfit(stream, ending))
             return
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition
@@ -77,6 +89,30 @@ class Muxed:
                 self._container.mux(packet)
 
 
+def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
+    """Hand on what the source says of itself in words."""
+    encoder.track.metadata.update(source.video.metadata)
+    encoder.track.disposition = source.video.disposition
+    # libvpx keeps alpha in a stream beside, which players look for by this tag.
+    encoder.track.metadata.pop("alpha_mode", None)
+    if encoder.pixel_format.startswith("yuva") and container.format.name in ("webm", "matroska"):
+        encoder.track.metadata["alpha_mode"] = "1"
+    container.metadata.update(source.container.metadata)
+    container.set_chapters(source.container.chapters())
+
+
+def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,
+                frames: Iterable[Frame]) -> None:  # fmt: skip
+    """A picture of `source` in a container, with what it says of itself and nothing beside; a rehearsal."""
+    encoder = Encoder(container, info, layout, encoding)
+    tag_outputs(container, encoder, source)
+    container.start_encoding()
+    for frame in frames:
+        container.mux(encoder.encode(frame))
+    container.mux(encoder.flush(1))
+    container.close()
+
+
 class FileSink:
     """A video file that gets its name when it is whole; until then it is `out.partial.mp4` beside it.
 
@@ -89,12 +125,19 @@ class FileSink:
         self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         self.frames = 0
         try:
-            container = av.open(self.partial.absolute(), "w", container_options=_muxing(path, source))
+            container = av.open(
+                self.partial.absolute(), "w", container_options=_muxing(path, source), metadata_errors=TOLERANT
+            )
         except (av.FFmpegError, ValueError) as error:
             raise SinkError(_open_failure(path, error)) from error
         if container.format.name == "image2":
             raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
         self._container = container
+        if encoding.encoder == AUTO:
+            encoding = replace(encoding, encoder=fitting_encoder(container))
+        outlook = rehearse(container.format.name, source, encoding, write_small) if copy_streams else Outlook()
+        source.first = None
+        self._follow(outlook.options)
         try:
             self._muxed = Muxed(container, source, layout, encoding, copy_streams)
         except av.FFmpegError as error:
@@ -103,6 +146,13 @@ class FileSink:
         except BaseException:
             self._discard()
             raise
+        for note in (*self._muxed.notes, *outlook.losses) if copy_streams else ():
+            logger.warning("%s: %s", path.name, note)
+
+    def _follow(self, options: Mapping[str, str]) -> None:
+        for name, value in options.items():
+            others = self._container.container_options.get(name, "")
+            self._container.container_options[name] = f"{others}+{value}" if others else value
 
     def write(self, frame: Frame) -> None:
         """Encode and write one frame. Raises SinkError when the disk is full or the encoder refuses."""

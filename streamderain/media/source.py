@@ -19,11 +19,10 @@ from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
 from streamderain.media import sidedata
 from streamderain.media.address import in_full
+from streamderain.media.extras import TOLERANT, is_copied, is_cover
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
-
-_COPIED_KINDS = ("audio", "subtitle")
 
 _LEEWAY_SECONDS = 1
 """How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
@@ -35,7 +34,8 @@ class Source:
 
     `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
     far; whoever writes the output takes them from the left. `damaged` counts packets that could not
-    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base.
+    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base. `first` is the
+    first picture, until somebody has looked at it.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Source:
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
+    first: av.VideoFrame | None = None
     _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
     _is_over: bool = False
 
@@ -114,17 +115,17 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     try:
         if hwaccel:
             try:
-                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True))
+                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True), metadata_errors=TOLERANT)
             except (av.FFmpegError, ValueError, NotImplementedError) as error:
                 logger.warning("%s decoding is not available here (%s); decoding on the CPU", hwaccel, error)
-        return av.open(name)
+        return av.open(name, metadata_errors=TOLERANT)
     except av.FFmpegError as error:
         raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
 
 
 def _describe(container: InputContainer, shown: str) -> Source:
     # Cover art is a video stream too; its one picture is not what the file is about.
-    videos = [stream for stream in container.streams.video if not _is_cover(stream)]
+    videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise SourceError(f"{shown} holds no video, only {kinds}")
@@ -132,23 +133,16 @@ def _describe(container: InputContainer, shown: str) -> Source:
     if video.codec_context is None:
         raise SourceError(f"{shown} holds video of a codec that this libav cannot decode")
     video.thread_type = "AUTO"
-    copied = [stream for stream in container.streams if stream.type in _COPIED_KINDS]
-    for stream in container.streams:
-        if stream is not video and stream not in copied:
-            logger.warning("%s: stream %d (%s) is not copied", shown, stream.index, stream.type)
+    copied = [stream for stream in container.streams if stream is not video and is_copied(stream)]
     source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied)
     decoded = _decode(source)
     try:
         first = next(decoded)
     except StopIteration:
         raise SourceError(f"{shown} holds no frame that can be decoded") from None
-    source.info = video_info(container, video, first)
+    source.info, source.first = video_info(container, video, first), first
     source._decoded = _chain(first, decoded)
     return source
-
-
-def _is_cover(stream: av.VideoStream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _nothing() -> Generator[av.VideoFrame, None, None]:

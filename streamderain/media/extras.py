@@ -1,0 +1,118 @@
+"""What a file holds beside its picture and sound: cover art, attachments, further pictures, data; and where it fits."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.stream import AttachmentStream, Discard, Disposition, Stream
+
+TOLERANT = "surrogateescape"
+"""How tags that are not UTF-8 are read, and written again as they were."""
+
+KEEPERS = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4", "mpegts": ".ts"}
+"""Formats to name where another does not hold something, in this order, and their endings."""
+
+_WORDS = {"attachment": "attachment", "video": "further video track"}
+
+_FAULTS = (av.FFmpegError, ValueError, OSError)
+
+_PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp", "tiff": "tiff"}
+"""Codecs of cover art, and their names in MIME types."""
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream of pictures holds one that is shown for the file, and not played."""
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def is_copied(stream: Stream) -> bool:
+    """Whether a stream's packets are to go into the output as they are, where it is not the one that is derained."""
+    return stream.type in ("audio", "subtitle", "video", "data") and not is_cover(stream) and not _is_made_anew(stream)
+
+
+def _is_made_anew(stream: Stream) -> bool:
+    """Whether it is a track that libav makes of chapters and time codes, which are handed on by themselves."""
+    return stream.type == "data" and (stream.discard == Discard.all or "timecode" in stream.metadata)
+
+
+def name_of(stream: Stream) -> str:
+    """The stream's codec in a word."""
+    if stream.codec_context:
+        return stream.codec_context.codec.canonical_name
+    name = stream.metadata.get("filename") if stream.type == "attachment" else getattr(stream, "name", None)
+    return name or "an unknown codec"
+
+
+def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list[av.Packet[Any]]]:
+    """Give `container` the cover art and attachments of a Source.
+
+    Returns what does not fit, in words, and packets to be written once the header is.
+    """
+    notes, packets = [], []
+    for stream in source.container.streams:
+        if not (is_cover(stream) or isinstance(stream, AttachmentStream)):
+            continue
+        data = _picture(source.container.name, stream.index) if is_cover(stream) else None
+        if not fits(container.format.name, stream, data):
+            notes.append(misfit(stream, container.format.name, data))
+        elif packet := _add(container, stream, data):
+            packets.append(packet)
+    return notes, packets
+
+
+def _picture(name: str, index: int) -> bytes:
+    """The cover art in a stream; read apart, as it comes before all else."""
+    with av.open(name, metadata_errors=TOLERANT) as container:
+        packet = next(container.demux(container.streams[index]), None)
+        return bytes(packet) if packet else b""
+
+
+def fits(kind: str, stream: Stream, data: bytes | None = None) -> bool:
+    """Whether a format, by libav's name, holds such a stream, or for a cover's `data` the cover; by trying."""
+    if data is not None and kind == "matroska":
+        return True
+    memory = io.BytesIO()
+    try:
+        with av.open(memory, "w", format=kind) as container:
+            packet = _add(container, stream, data)
+            container.start_encoding()
+            if packet:
+                container.mux(packet)
+        if data is None:
+            return True
+        memory.seek(0)
+        with av.open(memory, format=kind) as held:
+            return any(is_cover(each) for each in held.streams)
+    except _FAULTS:
+        return False
+
+
+def misfit(stream: Stream, kind: str, data: bytes | None = None) -> str:
+    """That a stream does not fit into a format, and what it fits into, in words."""
+    keeper = next((ending for each, ending in KEEPERS.items() if each != kind and fits(each, stream, data)), None)
+    advice = f"an output in {keeper} keeps it" if keeper else "no output here keeps it"
+    what = (
+        "cover art in" if is_cover(stream) else "attachment" if stream.type == "attachment" else f"{stream.type} track"
+    )
+    return f"{what} {stream.index} ({name_of(stream)}) does not fit into {kind} and is left out; {advice}"
+
+
+def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.Packet[Any] | None:
+    """Add a stream like `stream`; of a cover, whose picture is `data`, its packet where it has one."""
+    if data is not None and container.format.name == "matroska":
+        # Which shows attached pictures as cover art, and tracks of one picture as films.
+        kind = _PICTURES.get(name_of(stream), name_of(stream))
+        name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
+        container.add_attachment(name, f"image/{kind}", data)
+        return None
+    copy = container.add_stream_from_template(stream, **({} if stream.codec_context is None else {"opaque": True}))
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    if data is None:
+        return None
+    packet: av.Packet[Any] = av.Packet(data)
+    packet.stream, packet.pts, packet.dts, packet.is_keyframe = copy, 0, 0, True
+    return packet
