@@ -69,7 +69,7 @@ class VideoInfo:
     `has_variable_rate` not all frames are shown for equally long. The colour tags are the numbers of
     ISO/IEC 23091-4, 2 meaning unspecified. `rotation` and `mirrored` are PixelLayout's;
     `display_matrix`, of which they are the gist, holds libav's nine numbers. `chroma_location` is by libav's name,
-    `field_order` by its number: 1 progressive, 2 and 4 top field first, 3 and 5 bottom first, 0 unknown.
+    `field_order` by its number: 1 progressive, 2 and 5 top field shown first, 3 and 4 bottom first, 0 unknown.
 
     `mastering_display` holds x and y of red, green, blue and white (CIE 1931), then the least and the most light of
     the display it was graded on, in cd/m2; None for what is not said. `content_light` are the most light of a pixel and
@@ -102,6 +102,11 @@ class VideoInfo:
     def is_interlaced(self) -> bool:
         """Whether a frame holds two fields, of two moments."""
         return self.field_order > 1
+
+    @property
+    def shows_top_first(self) -> bool:
+        """Of an interlaced video, whether the field of the first line is the earlier."""
+        return self.field_order in (2, 5)
 
     @property
     def expected_frames(self) -> int | None:

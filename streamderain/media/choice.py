@@ -131,4 +131,15 @@ def _loss(encoder: str, chosen: str, own: str, layout: PixelLayout) -> str:
 
 def _holds(encoder: str, own: str, layout: PixelLayout) -> bool:
     formats = [each.name for each in av.Codec(encoder, "w").video_formats or [av.VideoFormat(own, 64, 64)]]
-    return any(holds_all_of(each, own, layout) for each in _by_likeness(formats, own))
+    return any(holds_all_of(each, own, layout) and _opens(encoder, each) for each in _by_likeness(formats, own))
+
+
+def _opens(encoder: str, pixel_format: str) -> bool:
+    probe = av.CodecContext.create(encoder, "w")
+    assert isinstance(probe, av.VideoCodecContext)
+    probe.width, probe.height, probe.pix_fmt, probe.time_base = 128, 96, pixel_format, Fraction(1, 25)
+    try:
+        probe.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True

@@ -99,6 +99,18 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     return candidate
 
 
+def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
+    """`encoding`, with the encoder that suits `container` where the user names none."""
+    if encoding.encoder != AUTO:
+        return encoding
+    found = replace(encoding, encoder=fitting_encoder(container))
+    private = {option.name for option in av.CodecContext.create(found.encoder, "w").supported_options.private}
+    if found.preset is not None and "preset" not in private:
+        logger.warning("%s has no presets; %s is left out", found.encoder, found.preset)
+        found = replace(found, preset=None)
+    return found
+
+
 class Encoder:
     """One video stream of an open container. Raises SinkError for what the encoder does not know.
 
@@ -107,8 +119,7 @@ class Encoder:
     """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
-        if encoding.encoder == AUTO:
-            encoding = replace(encoding, encoder=fitting_encoder(container))
+        encoding = settled(encoding, container)
         self._encoding = encoding
         self.notes: list[str] = []
         options = _options(encoding)
@@ -133,7 +144,8 @@ class Encoder:
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
-        self._elsewhere = av.open(os.devnull, "w", format="null") if carries_light(encoding.encoder, info) else None
+        is_told = container.format.name != "null" and carries_light(encoding.encoder, info)
+        self._elsewhere = av.open(os.devnull, "w", format="null") if is_told else None
         self.stream = self._add(container, _joined(self._tag_options(info, layout), options))
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)

@@ -147,7 +147,7 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
     chroma = info.chroma_location if layout_of(info).chroma == "420" else "unspecified"
     facts = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
-        "the interlacing": info.is_interlaced and info.field_order % 2,
+        "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
         "where chroma lies": None if chroma == "unspecified" else chroma,
         "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
         "the content light level": info.content_light,

@@ -8,7 +8,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,8 +15,7 @@ from av.container import OutputContainer
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
-from streamderain.media.choice import AUTO, fitting_encoder
-from streamderain.media.encoder import Encoder, Encoding
+from streamderain.media.encoder import Encoder, Encoding, settled
 from streamderain.media.extras import TOLERANT, add_extras, fits, misfit, name_of
 from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
@@ -133,8 +131,7 @@ class FileSink:
         if container.format.name == "image2":
             raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
         self._container = container
-        if encoding.encoder == AUTO:
-            encoding = replace(encoding, encoder=fitting_encoder(container))
+        encoding = settled(encoding, container)
         outlook = rehearse(container.format.name, source, encoding, write_small) if copy_streams else Outlook()
         source.first = None
         self._follow(outlook.options)

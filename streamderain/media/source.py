@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from streamderain.frames import VideoInfo
 from streamderain.media import sidedata
 from streamderain.media.address import in_full
 from streamderain.media.extras import TOLERANT, is_copied, is_cover
+from streamderain.media.fields import deinterlaced
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
@@ -87,16 +88,20 @@ class Source:
         self.close()
 
 
-def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
+def open_source(name: str | Path, hwaccel: str | None = None, deinterlace: bool = False) -> Source:
     """Open a video file and decode its first frame, which tells what the header may not.
 
     `hwaccel` names a libav device type, such as cuda; without it, or where it fails, decoding is done on
-    the CPU and the log says so. Raises SourceError for what is no readable video.
+    the CPU and the log says so. With `deinterlace` the frames of an interlaced video are made whole. Raises SourceError
+    for what is no readable video.
     """
     shown = public(str(name))
     container = _open(name, shown, hwaccel)
     try:
-        return _describe(container, shown)
+        source = _describe(container, shown)
+        if source.info.is_interlaced:
+            _settle_fields(source, deinterlace)
+        return source
     except BaseException:
         container.close()
         raise
@@ -143,6 +148,16 @@ def _describe(container: InputContainer, shown: str) -> Source:
     source.info, source.first = video_info(container, video, first), first
     source._decoded = _chain(first, decoded)
     return source
+
+
+def _settle_fields(source: Source, deinterlace: bool) -> None:
+    if not deinterlace:
+        logger.warning("%s is interlaced, and stays so; --deinterlace makes whole frames of its fields", source.name)
+        return
+    whole = deinterlaced(source._decoded, source.info)
+    first = next(whole)
+    source._decoded, source.first = _chain(first, whole), first
+    source.info = replace(source.info, field_order=1)
 
 
 def _nothing() -> Generator[av.VideoFrame, None, None]:

@@ -189,7 +189,11 @@ REFUSED = {
     "size": (Encoding("libx265"), "out.mp4", "libx265 needs 64 pixels each way, not 48x32; try --encoder libx264"),
     "sound": (Encoding("aac"), "out.mp4", "aac encodes audio, not video; try --encoder libx264"),
     "no presets": (Encoding("mpeg4", preset="fast"), "out.mp4", "mpeg4 has no presets; leave --preset out"),
-    "container": (Encoding(), "out.webm", "libx264 does not go into webm; try --encoder libvpx-vp9 or an output in .mkv"),
+    "container": (
+        Encoding(),
+        "out.webm",
+        "libx264 does not go into webm; try --encoder libvpx-vp9 or an output in .mkv",
+    ),
     "wave": (Encoding(), "out.wav", "libx264 does not go into wav; try an output in .mp4 or .mkv"),
     "ending": (Encoding(), "out.rain", "out.rain has an ending that tells no video format; try .mp4, .mkv"),
     "no ending": (Encoding(), "out", "out has an ending that tells no video format; try .mp4, .mkv"),
