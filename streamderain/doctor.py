@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from streamderain.config import saved_settings, settings_file
 from streamderain.errors import ConfigError
 from streamderain.machine import machine
-from streamderain.media.encoder import video_encoders
 from streamderain.media.ffmpeg import ffmpeg_version
+from streamderain.media.options import video_encoders
 from streamderain.networks import weights
 from streamderain.networks.backends.choice import backend_on, cache_folder
 from streamderain.networks.restorer import pick_device

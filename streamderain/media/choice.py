@@ -10,6 +10,7 @@ from av.codec import find_best_pix_fmt_of_list
 from av.container import OutputContainer
 
 from streamderain.frames import PixelLayout, VideoInfo
+from streamderain.media.options import opens
 from streamderain.media.pixels import (
     holds_all_of,
     holds_alpha,
@@ -53,17 +54,17 @@ def fitting_encoder(container: OutputContainer) -> str:
 
 
 def fitting_format(
-    encoder: str, info: VideoInfo, layout: PixelLayout, is_lossless: bool, opens: Callable[[str], bool]
+    encoder: str, info: VideoInfo, layout: PixelLayout, is_lossless: bool, takes: Callable[[str], bool]
 ) -> tuple[str, str]:
     """The pixel format to encode in, and in words what it rounds, if anything: that of the video where the encoder has
     it, or another that holds all of it; else the nearest.
 
-    Where the encoder is to lose something anyway, RGB becomes luma and chroma, which players expect. `opens` says
+    Where the encoder is to lose something anyway, RGB becomes luma and chroma, which players expect. `takes` says
     whether the encoder takes one of its formats, as not all are for everybody.
     """
     own, working = without_j(info.pixel_format), working_format(info.pixel_format)
     formats = [each.name for each in av.Codec(encoder, "w").video_formats or []]
-    if not formats or (own in formats and (own == working or opens(own))):
+    if not formats or (own in formats and (own == working or takes(own))):
         return own, ""
     if "pal8" in formats and "rgb24" not in formats and not working.startswith("gray"):
         return "pal8", f"{encoder} holds 256 colours a frame: what has more is rounded to them"
@@ -71,7 +72,7 @@ def fitting_format(
         return working, ""
     if is_lossless or not holds_rgb(own):
         for whole in (own, opaque(own)):
-            fit = (each for each in _by_likeness(formats, whole) if holds_all_of(each, whole, layout) and opens(each))
+            fit = (each for each in _by_likeness(formats, whole) if holds_all_of(each, whole, layout) and takes(each))
             if exact := next(fit, None):
                 return exact, _loss(encoder, exact, own, layout)
     wanted = working.replace("yuv", "yuva") if holds_alpha(own) else working
@@ -131,15 +132,4 @@ def _loss(encoder: str, chosen: str, own: str, layout: PixelLayout) -> str:
 
 def _holds(encoder: str, own: str, layout: PixelLayout) -> bool:
     formats = [each.name for each in av.Codec(encoder, "w").video_formats or [av.VideoFormat(own, 64, 64)]]
-    return any(holds_all_of(each, own, layout) and _opens(encoder, each) for each in _by_likeness(formats, own))
-
-
-def _opens(encoder: str, pixel_format: str) -> bool:
-    probe = av.CodecContext.create(encoder, "w")
-    assert isinstance(probe, av.VideoCodecContext)
-    probe.width, probe.height, probe.pix_fmt, probe.time_base = 128, 96, pixel_format, Fraction(1, 25)
-    try:
-        probe.open()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+    return any(holds_all_of(each, own, layout) and opens(encoder, {}, each) for each in _by_likeness(formats, own))

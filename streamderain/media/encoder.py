@@ -8,16 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.container import OutputContainer
 from av.format import Flags
 from av.video.frame import PictureType
 
-from streamderain.errors import SinkError, nearest
+from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
 from streamderain.media.light import carries_light, light_options, stream_with_light
+from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -40,28 +42,9 @@ _BT709_SPACE = 1
 
 _X265_LEAST = 64
 
-_QUIET = {"x265-params": "log-level=error"}
-"""x265 writes a page to the terminal behind libav's back."""
-
-_LISTS = {"x264-params": ":", "x265-params": ":", "svtav1-params": ":", "flags": ""}
-"""Options that hold many, and what stands between them: the user's come behind ours and prevail."""
-
-_LOSSLESS = {"qp": "0", "lossless": "1", "crf": "0"}
-"""What asks encoders that can do either to lose nothing."""
-
-_RATES = {"b", "global_quality"}
-"""What a user may ask in the place of a quality."""
-
-_QP_TO_LAMBDA = 118
-
 _OF_A_TRACK = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio", "color_range", "color_primaries",
                "color_trc", "colorspace", "field_order", "extradata")  # fmt: skip
 """What of an encoder a container needs to know."""
-
-_ANY_CLOCK = Fraction(1, 25)
-
-_TRIAL_SIZE = (128, 96)
-"""Width and height of the pictures with which an encoder is tried; every encoder has it."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +94,10 @@ def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
     return found
 
 
+def _options(encoding: Encoding) -> dict[str, str]:
+    return options_of(encoding.encoder, encoding.options, encoding.preset, encoding.crf)
+
+
 class Encoder:
     """One video stream of an open container. Raises SinkError for what the encoder does not know.
 
@@ -134,8 +121,8 @@ class Encoder:
         self._encoded = 0
         self._durations: dict[int | None, int | None] = {}
         self.pixel_format, rounded = fitting_format(
-            encoding.encoder, info, layout, _is_lossless(encoding.encoder, options),
-            lambda name: _opens(encoding, _TRIAL_SIZE, name, _ANY_CLOCK),
+            encoding.encoder, info, layout, is_lossless(encoding.encoder, options),
+            lambda name: opens(encoding.encoder, options, name),
         )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
@@ -146,7 +133,7 @@ class Encoder:
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
         is_told = container.format.name != "null" and carries_light(encoding.encoder, info)
         self._elsewhere = av.open(os.devnull, "w", format="null") if is_told else None
-        self.stream = self._add(container, _joined(self._tag_options(info, layout), options))
+        self.stream = self._add(container, joined(self._tag_options(info, layout), options))
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
         context.pix_fmt, context.time_base = self.pixel_format, self._clock
@@ -163,8 +150,8 @@ class Encoder:
 
     def _add(self, container: OutputContainer, options: dict[str, str]) -> av.VideoStream:
         """The encoder's stream, in a container of its own where the output's will be made after another."""
-        if self._elsewhere and container.format.flags & Flags.global_header.value:
-            options = _joined(options, {"flags": "+global_header"})
+        if self._elsewhere and container.format.flags & cast(int, Flags.global_header.value):
+            options = joined(options, {"flags": "+global_header"})
         try:
             stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
         except (av.FFmpegError, ValueError) as error:
@@ -197,14 +184,20 @@ class Encoder:
         if info.chroma_location != "unspecified" and layout.chroma == "420":
             options["chroma_sample_location"] = info.chroma_location
         fields = {"flags": "+ildct+ilme"}
-        if info.is_interlaced and _opens(self._encoding, _TRIAL_SIZE, self.pixel_format, self._clock, fields):
+        if info.is_interlaced and self._opens(clock=self._clock, more=fields):
             options |= fields
         return options
+
+    def _opens(
+        self, size: tuple[int, int] = TRIAL_SIZE, clock: Fraction = ANY_CLOCK, more: Mapping[str, str] | None = None
+    ) -> bool:
+        options = joined(more or {}, _options(self._encoding))
+        return opens(self._encoding.encoder, options, self.pixel_format, size, clock)
 
     def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> Fraction:
         name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
         # Those of libraries ask nothing of it.
-        if not name.startswith("lib") and not _opens(self._encoding, _TRIAL_SIZE, self.pixel_format, clock):
+        if not name.startswith("lib") and not self._opens(clock=clock):
             clock = 1 / self._rate
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
@@ -219,7 +212,7 @@ class Encoder:
         if (height, width) == (layout.height, layout.width):
             return False
         size = (layout.width, layout.height)
-        if not self._encoding.even and _opens(self._encoding, size, self.pixel_format, _ANY_CLOCK):
+        if not self._encoding.even and self._opens(size):
             return False
         name = "the output" if self._encoding.even else self._encoding.encoder
         self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")
@@ -297,7 +290,7 @@ class Encoder:
         try:
             yield
         except (av.FFmpegError, ValueError) as error:
-            ours = {*_QUIET, "flags", "global_quality"} - self._encoding.options.keys()
+            ours = {*QUIET, "flags", "global_quality"} - self._encoding.options.keys()
             asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in ours]
             raise SinkError(
                 f"{self._encoding.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "
@@ -314,83 +307,6 @@ def _advice(container: OutputContainer) -> str:
     if usual == "none":
         return "try an output in .mp4 or .mkv"
     return f"try --encoder {fitting_encoder(container)} or an output in .mkv"
-
-
-def _options(encoding: Encoding) -> dict[str, str]:
-    """The encoder's options under its own names. Raises SinkError for unknown ones."""
-    try:
-        context = av.CodecContext.create(encoding.encoder, "w")
-    except ValueError as error:
-        raise SinkError(
-            f"no encoder is called {encoding.encoder}{nearest(encoding.encoder, video_encoders())} "
-            "(`streamderain doctor` lists those for video; --via-ffmpeg reaches the system's own)"
-        ) from error
-    if context.type != "video":
-        raise SinkError(f"{encoding.encoder} encodes {context.type}, not video; try --encoder libx264")
-    private = {option.name for option in context.supported_options.private}
-    settable = private | {option.name for option in context.supported_options.generic}
-    for name in encoding.options:
-        if name not in settable:
-            raise SinkError(f"{encoding.encoder} has no option {name}{nearest(name, settable)}")
-    options = dict(encoding.options)
-    if encoding.preset is not None:
-        if "preset" not in private:
-            raise SinkError(f"{encoding.encoder} has no presets; leave --preset out")
-        options.setdefault("preset", encoding.preset)
-    if encoding.crf is not None:
-        quality = _quality(encoding.crf, private, av.Codec(encoding.encoder, "w").lossy)
-        if not _RATES & options.keys():
-            options = {**options, **_joined(quality, {name: options[name] for name in quality if name in options})}
-    return _joined({name: value for name, value in _QUIET.items() if name in private}, options)
-
-
-def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
-    # NVENC calls its constant quality cq.
-    name = next((name for name in ("crf", "cq") if name in private), None)
-    if name:
-        return {name: str(crf)}
-    # The others follow a bitrate, libav's default being 200 kbit/s, or the scale of their quantiser, 1 to 31, of which
-    # 2 is about as good as 18 is here.
-    scale = min(31, max(1, round((crf - 14) / 2)))
-    return {"flags": "+qscale", "global_quality": str(scale * _QP_TO_LAMBDA)} if is_lossy else {}
-
-
-def _joined(first: Mapping[str, str], then: Mapping[str, str]) -> dict[str, str]:
-    """Both; of options that hold many, both lists, and else what comes `then`."""
-    return {**first, **{name: first[name] + _LISTS[name] + value if name in first and name in _LISTS else value
-                        for name, value in then.items()}}  # fmt: skip
-
-
-def _is_lossless(encoder: str, options: Mapping[str, str]) -> bool:
-    """Whether the encoder can lose nothing but what its pixel format has no place for."""
-    codec = av.Codec(encoder, "w")
-    asked = any(options.get(name) == value for name, value in _LOSSLESS.items())
-    return not codec.lossy or asked or "lossless=1" in options.get("x265-params", "")
-
-
-def video_encoders() -> list[str]:
-    """The names of all encoders for video in this libav."""
-    return sorted(name for name in av.codecs_available if _encodes_video(name))
-
-
-def _encodes_video(name: str) -> bool:
-    try:
-        return av.Codec(name, "w").type == "video"
-    except ValueError:
-        return False
-
-
-def _opens(encoding: Encoding, size: tuple[int, int], pixel_format: str, clock: Fraction,
-           more: Mapping[str, str] | None = None) -> bool:  # fmt: skip
-    probe = av.CodecContext.create(encoding.encoder, "w")
-    assert isinstance(probe, av.VideoCodecContext)
-    (probe.width, probe.height), probe.pix_fmt = size, pixel_format
-    probe.time_base, probe.options = clock, _joined(more or {}, _options(encoding))
-    try:
-        probe.open()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def _tag_colours(context: av.VideoCodecContext, info: VideoInfo, layout: PixelLayout) -> None:

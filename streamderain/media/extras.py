@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import av
@@ -36,6 +37,11 @@ def is_copied(stream: Stream) -> bool:
 def _is_made_anew(stream: Stream) -> bool:
     """Whether it is a track that libav makes of chapters and time codes, which are handed on by themselves."""
     return stream.type == "data" and (stream.discard == Discard.all or "timecode" in stream.metadata)
+
+
+def titled(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a track, its title by the word under which libav writes it; from QuickTime it comes as a name."""
+    return {"title": metadata["name"], **metadata} if "name" in metadata else dict(metadata)
 
 
 def name_of(stream: Stream) -> str:
@@ -100,16 +106,20 @@ def misfit(stream: Stream, kind: str, data: bytes | None = None) -> str:
     return f"{what} {stream.index} ({name_of(stream)}) does not fit into {kind} and is left out; {advice}"
 
 
+def _utf8(text: str | None) -> str:
+    return (text or "").encode(errors="replace").decode()
+
+
 def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.Packet[Any] | None:
     """Add a stream like `stream`; of a cover, whose picture is `data`, its packet where it has one."""
     if data is not None and container.format.name == "matroska":
         # Which shows attached pictures as cover art, and tracks of one picture as films.
         kind = _PICTURES.get(name_of(stream), name_of(stream))
-        name = stream.metadata.get("filename") or f"cover.{kind.replace('jpeg', 'jpg')}"
+        name = _utf8(stream.metadata.get("filename")) or f"cover.{kind.replace('jpeg', 'jpg')}"
         container.add_attachment(name, f"image/{kind}", data)
         return None
     copy = container.add_stream_from_template(stream, **({} if stream.codec_context is None else {"opaque": True}))
-    copy.metadata.update(stream.metadata)
+    copy.metadata.update(titled(stream.metadata))
     copy.disposition = stream.disposition
     if data is None:
         return None

@@ -25,7 +25,7 @@ from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
 from streamderain.media.sidedata import CARRIED, carried_kinds
-from streamderain.media.sink import Muxed
+from streamderain.media.sink import Muxed, partial_of
 from streamderain.media.source import Source
 from streamderain.media.url import public, redacted
 
@@ -53,7 +53,7 @@ class FfmpegSink:
     def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
         self.path = Path(output)
         self._is_url = "://" in output
-        self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self.partial = partial_of(self.path)
         self.frames = 0
         self._output = output
         # ffmpeg reads the other streams itself.

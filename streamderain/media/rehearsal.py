@@ -15,7 +15,7 @@ from av.container import InputContainer, OutputContainer
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.encoder import Encoding
-from streamderain.media.extras import KEEPERS, TOLERANT
+from streamderain.media.extras import KEEPERS, TOLERANT, titled
 from streamderain.media.pixels import holds_alpha, layout_of, to_planes
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.source import Source, video_info
@@ -30,7 +30,7 @@ _ENCODERS = ("libx264", "libx265", "ffv1", "prores_ks")
 
 _NOISE = re.compile(
     r"encoder|major_brand|minor_version|compatible_brands|handler_name|vendor_id|encoded_by|_statistics_.*|duration"
-    r"|bps|number_of_(frames|bytes)|source_id|rotate|alpha_mode|creation_time|filename|mimetype"
+    r"|name|bps|number_of_(frames|bytes)|source_id|rotate|alpha_mode|creation_time|filename|mimetype"
 )
 """Tags that writers make anew, or that are told otherwise."""
 
@@ -93,7 +93,7 @@ class _Trial:
             # A picture that is small itself was written as it is, at another time.
             first.pts, first.time_base, first.pict_type = own
         memory.seek(0)
-        with av.open(memory, format=kind, metadata_errors=TOLERANT) as again:
+        with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as again:
             video = again.streams.video[0]
             picture = next(again.decode(video), None)
             if picture is None:
@@ -145,7 +145,7 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
     # What no decoder here shows; what it does is told with the pixel format.
     alpha = video.metadata.get("alpha_mode") == "1" and not holds_alpha(info.pixel_format)
     chroma = info.chroma_location if layout_of(info).chroma == "420" else "unspecified"
-    facts = {
+    facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
         "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
         "where chroma lies": None if chroma == "unspecified" else chroma,
@@ -155,7 +155,7 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
         "the chapters": [chapter["metadata"].get("title") for chapter in container.chapters()],
         **{CARRIED[kind]: True for kind in carried_kinds(picture)},
         **{f"the tag {key}": value for key, value in _tags(container.metadata).items()},
-        **{f"the picture's tag {key}": value for key, value in _tags(video.metadata).items()},
+        **{f"the picture's tag {key}": value for key, value in _tags(titled(video.metadata)).items()},
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import math
 import os
+import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,11 +17,14 @@ from av.container import OutputContainer
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.encoder import Encoder, Encoding, settled
-from streamderain.media.extras import TOLERANT, add_extras, fits, misfit, name_of
+from streamderain.media.extras import TOLERANT, add_extras, fits, misfit, name_of, titled
 from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
+"""Bytes in the name of a file, on all systems in use."""
 
 
 class Muxed:
@@ -61,7 +65,7 @@ class Muxed:
                 ) from error
             self.notes.append(misfit(stream, ending))
             return
-        copy.metadata.update(stream.metadata)
+        copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
 
@@ -89,7 +93,7 @@ class Muxed:
 
 def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
     """Hand on what the source says of itself in words."""
-    encoder.track.metadata.update(source.video.metadata)
+    encoder.track.metadata.update(titled(source.video.metadata))
     encoder.track.disposition = source.video.disposition
     # libvpx keeps alpha in a stream beside, which players look for by this tag.
     encoder.track.metadata.pop("alpha_mode", None)
@@ -120,7 +124,7 @@ class FileSink:
     def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool = True) -> None:  # fmt: skip
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.partial = partial_of(path)
         self.frames = 0
         try:
             container = av.open(
@@ -186,11 +190,25 @@ class FileSink:
         self.partial.unlink(missing_ok=True)
 
 
+def partial_of(path: Path) -> Path:
+    """The name beside `path` of what is not whole yet; cut, with what tells it from others, where that is too long."""
+    name = f"{path.stem}.partial{path.suffix}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        mark = f"-{zlib.crc32(os.fsencode(path.name)):08x}.partial{path.suffix}"
+        kept = os.fsencode(path.stem)[: _LONGEST_NAME - len(os.fsencode(mark))]
+        # Not in the middle of a character.
+        name = kept.decode(errors="ignore") + mark
+    return path.with_name(name)
+
+
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
     """Raise SinkError where writing `path` would lose something or cannot work."""
-    if path.is_dir():
+    # Not Path's, which raise for names that are too long.
+    if os.path.isdir(path):
         raise SinkError(f"{path} is a folder; name a file in it")
-    if path.exists() and source.exists() and path.samefile(source):
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise SinkError(f"{path.name[:40]}... is longer than the {_LONGEST_NAME} bytes of a file's name; shorten it")
+    if path.exists() and os.path.exists(source) and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output")
     if path.exists() and not overwrite:
         raise SinkError(f"{path} exists; --overwrite replaces it, or name another output")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
@@ -109,11 +110,13 @@ def open_source(name: str | Path, hwaccel: str | None = None, deinterlace: bool 
 
 def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     path = Path(name)
-    if path.is_dir():
+    # Not Path's, which raises for names that are too long.
+    exists = os.path.exists(path)
+    if os.path.isdir(path):
         raise SourceError(f"{shown} is a folder; name a video file in it")
-    if "://" not in str(name) and not path.exists():
+    if "://" not in str(name) and not exists:
         raise SourceError(f"{shown} does not exist")
-    if path.exists():
+    if exists:
         name = in_full(path)
     elif isinstance(name, str):
         name = for_libav(name)
