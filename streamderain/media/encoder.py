@@ -19,7 +19,7 @@ from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
 from streamderain.media.light import carries_light, light_options, stream_with_light
-from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, is_lossless, joined, opens, options_of
+from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -87,8 +87,7 @@ def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
     if encoding.encoder != AUTO:
         return encoding
     found = replace(encoding, encoder=fitting_encoder(container))
-    private = {option.name for option in av.CodecContext.create(found.encoder, "w").supported_options.private}
-    if found.preset is not None and "preset" not in private:
+    if found.preset is not None and not has_option(found.encoder, "preset"):
         logger.warning("%s has no presets; %s is left out", found.encoder, found.preset)
         found = replace(found, preset=None)
     return found
@@ -131,8 +130,8 @@ class Encoder:
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
-        is_told = container.format.name != "null" and carries_light(encoding.encoder, info)
-        self._elsewhere = av.open(os.devnull, "w", format="null") if is_told else None
+        is_apart = carries_light(container.format.name, encoding.encoder, info)
+        self._elsewhere = av.open(os.devnull, "w", format="null") if is_apart else None
         self.stream = self._add(container, joined(self._tag_options(info, layout), options))
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
@@ -181,6 +180,9 @@ class Encoder:
     def _tag_options(self, info: VideoInfo, layout: PixelLayout) -> dict[str, str]:
         """What the encoder is to write into its stream that PyAV has no other way to say."""
         options = light_options(self._encoding.encoder, info)
+        if self._encoding.encoder.startswith("libx264"):
+            # User data as it is; libx265 would put an identifier of its own before it.
+            options["udu_sei"] = "1"
         if info.chroma_location != "unspecified" and layout.chroma == "420":
             options["chroma_sample_location"] = info.chroma_location
         fields = {"flags": "+ildct+ilme"}

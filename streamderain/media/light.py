@@ -33,6 +33,8 @@ _PARAMETERS = {
 }
 """By encoder: the option, what in it takes the display and the light, and the units of the display's numbers."""
 
+_FORMATS = {"mp4", "mov", "ipod", "matroska", "webm"}
+
 _PRIMARIES = ("55D1", "55D2", "55D3", "55D4", "55D5", "55D6", "55D7", "55D8")
 _LEAST, _MOST = "55DA", "55D9"
 
@@ -58,9 +60,13 @@ def _display(values: tuple[Fraction | None, ...], chromaticity: int, luminance: 
     return f"G({green})B({blue})R({red})WP({white})L({shown[9]},{shown[8]})"
 
 
-def carries_light(encoder: str, info: VideoInfo) -> bool:
-    """Whether `info` says something of light, and a stream of this encoder's codec can be told."""
-    return bool(info.mastering_display or info.content_light) and av.Codec(encoder, "w").canonical_name in _CODECS
+def carries_light(kind: str, encoder: str, info: VideoInfo) -> bool:
+    """Whether `info` says something of light, a format (by libav's name) has a place for it, and a stream of this
+    encoder's codec can be told.
+    """
+    if not (info.mastering_display or info.content_light) or kind not in _FORMATS:
+        return False
+    return av.Codec(encoder, "w").canonical_name in _CODECS
 
 
 @contextmanager

@@ -70,6 +70,11 @@ def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
     return {"flags": "+qscale", "global_quality": str(scale * _QP_TO_LAMBDA)} if is_lossy else {}
 
 
+def has_option(encoder: str, name: str) -> bool:
+    """Whether an encoder has an option of its own of this name."""
+    return any(option.name == name for option in av.CodecContext.create(encoder, "w").supported_options.private)
+
+
 def joined(first: Mapping[str, str], then: Mapping[str, str]) -> dict[str, str]:
     """Both; of options that hold many, both lists, and else what comes `then`."""
     return {**first, **{name: first[name] + _LISTS[name] + value if name in first and name in _LISTS else value

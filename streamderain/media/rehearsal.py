@@ -94,9 +94,9 @@ class _Trial:
             first.pts, first.time_base, first.pict_type = own
         memory.seek(0)
         with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as again:
-            video = again.streams.video[0]
-            picture = next(again.decode(video), None)
-            if picture is None:
+            video = next(iter(again.streams.video), None)
+            picture = next(again.decode(video), None) if video else None
+            if video is None or picture is None:
                 raise ValueError("nothing came back")
             has = _facts(again, video, picture)
         return [name for name, value in had.items() if has.get(name) != value]
@@ -121,9 +121,10 @@ def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Tr
         if not left:
             return
         try:
-            kept = [name for name in left if name not in trial.lost(had, other, encoder, _options(other)[-1])]
+            lost_there = trial.lost(had, other, encoder, _options(other)[-1])
         except _FAULTS:
             continue
+        kept = [name for name in left if name not in lost_there]
         if kept:
             yield f"{kind} with {encoding.encoder} does not hold {_listed(kept)}; {advice} does"
             left = [name for name in left if name not in kept]
@@ -143,7 +144,7 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
     """What a file says of its picture and of itself, by what it is called, as values that can be compared."""
     info = video_info(container, video, picture)
     # What no decoder here shows; what it does is told with the pixel format.
-    alpha = video.metadata.get("alpha_mode") == "1" and not holds_alpha(info.pixel_format)
+    alpha = "1" in [value for key, value in video.metadata.items() if key.lower() == "alpha_mode"]
     chroma = info.chroma_location if layout_of(info).chroma == "420" else "unspecified"
     facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
@@ -151,7 +152,7 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
         "where chroma lies": None if chroma == "unspecified" else chroma,
         "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
         "the content light level": info.content_light,
-        "alpha": alpha,
+        "alpha": alpha and not holds_alpha(info.pixel_format),
         "the chapters": [chapter["metadata"].get("title") for chapter in container.chapters()],
         **{CARRIED[kind]: True for kind in carried_kinds(picture)},
         **{f"the tag {key}": value for key, value in _tags(container.metadata).items()},

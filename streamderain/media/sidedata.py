@@ -33,10 +33,18 @@ CARRIED = {
     "SPHERICAL": "the spherical projection",
     "ICC_PROFILE": "the ICC profile",
     "PANSCAN": "pan and scan",
+    "SEI_UNREGISTERED": "user data (SEI)",
 }
 """Side data that belongs to the picture, by libav's names, in words. What encoders note of themselves, such as motion
 vectors or x264's options, is not among it.
 """
+
+
+_OF_ENCODERS = (
+    bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"),
+    bytes.fromhex("2ca2de09b51747dbbb55a4fe7fc2fc4e"),
+)
+"""The first bytes of the user data in which x264 and x265 tell their settings."""
 
 
 def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
@@ -46,7 +54,7 @@ def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
 
 def carried_kinds(picture: av.VideoFrame) -> set[str]:
     """What of CARRIED the picture has."""
-    return {each.type.name for each in _all_of(picture)} & CARRIED.keys()
+    return {each.type.name for each in _all_of(picture) if bytes(each)[:16] not in _OF_ENCODERS} & CARRIED.keys()
 
 
 def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:

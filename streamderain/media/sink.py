@@ -96,8 +96,9 @@ def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) ->
     encoder.track.metadata.update(titled(source.video.metadata))
     encoder.track.disposition = source.video.disposition
     # libvpx keeps alpha in a stream beside, which players look for by this tag.
-    encoder.track.metadata.pop("alpha_mode", None)
-    if encoder.pixel_format.startswith("yuva") and container.format.name in ("webm", "matroska"):
+    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
+        del encoder.track.metadata[name]
+    if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
         encoder.track.metadata["alpha_mode"] = "1"
     container.metadata.update(source.container.metadata)
     container.set_chapters(source.container.chapters())

@@ -234,7 +234,6 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
     matrix = sidedata.display_matrix(first)
     rotation, mirrored = sidedata.orientation(matrix)
     fields, chroma_location = sidedata.fields_and_chroma(first)
-    field_order = video.codec_context.field_order
     return VideoInfo(
         codec=video.codec_context.name,
         pixel_format=first.format.name,
@@ -253,11 +252,17 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
         mirrored=mirrored,
         display_matrix=matrix,
         chroma_location=chroma_location,
-        field_order=field_order if field_order > 1 else fields or field_order,
+        field_order=_field_order(video.codec_context.field_order, fields),
         mastering_display=sidedata.mastering_display(first),
         content_light=sidedata.content_light(first),
         has_variable_rate=bool(video.average_rate) and video.average_rate != video.base_rate,
     )
+
+
+def _field_order(promised: int, seen: int) -> int:
+    """The header's word where the first picture does not contradict it, which may be a whole one among others."""
+    top = {2: True, 5: True, 3: False, 4: False}
+    return promised if seen == 0 or top.get(promised) == top[seen] else seen
 
 
 def _fraction(ratio: Any) -> Fraction | None:
