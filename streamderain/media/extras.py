@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -36,7 +37,11 @@ def is_copied(stream: Stream) -> bool:
 
 def _is_made_anew(stream: Stream) -> bool:
     """Whether it is a track that libav makes of chapters and time codes, which are handed on by themselves."""
-    return stream.type == "data" and (stream.discard == Discard.all or "timecode" in stream.metadata)
+    if stream.type == "data":
+        return stream.discard == Discard.all or "timecode" in stream.metadata
+    # A track that nothing marks as that of the chapters, in a file that has time codes too.
+    is_text = stream.type == "subtitle" and stream.codec_context and stream.codec_context.codec_tag == "text"
+    return bool(is_text) and stream.frames == len(stream.container.chapters()) > 0
 
 
 def titled(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -85,13 +90,16 @@ def fits(kind: str, stream: Stream, data: bytes | None = None) -> bool:
         with av.open(memory, "w", format=kind) as container:
             packet = _add(container, stream, data)
             container.start_encoding()
+            if stream.type == "data":
+                packet = _packet(container.streams[0], bytes(16))
             if packet:
                 container.mux(packet)
-        if data is None:
+        if packet is None:
             return True
         memory.seek(0)
-        with av.open(memory, format=kind) as held:
-            return any(is_cover(each) for each in held.streams)
+        with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as held:
+            kinds = [(each.type, name_of(each), is_cover(each)) for each in held.streams]
+            return (stream.type, name_of(stream), is_cover(stream)) in kinds
     except _FAULTS:
         return False
 
@@ -100,9 +108,7 @@ def misfit(stream: Stream, kind: str, data: bytes | None = None) -> str:
     """That a stream does not fit into a format, and what it fits into, in words."""
     keeper = next((ending for each, ending in KEEPERS.items() if each != kind and fits(each, stream, data)), None)
     advice = f"an output in {keeper} keeps it" if keeper else "no output here keeps it"
-    what = (
-        "cover art in" if is_cover(stream) else "attachment" if stream.type == "attachment" else f"{stream.type} track"
-    )
+    what = "cover art in track" if is_cover(stream) else _WORDS.get(stream.type, f"{stream.type} track")
     return f"{what} {stream.index} ({name_of(stream)}) does not fit into {kind} and is left out; {advice}"
 
 
@@ -121,8 +127,11 @@ def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.P
     copy = container.add_stream_from_template(stream, **({} if stream.codec_context is None else {"opaque": True}))
     copy.metadata.update(titled(stream.metadata))
     copy.disposition = stream.disposition
-    if data is None:
-        return None
+    return None if data is None else _packet(copy, data)
+
+
+def _packet(stream: Stream, data: bytes) -> av.Packet[Any]:
     packet: av.Packet[Any] = av.Packet(data)
-    packet.stream, packet.pts, packet.dts, packet.is_keyframe = copy, 0, 0, True
+    packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, 0, 0, True
+    packet.time_base = stream.time_base or Fraction(1, 1000)
     return packet

@@ -295,6 +295,9 @@ def converted(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.Vide
     """`frame` in the format `wanted`, every colour property named, since libav's guesses shift colours."""
     if frame.format.name == wanted:
         return frame
+    if frame.format.has_palette:
+        # Directly, libav takes a rougher way.
+        frame = frame.reformat(format="bgra" if holds_alpha(wanted) else "rgb24")
     space = _SPACES[layout.matrix]
     # libav holds all grey to be full range, and would squeeze it into limited.
     full = layout.full_range or layout.chroma == "gray"

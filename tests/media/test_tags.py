@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
 from streamderain.media.light import _header
+from streamderain.media.pixels import layout_of
 from streamderain.media.sidedata import ONE, orientation
+from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
 from tests.media.conftest import FFV1, LOSSLESS, picture
 
@@ -172,8 +176,6 @@ def bright_clip(studio: Any, encoder: str = "ffv1") -> Path:
         "plain.mkv", codec=encoder, pixel_format="yuv420p10le", size=(64, 96), colours=colours, pts=range(3)
     )
     with open_source(made) as opened:
-        from dataclasses import replace
-
         info = replace(opened.info, mastering_display=DISPLAY, content_light=(1000, 400))
         extradata = opened.video.codec_context.extradata or b""
     template = studio.folder / "template.mkv"
@@ -217,7 +219,7 @@ def test_light_is_written_into_the_stream_too(studio: Any) -> None:
     for encoder, ending in (("libx264", "h264"), ("libx265", "hevc")):
         output = studio.through(bright_clip(studio), f"out.{ending}", Encoding(encoder))
         assert side_data(output, "MASTERING_DISPLAY_METADATA")
-        assert [struct.unpack("2I", each) for each in side_data(output, "CONTENT_LIGHT_LEVEL")][0] == (1000, 400)
+        assert struct.unpack("2I", side_data(output, "CONTENT_LIGHT_LEVEL")[0]) == (1000, 400)
 
 
 def test_light_that_has_no_place_is_told(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -306,7 +308,8 @@ def test_messages_that_an_encoder_cannot_carry_are_told_before_the_first_frame(
 
 
 @pytest.mark.parametrize(("pixel_format", "encoder", "ending"), [
-    ("yuva420p", "ffv1", "mkv"), ("yuva444p10le", "prores_ks", "mov"), ("bgra", "png", "mov"), ("yuva420p", "libvpx-vp9", "webm"),
+    ("yuva420p", "ffv1", "mkv"), ("yuva444p10le", "prores_ks", "mov"), ("bgra", "png", "mov"),
+    ("yuva420p", "libvpx-vp9", "webm"),
 ])  # fmt: skip
 def test_alpha_is_kept_where_the_encoder_takes_it(studio: Any, pixel_format: str, encoder: str, ending: str) -> None:
     glass = np.full((64, 96, 4), 200, np.uint8)
@@ -345,10 +348,6 @@ def test_no_tag_promises_alpha_that_is_gone(studio: Any, caplog: pytest.LogCaptu
 def test_changed_pictures_keep_what_they_say(studio: Any) -> None:
     """Not only those that the network left alone."""
     from dataclasses import replace
-
-    from streamderain.media.decoder import decode
-    from streamderain.media.pixels import layout_of
-    from streamderain.media.sink import FileSink
 
     source = with_message(studio.folder, "libx264", 4, captions)
     with open_source(source) as opened:
