@@ -203,7 +203,7 @@ class Encoder:
             clock = 1 / self._rate
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
-                f"{container.format.name} with {name} has no place for the times of the input: they are rounded to "
+                f"{container.format.name} has no place for the times of the input: they are rounded to "
                 f"{clock} s; an output in .mkv or .mp4 keeps them"
             )
         return clock
@@ -292,7 +292,7 @@ class Encoder:
         try:
             yield
         except (av.FFmpegError, ValueError) as error:
-            ours = {*QUIET, "flags", "global_quality"} - self._encoding.options.keys()
+            ours = {*QUIET, "qmin", "qmax", "strict"} - self._encoding.options.keys()
             asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in ours]
             raise SinkError(
                 f"{self._encoding.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "

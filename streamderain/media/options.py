@@ -18,10 +18,8 @@ _LISTS = {"x264-params": ":", "x265-params": ":", "svtav1-params": ":", "flags":
 _LOSSLESS = {"qp": "0", "lossless": "1", "crf": "0"}
 """What asks encoders that can do either to lose nothing."""
 
-_RATES = {"b", "global_quality"}
+_RATES = {"b", "qmin", "qmax"}
 """What a user may ask in the place of a quality."""
-
-_QP_TO_LAMBDA = 118
 
 ANY_CLOCK = Fraction(1, 25)
 
@@ -55,8 +53,10 @@ def options_of(encoder: str, asked: Mapping[str, str], preset: str | None, crf: 
     if crf is not None:
         quality = _quality(crf, private, av.Codec(encoder, "w").lossy)
         if not _RATES & options.keys():
-            options = {**options, **joined(quality, {name: options[name] for name in quality if name in options})}
-    return joined({name: value for name, value in QUIET.items() if name in private}, options)
+            options = {**options, **{name: value for name, value in quality.items() if name not in options}}
+    ours = {name: value for name, value in QUIET.items() if name in private}
+    # Else it would take no limited range, in which most video is.
+    return joined({**ours, **({"strict": "unofficial"} if encoder == "mjpeg" else {})}, options)
 
 
 def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
@@ -64,10 +64,10 @@ def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
     name = next((name for name in ("crf", "cq") if name in private), None)
     if name:
         return {name: str(crf)}
-    # The others follow a bitrate, libav's default being 200 kbit/s, or the scale of their quantiser, 1 to 31, of which
-    # 2 is about as good as 18 is here.
-    scale = min(31, max(1, round((crf - 14) / 2)))
-    return {"flags": "+qscale", "global_quality": str(scale * _QP_TO_LAMBDA)} if is_lossy else {}
+    # The others follow a bitrate, libav's default being 200 kbit/s, and keep within bounds of their quantiser, 1 to 31,
+    # of which 2 is about as good as 18 is here.
+    scale = str(min(31, max(1, round((crf - 14) / 2))))
+    return {"qmin": scale, "qmax": scale} if is_lossy else {}
 
 
 def has_option(encoder: str, name: str) -> bool:

@@ -116,7 +116,7 @@ def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Tr
     others = [(each, encoding, f"an output in {ending}") for each, ending in KEEPERS.items() if each != kind]
     others += [(kind, _plain(encoding, name), f"--encoder {name}") for name in _ENCODERS if name != encoding.encoder]
     others += [("matroska", _plain(encoding, name), f"--encoder {name} with an output in .mkv") for name in _ENCODERS]
-    left = list(lost)
+    left, what = list(lost), kind if kind == encoding.encoder else f"{kind} with {encoding.encoder}"
     for other, encoder, advice in others:
         if not left:
             return
@@ -126,10 +126,10 @@ def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Tr
             continue
         kept = [name for name in left if name not in lost_there]
         if kept:
-            yield f"{kind} with {encoding.encoder} does not hold {_listed(kept)}; {advice} does"
+            yield f"{what} does not hold {_listed(kept)}; {advice} does"
             left = [name for name in left if name not in kept]
     if left:
-        yield f"{kind} with {encoding.encoder} does not hold {_listed(left)}, nor does any other output here"
+        yield f"{what} does not hold {_listed(left)}, nor does any other output here"
 
 
 def _plain(encoding: Encoding, name: str) -> Encoding:
@@ -145,11 +145,12 @@ def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFr
     info = video_info(container, video, picture)
     # What no decoder here shows; what it does is told with the pixel format.
     alpha = "1" in [value for key, value in video.metadata.items() if key.lower() == "alpha_mode"]
-    chroma = info.chroma_location if layout_of(info).chroma == "420" else "unspecified"
+    # Left is where it lies unless something else is said; and without halved chroma there is nothing to say.
+    chroma = None if info.chroma_location in ("unspecified", "left") else info.chroma_location
     facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
         "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
-        "where chroma lies": None if chroma == "unspecified" else chroma,
+        "where chroma lies": chroma if layout_of(info).chroma == "420" else None,
         "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
         "the content light level": info.content_light,
         "alpha": alpha and not holds_alpha(info.pixel_format),
