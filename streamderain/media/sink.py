@@ -59,7 +59,8 @@ class Muxed:
                 stream, **({} if stream.codec_context is None else {"opaque": True})
             )
         except (av.FFmpegError, ValueError) as error:
-            if stream.type == "audio":
+            # A picture that moves is asked for without sound by its ending.
+            if stream.type == "audio" and self._container.default_audio_codec != "none":
                 raise SinkError(
                     f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
                 ) from error

@@ -13,6 +13,7 @@ import pytest
 from streamderain.errors import SinkError
 from streamderain.media.encoder import Encoding
 from streamderain.media.options import joined, options_of
+from tests.media.test_sink import sound
 
 AUTO = Encoding("auto")
 
@@ -43,6 +44,15 @@ def test_every_ending_takes_an_encoder_and_keeps_its_frames(studio: Any, ending:
     leeway = {"gif": Fraction(1, 199), "ogv": 1 / rate}.get(ending, Fraction(1, 999))
     for found, number in zip(times, range(8), strict=True):
         assert abs(found - number / rate) <= leeway
+
+
+def test_formats_without_sound_leave_it_out_with_a_word(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = studio.clip("in.mp4", pts=range(8), passengers=[sound()])
+    for ending in ("gif", "apng"):
+        assert len(held(studio.through(source, f"out.{ending}", AUTO))[1]) == 8
+        assert f"audio track 1 (aac) does not fit into {ending} and is left out; an output in .mkv keeps it" in caplog.text
+    with pytest.raises(SinkError, match=r"audio track 1 \(aac\) does not fit into webm"):
+        studio.through(source, "out.webm", AUTO)
 
 
 def test_what_the_user_names_is_not_replaced(studio: Any) -> None:
