@@ -14,10 +14,10 @@ from av.bitstream import BitStreamFilterContext
 
 from streamderain.frames import Frame, VideoInfo
 from streamderain.media.choice import AUTO, USUAL
-from streamderain.media.clock import TIME_BASE
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.fitting import fitted
 from streamderain.media.pixels import layout_of
+from streamderain.media.wall import TIME_BASE
 
 logger = logging.getLogger(__name__)
 

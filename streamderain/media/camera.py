@@ -13,8 +13,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from streamderain.frames import VideoInfo
-from streamderain.media.clock import TIME_BASE
 from streamderain.media.connection import Away, Picture
+from streamderain.media.wall import TIME_BASE
 
 
 class OpencvCamera:

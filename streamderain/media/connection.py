@@ -12,8 +12,8 @@ from av.codec.context import Flags
 from av.container import InputContainer
 
 from streamderain.frames import VideoInfo
-from streamderain.media.clock import TIME_BASE, Pace, units
 from streamderain.media.source import video_info
+from streamderain.media.wall import TIME_BASE, Pace, units
 
 _FIRST_SECONDS = 10.0
 """How long the first picture may take at least: streams are joined between two key frames."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from streamderain.errors import SourceError
 from streamderain.frames import Frame
+from streamderain.media.order import in_order
 from streamderain.media.pixels import holds_more, layout_of, to_planes
 from streamderain.media.source import Source
 
@@ -15,25 +16,24 @@ from streamderain.media.source import Source
 def decode(source: Source) -> Iterator[Frame]:
     """Every frame of `source`, each with a time after the one before.
 
-    A frame whose file gives it no time, or one that is not later, gets the next that the frame rate allows.
-    Raises SourceError when the picture changes size, TruncatedError when the file ends early.
+    A frame whose file gives it no time, or one that is out of order, gets a place between those around it. Raises
+    SourceError when the picture changes size, TruncatedError when the file ends early.
     """
     info = source.info
     layout = layout_of(info)
     step = max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
-    last: int | None = None
-    for picture in source.frames():
+
+    def tell(pts: int) -> None:
+        source.clock.tell("a picture has no time of its own", float(pts * info.time_base), "it is shown between others")
+
+    for picture in in_order(source.frames(), step, info.time_base, tell):
         pts = picture.pts
-        if pts is None:
-            pts = 0 if last is None else last + step
-        elif last is not None and pts <= last:
-            pts = last + 1
+        assert pts is not None
         if (picture.height, picture.width) != (info.height, info.width):
             raise SourceError(
                 f"{source.name} changes from {info.width}x{info.height} to {picture.width}x{picture.height} "
                 f"at {float(pts * info.time_base):.2f} s; a video of one size is needed: cut it there"
             )
-        last = pts
         source.last_duration = picture.duration or step
         # A stream may change from 8 to 10 bits, or from 4:2:0, between two frames.
         now = info if picture.format.name == info.pixel_format else replace(info, pixel_format=picture.format.name)

@@ -18,6 +18,7 @@ from av.video.frame import PictureType
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
+from streamderain.media.copying import KEEPERS, listed, takes
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
@@ -106,7 +107,7 @@ class Encoder:
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
         encoding = settled(encoding, container)
-        self._encoding = encoding
+        self._encoding, self.encoder = encoding, encoding.encoder
         self.notes: list[str] = []
         options = _options(encoding)
         if av.Codec(encoding.encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
@@ -175,7 +176,8 @@ class Encoder:
         return track
 
     def _misfit(self, container: OutputContainer) -> SinkError:
-        return SinkError(f"{self._encoding.encoder} does not go into {container.format.name}; {_advice(container)}")
+        advice = _advice(self.encoder, container)
+        return SinkError(f"{self.encoder} does not go into {container.format.name}; {advice}")
 
     def _tag_options(self, info: VideoInfo, layout: PixelLayout) -> dict[str, str]:
         """What the encoder is to write into its stream that PyAV has no other way to say."""
@@ -304,11 +306,13 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _advice(container: OutputContainer) -> str:
-    usual = container.default_video_codec
-    if usual == "none":
-        return "try an output in .mp4 or .mkv"
-    return f"try --encoder {fitting_encoder(container)} or an output in .mkv"
+def _advice(encoder: str, container: OutputContainer) -> str:
+    """What else would go: another encoder, or another output."""
+    kind, other = container.format.name, fitting_encoder(container)
+    endings = [ending for each, ending in KEEPERS.items() if each != kind and takes(each, encoder)]
+    tries = [f"--encoder {other}"] if takes(kind, other) else []
+    tries += [f"an output in {listed(endings)}"] if endings else []
+    return f"try {', or '.join(tries) or '--encoder libx264 with an output in .mp4'}"
 
 
 def _tag_colours(context: av.VideoCodecContext, info: VideoInfo, layout: PixelLayout) -> None:

@@ -11,6 +11,8 @@ import av
 from av.container import OutputContainer
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
+from streamderain.media.copying import name_of
+
 TOLERANT = "surrogateescape"
 """How tags that are not UTF-8 are read, and written again as they were."""
 
@@ -47,14 +49,6 @@ def _is_made_anew(stream: Stream) -> bool:
 def titled(metadata: Mapping[str, str]) -> dict[str, str]:
     """The tags of a track, its title by the word under which libav writes it; from QuickTime it comes as a name."""
     return {"title": metadata["name"], **metadata} if "name" in metadata else dict(metadata)
-
-
-def name_of(stream: Stream) -> str:
-    """The stream's codec in a word."""
-    if stream.codec_context:
-        return stream.codec_context.codec.canonical_name
-    name = stream.metadata.get("filename") if stream.type == "attachment" else getattr(stream, "name", None)
-    return name or "an unknown codec"
 
 
 def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list[av.Packet[Any]]]:
@@ -107,9 +101,10 @@ def fits(kind: str, stream: Stream, data: bytes | None = None) -> bool:
 def misfit(stream: Stream, kind: str, data: bytes | None = None) -> str:
     """That a stream does not fit into a format, and what it fits into, in words."""
     keeper = next((ending for each, ending in KEEPERS.items() if each != kind and fits(each, stream, data)), None)
-    advice = f"an output in {keeper} keeps it" if keeper else "no output here keeps it"
+    advice = f"{keeper} holds it" if keeper else "no output here holds it"
     what = "cover art in track" if is_cover(stream) else _WORDS.get(stream.type, f"{stream.type} track")
-    return f"{what} {stream.index} ({name_of(stream)}) does not fit into {kind} and is left out; {advice}"
+    name = name_of(stream) or "an unknown codec"
+    return f"{what} {stream.index} ({name}) does not fit into {kind} and is left out; {advice}"
 
 
 def _utf8(text: str | None) -> str:

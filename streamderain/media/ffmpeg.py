@@ -183,7 +183,8 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
     if "://" in target:
         output["format"] = "mpegts"
     frames = ffmpeg.input("pipe:0", **picture)
-    others = ffmpeg.input(source.container.name)
+    begins = source.clock.begins
+    others = ffmpeg.input(source.container.name, **({"itsoffset": f"{float(-begins):.6f}"} if begins else {}))
     video = frames.video.filter("setparams", **_colours(source, layout)).filter(
         "setsar", _aspect(info.sample_aspect_ratio)
     )

@@ -15,11 +15,11 @@ import av
 from streamderain.errors import ConfigError, SourceError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.address import Address
-from streamderain.media.clock import TIME_BASE, RunClock
 from streamderain.media.connection import AudioPacket, Away, Connected, EventKind, Picture
 from streamderain.media.opening import Opening, usable_hwaccel
 from streamderain.media.pixels import layout_of, to_planes
 from streamderain.media.sound import Sound
+from streamderain.media.wall import TIME_BASE, RunClock
 
 logger = logging.getLogger(__name__)
 

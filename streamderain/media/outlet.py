@@ -21,6 +21,7 @@ from av.container import OutputContainer
 from streamderain.errors import DeniedError, SinkError, nearest
 from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
+from streamderain.media.copying import add_copy
 from streamderain.media.opening import DENIALS
 from streamderain.media.url import for_libav, public, redacted
 
@@ -207,7 +208,7 @@ class Outlet:
             self._video.set_display_matrix(self._streams.display_matrix)
         if self._sound:
             assert self._streams.audio
-            self._audio = container.add_stream_from_template(self._streams.audio)
+            self._audio = add_copy(container, self._streams.audio)
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.format import Flags
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes
 from streamderain.media.encoder import Encoder, Encoding, settled
-from streamderain.media.extras import TOLERANT, add_extras, fits, misfit, name_of, titled
+from streamderain.media.extras import TOLERANT, add_extras, titled
 from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
 
@@ -40,6 +42,7 @@ class Muxed:
         self.notes = [*self._encoder.notes]
         tag_outputs(container, self._encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
+        self._last: dict[int, int] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
         more, extras = add_extras(container, source) if copy_streams else ([], [])
@@ -49,26 +52,27 @@ class Muxed:
         container.mux(extras)
 
     def _copy(self, stream: av.stream.Stream) -> None:
-        ending = self._container.format.name
-        if stream.type in ("video", "data") and not fits(ending, stream):
-            self.notes.append(misfit(stream, ending))
+        samples = self._source.samples(stream)
+        if not holds(self._container.format.name, stream, samples):
+            self._refuse(stream, samples)
             return
-        name = name_of(stream)
-        try:
-            copy = self._container.add_stream_from_template(
-                stream, **({} if stream.codec_context is None else {"opaque": True})
-            )
-        except (av.FFmpegError, ValueError) as error:
-            # A picture that moves is asked for without sound by its ending.
-            if stream.type == "audio" and self._container.default_audio_codec != "none":
-                raise SinkError(
-                    f"audio track {stream.index} ({name}) does not fit into {ending}; try an output in .mkv"
-                ) from error
-            self.notes.append(misfit(stream, ending))
-            return
+        copy = add_copy(self._container, stream)
         copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
+
+    def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
+        """Say what holds a stream that the output does not."""
+        kind = self._container.format.name
+        holding = keepers(stream, samples, kind)
+        # Rather one for which all else can stay.
+        holding = [name for name in holding if takes(name, self._encoder.encoder)] or holding
+        what = f"{stream.type} track {stream.index} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind}"
+        endings = listed([KEEPERS[name] for name in holding])
+        # A picture that moves is asked for without sound by its ending.
+        if stream.type == "audio" and holding and self._container.default_audio_codec != "none":
+            raise SinkError(f"{what}; try an output in {endings}")
+        self.notes.append(f"{what} and is left out; {f'{endings} holds it' if holding else 'no output here holds it'}")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and write what is ready, the packets of the copied streams among it."""
@@ -89,7 +93,26 @@ class Muxed:
             copy = self._copies.get(packet.stream.index)
             if copy is not None:
                 packet.stream = copy
+                self._line_up(packet, copy)
                 self._container.mux(packet)
+
+    def _line_up(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> None:
+        """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
+        base = copy.time_base
+        assert base is not None
+        assert packet.dts is not None
+        assert packet.pts is not None
+        at = round(packet.dts * packet.time_base / base)
+        last = self._last.get(copy.index)
+        if last is not None and at <= last and not self._takes_equal(copy):
+            at = last + 1
+            packet.pts, packet.dts = max(at, round(packet.pts * packet.time_base / base)), at
+            packet.duration = round((packet.duration or 0) * packet.time_base / base)
+            packet.time_base = base
+        self._last[copy.index] = at
+
+    def _takes_equal(self, copy: av.stream.Stream) -> bool:
+        return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
 
 
 def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
@@ -240,6 +263,6 @@ def _write_failure(path: Path, error: av.FFmpegError) -> str:
     advice = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "; make room or name an output on another disk"
-    elif error.errno == errno.EINVAL:
+    elif error.errno == errno.EINVAL and path.suffix.lower() != ".mkv":
         advice = "; the format may not take what the input holds: try .mkv"
     return f"{path} cannot be written: {error.strerror}{advice}"

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import av
 
-from streamderain.media.clock import TIME_BASE, RunClock, units
 from streamderain.media.connection import AudioPacket
+from streamderain.media.wall import TIME_BASE, RunClock, units
 
 logger = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -20,14 +20,25 @@ from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
 from streamderain.media import sidedata
 from streamderain.media.address import in_full
+from streamderain.media.clock import SourceClock
 from streamderain.media.extras import TOLERANT, is_copied, is_cover
 from streamderain.media.fields import deinterlaced
+from streamderain.media.matroska import missing_bytes
+from streamderain.media.order import DecodingOrder
+from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
 
+_SAMPLES = 3
+
 _LEEWAY_SECONDS = 1
-"""How much earlier than its header says a Matroska file may end; writers round, and differ in what they count."""
+"""How much earlier than its header says a Matroska file may end that does not tell its size; writers round, and differ
+in what they count.
+"""
+
+_FRAME_SECONDS = Fraction(1, 20)
+"""How much earlier it may end where bytes are missing: the index at its end alone is no loss."""
 
 
 @dataclass(eq=False)
@@ -45,6 +56,7 @@ class Source:
     container: InputContainer
     video: av.VideoStream
     copied: list[av.stream.Stream]
+    clock: SourceClock
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
@@ -64,6 +76,11 @@ class Source:
         finally:
             if self._is_over:
                 self.container.close()
+
+    def samples(self, stream: av.stream.Stream) -> list[av.Packet[av.stream.Stream]]:
+        """A few packets of a copied stream, if there are any near; they must not be changed."""
+        met = [packet for packet in self.passengers if packet.stream is stream]
+        return (met or self.clock.coming(stream))[:_SAMPLES]
 
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
@@ -142,7 +159,8 @@ def _describe(container: InputContainer, shown: str) -> Source:
         raise SourceError(f"{shown} holds video of a codec that this libav cannot decode")
     video.thread_type = "AUTO"
     copied = [stream for stream in container.streams if stream is not video and is_copied(stream)]
-    source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied)
+    clock = SourceClock(shown, container, [video, *copied])
+    source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied, clock)
     decoded = _decode(source)
     try:
         first = next(decoded)
@@ -173,22 +191,47 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[a
 
 
 def _decode(source: Source) -> Iterator[av.VideoFrame]:
-    packets, end, cut = 0, Fraction(0), False
+    order = DecodingOrder(_gives_no_pts(source))
+    for packet in source.clock.placed(_packets(source)):
+        if packet.stream is not source.video:
+            if packet.dts is not None:
+                source.passengers.append(packet)
+            continue
+        order.sent(packet)
+        for frame in _frames_of(packet, source):
+            if frame.pts is None:
+                frame.pts = order.shown(frame.dts)
+            yield frame
+
+
+def _gives_no_pts(source: Source) -> bool:
+    # AVI has times in the order of decoding alone; what libav makes of them is right where it knows the codec's order.
+    return source.container.format.name == "avi" and source.video.codec_context.name in ("h264", "hevc")
+
+
+def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
+    """The packets of the picture and of what is copied, as they are in the file."""
+    packets, ends, cut = 0, {"": Fraction(0)}, False
     try:
-        for packet in source.container.demux([source.video, *source.copied]):
-            end = max(end, _end_of(packet))
-            if packet.stream is not source.video:
-                if packet.dts is not None:
-                    source.passengers.append(packet)
-            elif packet.is_corrupt and _is_indexed(source):
-                # Only the last sample of a cut file reads short; it would decode to a smeared picture.
-                cut = True
-            else:
-                packets += packet.size > 0
-                yield from _frames_of(packet, source)
+        # All streams, as the length in a header is that of all.
+        for packet in source.container.demux():
+            kind = packet.stream.type
+            ends[kind] = max(ends.get(kind, Fraction(0)), _end_of(packet))
+            if packet.stream is source.video:
+                if packet.is_corrupt and _is_indexed(source):
+                    # Only the last sample of a cut file reads short; it would decode to a smeared picture.
+                    cut = True
+                    continue
+                packets += packet.size > 0 or packet.dts is not None
+                if not packet.size and packet.dts is not None:
+                    # The frame before is shown for longer; a decoder would take it for the end.
+                    continue
+            elif packet.stream not in source.copied:
+                continue
+            yield packet
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
-    _check_whole(source, packets, end, cut)
+    _check_whole(source, packets, ends, cut)
 
 
 def _is_indexed(source: Source) -> bool:
@@ -201,16 +244,30 @@ def _end_of(packet: av.Packet[av.stream.Stream]) -> Fraction:
     return (packet.pts + (packet.duration or 0)) * packet.time_base
 
 
-def _check_whole(source: Source, packets: int, end: Fraction, cut: bool) -> None:
+def _check_whole(source: Source, packets: int, ends: Mapping[str, Fraction], cut: bool) -> None:
     kind, advice = source.container.format.name, "fetch the whole file, or take what is kept"
     # The header's own count still has the samples that an edit list skips, and the empty ones of AVI.
     promised = len(source.video.index_entries) if "mp4" in kind else packets
     if cut or packets < promised:
         of = f" of {promised}" if packets < promised else ""
         raise TruncatedError(f"{source.name} ends after {packets}{of} frames; {advice}")
-    length = Fraction(source.container.duration or 0, av.time_base)
-    if "matroska" in kind and length - end > _LEEWAY_SECONDS:
-        raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
+    if "matroska" in kind:
+        length = Fraction(source.container.duration or 0, av.time_base)
+        end, leeway = _end_and_leeway(missing_bytes(source.container.name), ends, length)
+        if length - end > leeway:
+            raise TruncatedError(f"{source.name} ends after {float(end):.1f} of {float(length):.1f} s; {advice}")
+
+
+def _end_and_leeway(
+    missing: int | None, ends: Mapping[str, Fraction], length: Fraction
+) -> tuple[Fraction, Fraction | int]:
+    """Where a Matroska file of this `length` ends that lacks so many bytes, and how much earlier it may."""
+    if missing is None:
+        return max(ends.values()), _LEEWAY_SECONDS
+    if missing == 0:
+        return length, 0
+    # A subtitle that was read may be shown beyond what was not.
+    return max(end for kind, end in ends.items() if kind != "subtitle"), _FRAME_SECONDS
 
 
 def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[av.VideoFrame]:
@@ -218,7 +275,7 @@ def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)
             yield frame
-    except (av.error.InvalidDataError, av.error.PatchWelcomeError) as error:
+    except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError) as error:
         source.damaged += 1
         logger.warning("%s: a damaged packet is left out (%s)", source.name, error.strerror)
 
@@ -239,11 +296,11 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
         pixel_format=first.format.name,
         height=first.height,
         width=first.width,
-        time_base=_fraction(video.time_base) or Fraction(1, 90000),
-        frame_rate=_fraction(video.average_rate or video.guessed_rate),
+        time_base=exact(video.time_base) or Fraction(1, 90000),
+        frame_rate=exact(video.average_rate or video.guessed_rate),
         duration_seconds=duration,
         frames=video.frames or None,
-        sample_aspect_ratio=_fraction(video.sample_aspect_ratio),
+        sample_aspect_ratio=exact(video.sample_aspect_ratio),
         color_range=2 if jpeg_range else int(first.color_range),
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
@@ -263,8 +320,3 @@ def _field_order(promised: int, seen: int) -> int:
     """The header's word where the first picture does not contradict it, which may be a whole one among others."""
     top = {2: True, 5: True, 3: False, 4: False}
     return promised if seen == 0 or top.get(promised) == top[seen] else seen
-
-
-def _fraction(ratio: Any) -> Fraction | None:
-    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; None for none or 0."""
-    return Fraction(ratio.numerator, ratio.denominator) if ratio else None

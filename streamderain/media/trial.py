@@ -10,10 +10,10 @@ from pathlib import Path
 from streamderain.errors import SinkError
 from streamderain.frames import VideoInfo
 from streamderain.media.broadcast import Broadcast
-from streamderain.media.clock import TIME_BASE
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.outlet import check_outlet, is_recording
 from streamderain.media.url import public
+from streamderain.media.wall import TIME_BASE
 
 _USUAL = VideoInfo("h264", "yuv420p", 360, 640, TIME_BASE, Fraction(25))
 """A picture that every encoder takes, if it takes any."""

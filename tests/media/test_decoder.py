@@ -76,7 +76,8 @@ class Stub:
     """An open source whose pictures have the times given."""
 
     def __init__(self, source: Any, times: list[int | None]) -> None:
-        self.name, self.info, self._times, self._source = source.name, source.info, times, source
+        self.name, self.info, self.clock = source.name, source.info, source.clock
+        self._times, self._source = times, source
 
     def frames(self) -> Any:
         for picture, pts in zip(self._source.frames(), self._times, strict=True):
@@ -88,8 +89,12 @@ class Stub:
     ("given", "expected"),
     [
         ([None, None, None, None], [0, 512, 1024, 1536]),
-        ([5, None, 9, 9], [5, 517, 518, 519]),
-        ([100, 50, 612, 612], [100, 101, 612, 613]),
+        ([None, None, 2048, 2560], [1024, 1536, 2048, 2560]),
+        ([5, None, 9, 9], [5, 517, 1029, 1541]),
+        ([0, None, 512, 512], [0, 256, 512, 1024]),
+        ([100, 50, 612, 612], [100, 356, 612, 1124]),
+        ([0, 512000, 1024, 1536], [0, 512, 1024, 1536]),
+        ([0, 512000, 513000, 514000], [0, 512000, 513000, 514000]),
     ],
 )
 def test_times_that_are_missing_or_go_back(studio: Any, given: list[int | None], expected: list[int]) -> None:

@@ -22,6 +22,7 @@ from streamderain.media.encoder import Encoding
 from streamderain.media.ffmpeg import FfmpegSink, command_line, ffmpeg_version
 from streamderain.media.pixels import layout_of
 from streamderain.media.source import open_source
+from tests.media.broken_times import recording
 from tests.media.conftest import LOSSLESS, copy_frames
 from tests.media.test_sink import held, sound
 
@@ -75,6 +76,15 @@ def test_audio_is_copied(studio: Any) -> None:
     output = through(studio, source)
     assert held(output, "audio") == held(source, "audio")
     studio.unchanged(source, output)
+
+
+def test_sound_of_a_source_that_starts_late_stays_with_its_picture(studio: Any) -> None:
+    source = recording(studio.folder / "in.ts", 25, 36000)
+    output = through(studio, source)
+    with av.open(output) as file:
+        starts = {stream.type: float(stream.start_time * stream.time_base) for stream in file.streams}
+    assert starts["video"] == pytest.approx(0, abs=0.06)
+    assert starts["audio"] == pytest.approx(starts["video"], abs=0.06)
 
 
 @pytest.mark.parametrize("passengers", [[], [sound()]], ids=["silent", "with sound"])

@@ -330,7 +330,7 @@ def phone_clip(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "keeps"),
-    [("out.mp4", False), ("out.ts", False), ("hls/", False), ("out.mkv", False), ("out.mov", True)],
+    [("out.mp4", False), ("out.ts", False), ("hls/", False), ("out.mkv", True), ("out.mov", True)],
 )
 def test_sound_that_does_not_fit_is_left_out_with_one_warning(
     name: str, keeps: bool, tmp_path: Path, phone_clip: Path, caplog: pytest.LogCaptureFixture

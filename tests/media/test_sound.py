@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import pytest
 
-from streamderain.media.clock import TIME_BASE, RunClock
 from streamderain.media.sound import Sound
+from streamderain.media.wall import TIME_BASE, RunClock
 
 SECOND = 90000
 BLOCK = Fraction(1024, 48000)

@@ -7,7 +7,7 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from streamderain.errors import SourceError, TruncatedError
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.source import open_source
-from tests.media.conftest import LOSSLESS
+from tests.media.conftest import LOSSLESS, picture
 
 
 def test_a_camera_that_is_not_there_does_not_tell_the_password() -> None:
@@ -299,3 +299,82 @@ def test_a_source_that_is_closed_between_two_frames_has_no_more(clip: Path) -> N
     next(frames)
     source.close()
     assert list(frames) == []
+
+
+def longer(kind: str, seconds: int = 3) -> Callable[[Any], list[Any]]:
+    """Makes a track that goes on for longer than the picture."""
+
+    def make(container: Any) -> list[Any]:
+        if kind == "subtitle":
+            stream = container.add_mux_stream("subrip")
+            packet: Any = av.Packet(b"rain")
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 1000), 0, 0
+            packet.duration = seconds * 1000
+            return [packet]
+        packets = []
+        if kind == "audio":
+            stream = container.add_stream("mp2", rate=48000)
+            for number in range(seconds * 48000 // 1152):
+                heard = av.AudioFrame.from_ndarray(np.zeros((1, 2304), np.int16), format="s16", layout="stereo")
+                heard.sample_rate, heard.pts, heard.time_base = 48000, number * 1152, Fraction(1, 48000)
+                packets += stream.encode(heard)
+            return packets + stream.encode(None)
+        stream = container.add_stream("libx264", rate=5, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number in range(seconds * 5):
+            seen = picture(number, 32, 48, "yuv420p")
+            seen.pts, seen.time_base = number, Fraction(1, 5)
+            packets += stream.encode(seen)
+        return packets + stream.encode(None)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.mov"])
+@pytest.mark.parametrize("kinds", [("video",), ("audio",), ("subtitle",), ("audio", "video", "subtitle")])
+def test_a_track_that_is_longer_than_the_picture_is_no_damage(studio: Any, kinds: tuple[str, ...], name: str) -> None:
+    passengers = [longer(kind) for kind in kinds if kind != "subtitle" or name == "in.mkv"]
+    source = studio.clip(name, pts=range(10), passengers=passengers)
+    with open_source(source) as opened:
+        assert len(list(opened.frames())) == 10
+
+
+def test_a_picture_that_is_longer_than_its_sound_is_no_damage(studio: Any) -> None:
+    source = studio.clip("in.mkv", pts=range(100), passengers=[longer("audio", 1)])
+    with open_source(source) as opened:
+        assert len(list(opened.frames())) == 100
+
+
+def test_a_cut_file_with_a_longer_track_is_still_told(studio: Any) -> None:
+    whole = studio.clip("whole.mkv", pts=range(50), passengers=[longer("audio", 5)])
+    with open_source(cut(whole, 0.6)) as source, pytest.raises(TruncatedError, match="ends after"):
+        list(source.frames())
+
+
+def test_a_subtitle_that_is_shown_beyond_a_cut_does_not_hide_it(studio: Any) -> None:
+    whole = studio.clip("whole.mkv", pts=range(50), passengers=[longer("subtitle", 2)])
+    with open_source(cut(whole, 0.6)) as source, pytest.raises(TruncatedError, match="ends after"):
+        list(source.frames())
+
+
+def test_a_length_that_a_tool_forgot_to_change_is_no_damage(studio: Any) -> None:
+    source = studio.clip("in.mkv", pts=range(25))
+    data = source.read_bytes()
+    at = data.index(bytes.fromhex("448988")) + 3
+    source.write_bytes(data[:at] + struct.pack(">d", 9000.0) + data[at + 8 :])
+    with open_source(source) as opened:
+        assert opened.container.duration == 9_000_000
+        assert len(list(opened.frames())) == 25
+
+
+def test_a_file_without_its_index_alone_is_whole(studio: Any) -> None:
+    source = studio.clip("in.mkv", pts=range(25))
+    data = source.read_bytes()
+    source.write_bytes(data[: data.rindex(bytes.fromhex("1c53bb6b"))])
+    with open_source(source) as opened:
+        assert len(list(opened.frames())) == 25
+
+
+def test_the_longer_track_of_the_founders(shared: Path) -> None:
+    with open_source(shared / "cases" / "two.mkv") as source:
+        assert len(list(source.frames())) == 10

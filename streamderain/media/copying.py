@@ -1,0 +1,127 @@
+"""Streams that go into an output packet by packet, as they are, wherever its format holds them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.stream import Stream
+
+Packet: TypeAlias = "av.Packet[Stream]"
+
+KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif", "mpegts": ".ts"}
+"""Formats that are named where another does not hold something, and their endings."""
+
+_SIZE = (128, 96)
+"""Pixels of a picture that every encoder has."""
+
+_QUIET = {"libx265": {"x265-params": "log-level=error"}}
+
+_FAULTS = (av.FFmpegError, ValueError, OSError)
+
+
+def add_copy(container: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream to `container` for the packets of `stream`.
+
+    Raises ValueError or FFmpegError where PyAV refuses; what only the format refuses shows with its header.
+    """
+    try:
+        return container.add_stream_from_template(stream)
+    except ValueError:
+        # PyAV asks a list that leaves out what Matroska, say, writes by its codes for Windows. So a stream that is on
+        # the list is made, and what it holds is told afterwards.
+        usual = (container.default_video_codec, container.default_audio_codec)
+        copy = container.add_mux_stream(usual[0] if usual[0] != "none" else usual[1])
+        BitStreamFilterContext("null", _untagged(stream), copy)
+        copy.time_base = stream.time_base
+        return copy
+
+
+def _untagged(stream: Stream) -> Stream:
+    """`stream` without the code of its own container, which would not be that of another."""
+    if stream.codec_context is None:
+        return stream
+    return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
+
+
+def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
+    """Whether a format, by libav's name, holds `stream`: it is written with the first of its `packets`, and read."""
+    memory = io.BytesIO()
+    container = av.open(memory, "w", format=kind)
+    try:
+        copy = add_copy(container, stream)
+        container.start_encoding()
+        for packet in packets:
+            container.mux(_twin(packet, copy))
+        if packets:
+            container.close()
+    except _FAULTS:
+        return False
+    finally:
+        with suppress(*_FAULTS):
+            container.close()
+    return not packets or _comes_back(memory, kind, stream)
+
+
+def _twin(packet: Packet, stream: Stream) -> Packet:
+    # Muxing changes a packet.
+    twin: Packet = av.Packet(bytes(packet))
+    twin.stream, twin.time_base = stream, packet.time_base
+    twin.pts, twin.dts, twin.duration, twin.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+    return twin
+
+
+def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:
+    """Whether what was written is still known for what it is: some muxers take anything."""
+    memory.seek(0)
+    try:
+        with av.open(memory, format=kind) as container:
+            back = container.streams[0] if container.streams else None
+            if back is None or back.type != stream.type:
+                return False
+            ours, theirs = name_of(stream), name_of(back)
+            # A few packets may not tell MP2 from MP3; samples without a header are what the container says.
+            return ours == theirs or (theirs != "" and not ours.startswith("pcm_"))
+    except _FAULTS:
+        return True
+
+
+def name_of(stream: Stream) -> str:
+    """The stream's codec in a word, or an attachment's name; nothing where that is not known."""
+    if stream.codec_context:
+        return stream.codec_context.codec.canonical_name
+    return (stream.metadata.get("filename") if stream.type == "attachment" else getattr(stream, "name", None)) or ""
+
+
+def keepers(stream: Stream, packets: Sequence[Packet], but: str) -> list[str]:
+    """The formats worth naming that hold `stream`, `but` not that one."""
+    return [kind for kind in KEEPERS if kind != but and holds(kind, stream, packets)]
+
+
+def takes(kind: str, encoder: str) -> bool:
+    """Whether a format, by libav's name, takes what an encoder makes: its header is written."""
+    container = av.open(io.BytesIO(), "w", format=kind)
+    try:
+        stream = container.add_stream(encoder, rate=25, options=_QUIET.get(encoder, {}))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = _SIZE
+        formats = av.Codec(encoder, "w").video_formats
+        stream.pix_fmt = formats[0].name if formats else "yuv420p"
+        container.start_encoding()
+        return True
+    except _FAULTS:
+        return False
+    finally:
+        with suppress(*_FAULTS):  # not every format can be empty
+            container.close()
+
+
+def listed(words: Sequence[Any]) -> str:
+    """The words with commas, and "or" before the last."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
