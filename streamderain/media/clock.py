@@ -275,7 +275,7 @@ class SourceClock:
         if track.last is None:
             return False
         if abs(at - track.last) < track.base / 2:
-            return not track.is_loose
+            return not track.was_loose
         nexts = [time + track.moved * self._unit for time in self._next_times(packet, track)]
         if at > track.last:
             return any(track.last < other < at for other in nexts)

@@ -242,11 +242,17 @@ def test_times_that_start_again_in_other_containers(studio: Any, made: Any, name
     is_whole(source, studio.through(source, "out.mp4", QUICK), 50)
 
 
+@pytest.mark.parametrize("by", [{20: 40, 21: -40}, {21: -40}, {20: 40}], ids=str)
 @pytest.mark.parametrize("name", ["in.flv", "in.mkv"])
-def test_two_pictures_whose_times_are_exchanged(studio: Any, made: Any, name: str) -> None:
-    change: Change = lambda kind, number, time: time + {20: 40, 21: -40}.get(number, 0) * (kind == "video")  # noqa: E731
+def test_pictures_whose_times_are_exchanged_or_the_same(
+    studio: Any, made: Any, name: str, by: dict[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def change(kind: str, number: int, time: int) -> int:
+        return time + by.get(number, 0) * (kind == "video")
+
     source = made(name, 0, change)
     is_whole(source, studio.through(source, "out.mp4", QUICK), 50)
+    assert "jumps" not in caplog.text
 
 
 @pytest.mark.parametrize(("start", "bits"), [(16776, 24), (4294966, 32)])
