@@ -55,8 +55,11 @@ class DerainConfig:
                                    "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
-    encoder: str = _setting("libx264", "video encoder, by its libav name")
-    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
+    encoder: str = _setting("auto", "video encoder, by its libav name; auto takes libx264, or what the output's ending "
+                            "asks for")  # fmt: skip
+    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf or a quantiser")
+    deinterlace: bool = _setting(False, "make whole frames of the two fields in each of an interlaced video; else they "
+                                 "stay and are marked so")  # fmt: skip
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
     encoder_option: dict[str, str] = _setting({}, "a further option of the encoder, key=value; may be repeated")
     hwaccel: str | None = _setting(None, "hardware decoding and encoding, such as cuda; the CPU where it fails")

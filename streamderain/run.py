@@ -87,7 +87,7 @@ def derain(
     config = build(DerainConfig, **settings) if config is None else config
     _check_outputs(source, str(output), config)
     try:
-        with open_source(source, config.hwaccel) as opened:
+        with open_source(source, config.hwaccel, config.deinterlace) as opened:
             network = network or _ready(opened.info, config)
             engine = Engine(network, config)
             return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)

@@ -43,6 +43,21 @@ def test_the_bare_form_derains_and_sums_up_in_json(clip: Path, tmp_path: Path) -
     assert (tmp_path / "out.mp4").exists()
 
 
+def test_json_tells_what_the_log_would_and_errors_all_the_same(clip: Path, tmp_path: Path) -> None:
+    quick = ("--json", "--device", "cpu", "--strength", "0", "--model", "fast")
+    done = run(clip, tmp_path / "out.gif", *quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "out.gif: gif holds 256 colours a frame: what has more is rounded to them"
+        in json.loads(done.stdout)["warnings"]
+    )
+    done = run("none.mp4", "out.mp4", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "streamderain: none.mp4 does not exist\n")
+    done = run(clip, "out.mp4", "--json", "--encoder", "nonsense", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("streamderain: no encoder is called nonsense")
+
+
 def test_options_may_come_first_and_quiet_is_quiet(clip: Path, tmp_path: Path) -> None:
     done = run("--quiet", "--crf", "30", "--encoder-option", "bf=0", clip, tmp_path / "out.mp4")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

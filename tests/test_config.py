@@ -29,7 +29,7 @@ def test_each_layer_overlays_the_one_before(tmp_path: Path) -> None:
     preset = tmp_path / "mine.yaml"
     preset.write_text("crf: 30\nblend: 0.2\npreset: slow\n")
     config = build(DerainConfig, str(preset), ("blend=0.4", "preset=fast"), preset="medium", encoder=None)
-    assert (config.crf, config.blend, config.preset, config.encoder) == (30, 0.4, "medium", "libx264")
+    assert (config.crf, config.blend, config.preset, config.encoder) == (30, 0.4, "medium", "auto")
 
 
 @pytest.mark.parametrize(

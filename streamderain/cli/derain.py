@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from streamderain.cli.options import configured
-from streamderain.cli.progress import live_line, progress_bar
+from streamderain.cli.progress import live_line, progress_bar, warnings_in_log
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 
@@ -35,12 +35,14 @@ def derain(
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
     from streamderain.media.address import parse
 
-    if quiet or as_json:
+    is_live = parse(source).is_live or config.realtime
+    # What a file's log says goes into its summary.
+    if (quiet and not as_json) or (as_json and is_live):
         logging.getLogger("streamderain").setLevel(logging.ERROR)
     named = outputs or []
     if not named and config.preview is None:
         raise ConfigError("no output is named; name one, such as out.mp4")
-    if parse(source).is_live or config.realtime:
+    if is_live:
         _derain_live(source, named, config, quiet, as_json)
         return
     if len(named) > 1:
@@ -55,7 +57,10 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
     from streamderain.media.url import public
     from streamderain.run import derain as derain_video
 
-    with progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
+    with (
+        warnings_in_log(kept=as_json) as warnings,
+        progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report,
+    ):
         done = derain_video(source, output, config, report)
     if as_json:
         stations = [station.totals() for station in done.stations]
@@ -65,6 +70,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
             "seconds": done.seconds,
             "fps": done.frames_per_second,
             "delay_frames": done.delay_frames,
+            "warnings": warnings,
         }
         print(json.dumps({**summary, "stations": stations}))
     elif not quiet:

@@ -22,7 +22,7 @@ def beside(pair: Restored) -> Frame:
     layout = pair.clean.layout
     half = replace(layout, height=layout.height // 2 * 2, width=layout.width // 2 * 2)
     halves = [pair.rainy, pair.clean]
-    if layout.rotation in (180, 270):
+    if (layout.rotation in (180, 270)) != layout.mirrored:
         # What is coded first is shown last.
         halves.reverse()
     across = -2 if layout.rotation % 180 else -1

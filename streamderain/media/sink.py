@@ -6,7 +6,9 @@ import errno
 import logging
 import math
 import os
+import zlib
 from collections import deque
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import av
@@ -14,31 +16,40 @@ from av.container import OutputContainer
 from av.format import Flags
 
 from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout
+from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes
-from streamderain.media.encoder import Encoder, Encoding
+from streamderain.media.encoder import Encoder, Encoding, settled
+from streamderain.media.extras import TOLERANT, add_extras, titled
+from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_NAME = 255
+"""Bytes in the name of a file, on all systems in use."""
+
 
 class Muxed:
-    """An encoder and copies of the source's other streams in one open container."""
+    """An encoder and copies of the source's other streams in one open container. `notes` are what it does not hold of
+    the source, in words.
+    """
 
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
-        self._encoder.stream.metadata.update(source.video.metadata)
-        container.metadata.update(source.container.metadata)
+        self.notes = [*self._encoder.notes]
+        tag_outputs(container, self._encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
         self._last: dict[int, int] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
-        container.set_chapters(source.container.chapters())
+        more, extras = add_extras(container, source) if copy_streams else ([], [])
+        self.notes += more
         # The header now, so that what does not fit together shows before the first frame is derained.
         container.start_encoding()
+        container.mux(extras)
 
     def _copy(self, stream: av.stream.Stream) -> None:
         samples = self._source.samples(stream)
@@ -46,19 +57,22 @@ class Muxed:
             self._refuse(stream, samples)
             return
         copy = add_copy(self._container, stream)
-        copy.metadata.update(stream.metadata)
+        copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
 
     def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
         """Say what holds a stream that the output does not."""
         kind = self._container.format.name
-        holding = [name for name in keepers(stream, samples, kind) if takes(name, self._encoder.encoder)]
+        holding = keepers(stream, samples, kind)
+        # Rather one for which all else can stay.
+        holding = [name for name in holding if takes(name, self._encoder.encoder)] or holding
         what = f"{stream.type} track {stream.index} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind}"
         endings = listed([KEEPERS[name] for name in holding])
-        if stream.type == "audio" and holding:
+        # A picture that moves is asked for without sound by its ending.
+        if stream.type == "audio" and holding and self._container.default_audio_codec != "none":
             raise SinkError(f"{what}; try an output in {endings}")
-        logger.warning("%s and is left out; %s", what, f"{endings} holds it" if holding else "no output here holds it")
+        self.notes.append(f"{what} and is left out; {f'{endings} holds it' if holding else 'no output here holds it'}")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and write what is ready, the packets of the copied streams among it."""
@@ -101,6 +115,31 @@ class Muxed:
         return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
 
 
+def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
+    """Hand on what the source says of itself in words."""
+    encoder.track.metadata.update(titled(source.video.metadata))
+    encoder.track.disposition = source.video.disposition
+    # libvpx keeps alpha in a stream beside, which players look for by this tag.
+    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
+        del encoder.track.metadata[name]
+    if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
+        encoder.track.metadata["alpha_mode"] = "1"
+    container.metadata.update(source.container.metadata)
+    container.set_chapters(source.container.chapters())
+
+
+def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,
+                frames: Iterable[Frame]) -> None:  # fmt: skip
+    """A picture of `source` in a container, with what it says of itself and nothing beside; a rehearsal."""
+    encoder = Encoder(container, info, layout, encoding)
+    tag_outputs(container, encoder, source)
+    container.start_encoding()
+    for frame in frames:
+        container.mux(encoder.encode(frame))
+    container.mux(encoder.flush(1))
+    container.close()
+
+
 class FileSink:
     """A video file that gets its name when it is whole; until then it is `out.partial.mp4` beside it.
 
@@ -110,15 +149,21 @@ class FileSink:
     def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool = True) -> None:  # fmt: skip
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.partial = partial_of(path)
         self.frames = 0
         try:
-            container = av.open(self.partial.absolute(), "w", container_options=_muxing(path, source))
+            container = av.open(
+                self.partial.absolute(), "w", container_options=_muxing(path, source), metadata_errors=TOLERANT
+            )
         except (av.FFmpegError, ValueError) as error:
             raise SinkError(_open_failure(path, error)) from error
         if container.format.name == "image2":
             raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
         self._container = container
+        encoding = settled(encoding, container)
+        outlook = rehearse(container.format.name, source, encoding, write_small) if copy_streams else Outlook()
+        source.first = None
+        self._follow(outlook.options)
         try:
             self._muxed = Muxed(container, source, layout, encoding, copy_streams)
         except av.FFmpegError as error:
@@ -127,6 +172,13 @@ class FileSink:
         except BaseException:
             self._discard()
             raise
+        for note in (*self._muxed.notes, *outlook.losses) if copy_streams else ():
+            logger.warning("%s: %s", path.name, note)
+
+    def _follow(self, options: Mapping[str, str]) -> None:
+        for name, value in options.items():
+            others = self._container.container_options.get(name, "")
+            self._container.container_options[name] = f"{others}+{value}" if others else value
 
     def write(self, frame: Frame) -> None:
         """Encode and write one frame. Raises SinkError when the disk is full or the encoder refuses."""
@@ -163,11 +215,25 @@ class FileSink:
         self.partial.unlink(missing_ok=True)
 
 
+def partial_of(path: Path) -> Path:
+    """The name beside `path` of what is not whole yet; cut, with what tells it from others, where that is too long."""
+    name = f"{path.stem}.partial{path.suffix}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        mark = f"-{zlib.crc32(os.fsencode(path.name)):08x}.partial{path.suffix}"
+        kept = os.fsencode(path.stem)[: _LONGEST_NAME - len(os.fsencode(mark))]
+        # Not in the middle of a character.
+        name = kept.decode(errors="ignore") + mark
+    return path.with_name(name)
+
+
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
     """Raise SinkError where writing `path` would lose something or cannot work."""
-    if path.is_dir():
+    # Not Path's, which raise for names that are too long.
+    if os.path.isdir(path):
         raise SinkError(f"{path} is a folder; name a file in it")
-    if path.exists() and source.exists() and path.samefile(source):
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise SinkError(f"{path.name[:40]}... is longer than the {_LONGEST_NAME} bytes of a file's name; shorten it")
+    if path.exists() and os.path.exists(source) and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output")
     if path.exists() and not overwrite:
         raise SinkError(f"{path} exists; --overwrite replaces it, or name another output")

@@ -162,35 +162,6 @@ def test_subtitles_that_do_not_fit_are_left_out_and_the_log_says_so(
     assert len(held(output, "audio")) == 1
 
 
-def cover(container: Any) -> Packets:
-    stream = container.add_stream("png", rate=1)
-    stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 8, 8, "rgb24"
-    stream.disposition = av.stream.Disposition.attached_pic
-    frame = av.VideoFrame.from_ndarray(np.zeros((8, 8, 3), np.uint8), format="rgb24")
-    frame.pts, frame.time_base = 0, Fraction(1, 1)
-    return list(stream.encode(frame)) + list(stream.encode(None))
-
-
-def test_cover_art_is_not_the_video(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
-    source = studio.clip(passengers=[cover])
-    with caplog.at_level(logging.WARNING):
-        output = studio.through(source)
-    assert "stream 1 (video) is not copied" in caplog.text
-    studio.unchanged(source, output)
-
-
-def test_data_streams_are_left_out_and_the_log_says_so(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
-    def font(container: Any) -> Packets:
-        container.add_attachment("rain.ttf", "application/x-truetype-font", b"x" * 40)
-        return []
-
-    source = studio.clip("in.mkv", passengers=[font])
-    with caplog.at_level(logging.WARNING):
-        output = studio.through(source, "out.mkv")
-    assert "stream 1 (attachment) is not copied" in caplog.text
-    studio.unchanged(source, output)
-
-
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])
 def test_chapters_and_metadata(studio: Any, ending: str) -> None:
     chapters = [
@@ -215,15 +186,15 @@ REFUSED = {
     "quality": (Encoding(options={"crf": "abc"}), "out.mp4", "libx264 refuses .* crf=abc"),
     "option": (Encoding(options={"crff": "1"}), "out.mp4", r"libx264 has no option crff; did you mean crf\?"),
     "encoder": (Encoding("libx246"), "out.mp4", r"no encoder is called libx246; did you mean libx26\d\?"),
-    "size": (Encoding("libx265"), "out.mp4", "libx265 needs 64 pixels each way, not 48x32; try libx264"),
-    "sound": (Encoding("aac"), "out.mp4", "aac encodes audio, not video; try libx264"),
+    "size": (Encoding("libx265"), "out.mp4", "libx265 needs 64 pixels each way, not 48x32; try --encoder libx264"),
+    "sound": (Encoding("aac"), "out.mp4", "aac encodes audio, not video; try --encoder libx264"),
     "no presets": (Encoding("mpeg4", preset="fast"), "out.mp4", "mpeg4 has no presets; leave --preset out"),
     "container": (
         Encoding(),
         "out.webm",
-        "libx264 does not go into webm; try --encoder libvpx-vp9, or an output in .mp4, .mkv or .mov",
+        "libx264 does not go into webm; try --encoder libvpx-vp9, or an output in .mp4, .mkv, .mov or .ts",
     ),
-    "wave": (Encoding(), "out.wav", "libx264 does not go into wav; try an output in .mp4, .mkv or .mov"),
+    "wave": (Encoding(), "out.wav", "libx264 does not go into wav; try an output in .mp4, .mkv, .mov or .ts"),
     "ending": (Encoding(), "out.rain", "out.rain has an ending that tells no video format; try .mp4, .mkv"),
     "no ending": (Encoding(), "out", "out has an ending that tells no video format; try .mp4, .mkv"),
     "picture": (Encoding("png", crf=None), "out.png", "out.png has the ending of a single picture; try .mp4"),
