@@ -22,15 +22,16 @@ import torch
 from results import DATA, save
 from torch import Tensor
 
+from streamderain.backends import quantised
 from streamderain.backends.padding import padded
 from streamderain.evaluation.judge.judge import QUICK, judge
 from streamderain.evaluation.judge.material import HELD_OUT_PHOTOS, Material
 from streamderain.evaluation.judge.verdict import Verdict
 from streamderain.media.images import list_images, read_image
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer, quantised
+from streamderain.networks.drsformer import DRSformer
 from streamderain.training.quantising import quantised as made
-from streamderain.training.quantising import stems
+from streamderain.training.quantising import stems, trunk_of
 
 ALLOWED_DB = 0.1
 
@@ -105,7 +106,7 @@ def main() -> None:
         quantised.save(made(network, stems(network, photos, arguments.windows)), network, path)
         full, rounded = (
             judge(Compiled(network, model, core), material, QUICK if arguments.quick else 1)
-            for model in (quantised.converted(network), quantised.load(path, network, core))
+            for model in (trunk_of(network), quantised.load(path, network, core))
         )
         lost = losses(full, rounded)
         found[file.stem] = {

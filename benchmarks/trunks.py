@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from streamderain.networks import weights
 from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
-from streamderain.networks.drsformer.quantised import converted as traced
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.training.quantising import trunk_of as traced
 
 # NNCF reports each use to its makers, but not from a build server.
 os.environ["CI"] = "true"

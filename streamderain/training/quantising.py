@@ -13,10 +13,11 @@ import openvino
 import torch
 from torch import Tensor
 
+from streamderain.backends.openvino import converted
 from streamderain.errors import TrainingError
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.alignment import medians
-from streamderain.networks.drsformer.quantised import converted
+from streamderain.networks.drsformer.fused import fused
 from streamderain.training.cache import AlignedWindows, Batch
 from streamderain.training.material import Material
 from streamderain.training.samples import RainySamples
@@ -35,6 +36,19 @@ SIDE = 192
 """Of a window in pixels; motion is looked for in it."""
 
 SEED = 11
+
+
+EXAMPLE_SIDE = 96
+"""Height and width of the stem that a trunk is traced with; its layers are the same for every size."""
+
+
+@torch.inference_mode()
+def trunk_of(network: DRSformer) -> openvino.Model:
+    """The trunk of `network`, fused, in float32: stems (1, C, H, W) of any size -> the answer, as `trunk` has it."""
+    channels = network.patch_embed.proj.in_channels
+    model = converted(fused(network), "trunk", torch.rand(1, channels, EXAMPLE_SIDE, EXAMPLE_SIDE))
+    model.reshape([1, channels, -1, -1])
+    return model
 
 
 @torch.inference_mode()
@@ -68,7 +82,7 @@ def quantised(network: DRSformer, calibration: Sequence[Tensor], corrected: bool
     except ImportError as error:
         raise TrainingError("int8 needs NNCF; pip install nncf") from error
     nncf.set_log_level(logging.ERROR)
-    model = converted(network)
+    model = trunk_of(network)
     entry = [each.get_friendly_name() for each in model.get_ops() if _is_entry(each)]
     return nncf.quantize(
         model,

@@ -11,40 +11,20 @@ import zipfile
 from pathlib import Path
 
 import openvino
-import torch
+from torch import nn
 
-from streamderain.backends.openvino import converted as convert
-from streamderain.backends.runnable import fingerprint
+from streamderain.backends.runnable import ROUNDED, fingerprint
 from streamderain.errors import WeightsError
-from streamderain.networks.drsformer import DRSformer
-from streamderain.networks.drsformer.fused import fused
-
-EXAMPLE_SIDE = 96
-"""Height and width of the stem that a trunk is traced with; its layers are the same for every size."""
 
 _GRAPH, _VALUES, _DIGEST = "trunk.xml", "trunk.bin", "weights.sha256"
 
 
-@torch.inference_mode()
-def converted(network: DRSformer) -> openvino.Model:
-    """The trunk of `network`, fused, in float32: stems (1, C, H, W) of any size -> the answer, as `trunk` has it."""
-    channels = network.patch_embed.proj.in_channels
-    model = convert(fused(network), "trunk", torch.rand(1, channels, EXAMPLE_SIDE, EXAMPLE_SIDE))
-    model.reshape([1, channels, -1, -1])
-    return model
-
-
 def place(weights: Path) -> Path:
     """Where the int8 trunk of a file of weights lies."""
-    return weights.with_suffix(".int8.zip")
+    return weights.with_suffix(ROUNDED)
 
 
-def digest(network: DRSformer) -> str:
-    """SHA-256, in hexadecimal, of all that makes the trunk what it is."""
-    return fingerprint(network.state_dict(), str(network.variant).encode())
-
-
-def save(model: openvino.Model, network: DRSformer, path: Path) -> None:
+def save(model: openvino.Model, network: nn.Module, path: Path) -> None:
     """Write the int8 trunk of `network` to `path`; what of it is not int8, in float16.
 
     Raises OSError where nothing can be written.
@@ -55,11 +35,11 @@ def save(model: openvino.Model, network: DRSformer, path: Path) -> None:
         for name in (_GRAPH, _VALUES):
             # An entry without the time of day: the same trunk gives the same file.
             kept.writestr(zipfile.ZipInfo(name), (Path(folder) / name).read_bytes(), zipfile.ZIP_DEFLATED, 9)
-        kept.writestr(zipfile.ZipInfo(_DIGEST), digest(network))
+        kept.writestr(zipfile.ZipInfo(_DIGEST), fingerprint(network.state_dict()))
     beside.replace(path)
 
 
-def load(path: Path, network: DRSformer, core: openvino.Core) -> openvino.Model:
+def load(path: Path, network: nn.Module, core: openvino.Core) -> openvino.Model:
     """The int8 trunk in `path`, for stems of any size; reshape it before it is compiled, in "f32".
 
     Raises WeightsError where the file cannot be read, or was made of other weights than those of `network`.
@@ -72,6 +52,6 @@ def load(path: Path, network: DRSformer, core: openvino.Core) -> openvino.Model:
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path} is no int8 trunk ({reason}); make it anew with benchmarks/int8.py") from error
-    if made_of != digest(network):
+    if made_of != fingerprint(network.state_dict()):
         raise WeightsError(f"{path} was made of other weights; make it anew with benchmarks/int8.py")
     return model
