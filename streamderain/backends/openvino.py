@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import openvino
 import torch
 from openvino.frontend import FrontEndManager
@@ -27,7 +26,7 @@ from streamderain.backends import quantised
 from streamderain.backends.eager import EagerBackend
 from streamderain.backends.fastest import fastest
 from streamderain.backends.footprint import footprint
-from streamderain.backends.runnable import PartedNetwork, Runnable, fingerprint
+from streamderain.backends.runnable import Runnable, fingerprint
 from streamderain.backends.shapes import PerShape, Run
 from streamderain.errors import DeviceError, WeightsError
 from streamderain.folders import cache_folder, kept_in
@@ -44,7 +43,9 @@ TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "int8": 0.1}
 """What a module's answer may be off by, of 0..1."""
 
 _NAMES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-"""What OpenVINO calls the precision of a trunk; one in int8 says itself which of its layers are."""
+"""What OpenVINO calls the precision of a trunk. What is int8 of a network says its own file, which is of 8-bit codes;
+frames as they came go through in float32 there.
+"""
 
 
 @functools.cache
@@ -125,7 +126,7 @@ class OpenvinoBackend:
         return found
 
     def _fits(self) -> bool:
-        """Whether the trunk in int8 is one of these weights; another is told of, and left alone."""
+        """Whether the form in int8 is one of these weights; another is told of, and left alone."""
         try:
             self._rounded()
         except WeightsError as error:
@@ -135,22 +136,13 @@ class OpenvinoBackend:
 
     def _timed(self, names: Sequence[str], clock: Callable[[], float]) -> str:
         # With the stem that most runs begin with, so that nothing is converted for this alone.
-        stem = STEMS[torch.uint8 if self._network.descriptor.aligned else torch.float32]
-        whole = self._models(EXAMPLE_SIDE, stem)["trunk"]
-        shape = [1, *whole.inputs[0].get_partial_shape().get_max_shape()[1:2], EXAMPLE_SIDE, EXAMPLE_SIDE]
-        given = openvino.Tensor(np.zeros(shape, np.float32))
-
-        def way(precision: str) -> Callable[[], object]:
-            trunk = self._trunk(whole, precision)
-            trunk.reshape(shape)
-            hints = {**self._hints(), "INFERENCE_PRECISION_HINT": _NAMES[precision]}
-            return partial(core().compile_model(trunk, "CPU", hints), given)
-
-        return fastest({name: way(name) for name in names}, clock=clock)
-
-    def _trunk(self, whole: openvino.Model, precision: str) -> openvino.Model:
-        """The trunk that is compiled for a precision; `whole` is the one in float32."""
-        return self._rounded() if precision == "int8" else whole
+        descriptor = self._network.descriptor
+        pictures, dtype = descriptor.frames, torch.float32
+        if descriptor.pictures:
+            pictures, dtype = descriptor.pictures, torch.uint8
+        given = torch.zeros(1, 3 * pictures, EXAMPLE_SIDE, EXAMPLE_SIDE, dtype=dtype)
+        passes = {name: self._compiled(tuple(given.shape), STEMS[dtype], 1, name) for name in names}
+        return fastest({name: partial(run, given) for name, run in passes.items()}, clock=clock)
 
     def _rounded(self) -> openvino.Model:
         assert self._network.rounded is not None
@@ -163,7 +155,7 @@ class OpenvinoBackend:
     def _prepared(self, stacked: Tensor) -> Run:
         try:
             abreast, shape = min(len(stacked), torch.get_num_threads()), self._network.given(stacked[:1]).shape
-            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast)
+            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast, self.precision)
             self._compare(run, stacked)
             return run
         except RuntimeError as error:
@@ -186,19 +178,20 @@ class OpenvinoBackend:
         if not difference <= TOLERANCES[self.precision]:
             raise RuntimeError(f"what it made of the module is off by {difference:.2g}")
 
-    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int) -> Run:
-        models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
+    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int, precision: str) -> Run:
+        if precision == "int8" and stem == STEMS[torch.uint8]:
+            models = {"whole": self._rounded()}
+        else:
+            models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
         hints = {**self._hints(), "NUM_STREAMS": abreast}
         if folder := kept_in(f"{self._kept}/compiled"):
             hints["CACHE_DIR"] = str(folder)
         requests: list[list[Any]] = []
         inputs = [shape]
-        if "trunk" in models:
-            models["trunk"] = self._trunk(models["trunk"], self.precision)
         for part, model in models.items():
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
-            precision = self.precision if part == "trunk" else "float32"
-            compiled = core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
+            hints["INFERENCE_PRECISION_HINT"] = _NAMES[precision if part == "trunk" else "float32"]
+            compiled = core().compile_model(model, "CPU", hints)
             outputs = [tuple(port.shape) for port in compiled.outputs]
             if part == stem:
                 inputs, choices = outputs[:1], outputs[1]
@@ -268,7 +261,7 @@ def _infer(requests: Sequence[Any]) -> None:
 class _Part(nn.Module):
     """One method of a network as a module of its own."""
 
-    def __init__(self, network: PartedNetwork, part: str) -> None:
+    def __init__(self, network: nn.Module, part: str) -> None:
         super().__init__()
         self.network = network
         self._run = getattr(network, part)
@@ -308,7 +301,7 @@ def _parts(network: Runnable, side: int, parts: Sequence[str]) -> list[openvino.
 
 
 @torch.inference_mode()
-def converted(network: PartedNetwork, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
+def converted(network: nn.Module, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
     """A method of `network`, traced with `example`, as a model in float32."""
     with warnings.catch_warnings(), _told_as_runtime_errors():
         # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.

@@ -1,4 +1,4 @@
-"""A trunk in int8: an OpenVINO model in one small file, which lies beside the weights that it was made of.
+"""A network in int8: an OpenVINO model in one small file, which lies beside the weights that it was made of.
 
 The file is a zip of the pair that OpenVINO writes, and of the SHA-256 of the weights, so that it serves no others.
 training/quantising.py makes it; to read it takes OpenVINO alone.
@@ -16,16 +16,16 @@ from torch import nn
 from streamderain.backends.runnable import ROUNDED, fingerprint
 from streamderain.errors import WeightsError
 
-_GRAPH, _VALUES, _DIGEST = "trunk.xml", "trunk.bin", "weights.sha256"
+_GRAPH, _VALUES, _DIGEST = "network.xml", "network.bin", "weights.sha256"
 
 
 def place(weights: Path) -> Path:
-    """Where the int8 trunk of a file of weights lies."""
+    """Where the int8 form of a file of weights lies."""
     return weights.with_suffix(ROUNDED)
 
 
 def save(model: openvino.Model, network: nn.Module, path: Path) -> None:
-    """Write the int8 trunk of `network` to `path`; what of it is not int8, in float16.
+    """Write the int8 form of `network` to `path`; what of it is not int8, in float16.
 
     Raises OSError where nothing can be written.
     """
@@ -40,7 +40,7 @@ def save(model: openvino.Model, network: nn.Module, path: Path) -> None:
 
 
 def load(path: Path, network: nn.Module, core: openvino.Core) -> openvino.Model:
-    """The int8 trunk in `path`, for stems of any size; reshape it before it is compiled, in "f32".
+    """The int8 form in `path`, of what PartedNetwork.entry_of_codes takes, of any size.
 
     Raises WeightsError where the file cannot be read, or was made of other weights than those of `network`.
     """
@@ -51,7 +51,7 @@ def load(path: Path, network: nn.Module, core: openvino.Core) -> openvino.Model:
         model = core.read_model(graph, values)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{path} is no int8 trunk ({reason}); make it anew with benchmarks/int8.py") from error
+        raise WeightsError(f"{path} is no network in int8 ({reason}); make it anew with benchmarks/int8.py") from error
     if made_of != fingerprint(network.state_dict()):
         raise WeightsError(f"{path} was made of other weights; make it anew with benchmarks/int8.py")
     return model

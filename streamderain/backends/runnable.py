@@ -19,7 +19,7 @@ SMALLEST_SIZE = 16
 
 
 ROUNDED = ".int8.zip"
-"""How the file of a trunk in int8 ends, in the place of its weights' own ending."""
+"""How the file of a network in int8 ends, in the place of its weights' own ending."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Runnable:
 
     `fold` makes the quick form that is run, `kernels` the one of kernels of our own, if there is one. `lower` has the
     trunk of a quick form computed in a dtype. `sources` are the files whose code decides what it computes; without
-    them nothing that was made of its code is kept on disk. `rounded` is the file of its trunk in int8, where there is
+    them nothing that was made of its code is kept on disk. `rounded` is the file of its form in int8, where there is
     one; see backends.quantised.
     """
 
