@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from streamderain.networks.drsformer.alignment import candidate_count
@@ -17,7 +16,7 @@ LEAVES = 2
 class OfCodes(nn.Module):
     """What `entry_of_codes`, `trunk` and `joined` of an aligned network make together, with one difference: the first
     convolution reads the codes themselves, medians in the place of how far they leave the current frame. What it is
-    given then are bytes, which int8 holds exactly, and nothing in float is made of eight pictures.
+    given then are bytes, which int8 holds exactly, and nothing in float is made of all pictures.
     """
 
     def __init__(self, network: DRSformer) -> None:
@@ -27,25 +26,30 @@ class OfCodes(nn.Module):
         self.quick.patch_embed.proj = self._of_pictures(self.quick.patch_embed.proj)
 
     def _of_pictures(self, entry: nn.Conv2d) -> nn.Conv2d:
-        """The first convolution for frames and medians, where `entry` is the one for frames and leaves."""
-        variant, square = self.variant, self.variant.scale**2
+        """The first convolution for frames and medians as they are, where `entry` is the one for frames and leaves at
+        one over the scale, each pixel a square of them: it strides over the squares instead.
+        """
+        variant, scale = self.variant, self.variant.scale
         frames, medians = variant.frames, candidate_count(variant.past) - 1
-        weights = entry.weight.new_zeros(len(entry.weight), frames + medians, 3, square, 3, 3)
-        pictures, leaves = torch.split(entry.weight, [3 * frames * square, LEAVES * square], dim=1)
-        weights[:, :frames] = pictures.reshape(-1, frames, 3, square, 3, 3)
+        weights = entry.weight.new_zeros(len(entry.weight), frames + medians, 3, scale, scale, 3, 3)
+        pictures, leaves = torch.split(entry.weight, [3 * frames * scale**2, LEAVES * scale**2], dim=1)
+        weights[:, :frames] = pictures.reshape(-1, frames, 3, scale, scale, 3, 3)
         # A leave is the mean over the colours of a median less the current frame.
-        share = leaves.reshape(-1, LEAVES, 1, square, 3, 3) / 3
+        share = leaves.reshape(-1, LEAVES, 1, scale, scale, 3, 3) / 3
         weights[:, -LEAVES:] += share
         weights[:, variant.past] -= share.sum(dim=1)
-        made = nn.Conv2d(3 * square * (frames + medians), len(weights), 3, padding=1)
-        made.weight.data = weights.flatten(1, 3)
+        side = 3 * scale
+        made = nn.Conv2d(3 * (frames + medians), len(weights), side, stride=scale, padding=scale)
+        # (O, picture, colour, y and x in a square, y and x of squares) -> (..., y of a square, y in it, x of it, x in it)
+        made.weight.data = weights.permute(0, 1, 2, 5, 3, 6, 4).reshape(len(weights), -1, side, side).contiguous()
         made.bias = entry.bias
         return made
 
     def forward(self, codes: Tensor) -> Tensor:
         """uint8 (N, 3 * pictures, H, W), see entry_of_codes -> (N, 3, H, W) in 0..1: the current frame."""
-        answer = self.quick.trunk(F.pixel_unshuffle(codes, self.variant.scale).float() * (1 / 255))
+        quick, past = self.quick, self.variant.past
+        features = quick.features(codes.float() * (1 / 255))
         pictures = codes.view(len(codes), -1, 3, *codes.shape[-2:])
-        current, medians = pictures[:, self.variant.past : self.variant.past + 1], pictures[:, self.variant.frames :]
-        derained: Tensor = self.quick.joined(torch.cat((current, medians), dim=1).float() * (1 / 255), answer)
-        return derained
+        choices = torch.cat((pictures[:, past : past + 1], pictures[:, self.variant.frames :]), dim=1)
+        chosen = quick.chosen(choices.float() * (1 / 255), quick.shuffled(quick.vote(features)))
+        return chosen + quick.shuffled(quick.output(features))
