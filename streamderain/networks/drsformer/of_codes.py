@@ -40,7 +40,7 @@ class OfCodes(nn.Module):
         weights[:, variant.past] -= share.sum(dim=1)
         side = 3 * scale
         made = nn.Conv2d(3 * (frames + medians), len(weights), side, stride=scale, padding=scale)
-        # (O, picture, colour, y and x in a square, y and x of squares) -> (..., y of a square, y in it, x of it, x in it)
+        # (..., y and x in a square, y and x of squares) -> (..., y of a square, y in it, x of it, x in it)
         made.weight.data = weights.permute(0, 1, 2, 5, 3, 6, 4).reshape(len(weights), -1, side, side).contiguous()
         made.bias = entry.bias
         return made
