@@ -32,8 +32,8 @@ Recorder = Callable[[Run, Tensor], Run]
 class GraphsBackend:
     """A folded network on a GPU whose passes are recorded once for each shape and then replayed.
 
-    Where a recording fails, the network runs layer by layer from then on, where memory is short for the shape alone, and
-    a warning says so.
+    Where a recording fails, the network runs layer by layer from then on, or where memory is short, for that shape
+    alone; a warning says so.
     """
 
     takes_aligned = False
