@@ -11,7 +11,7 @@ ALONE := $(RUN) -m streamderain.training.rest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,12 @@ soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does 
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py
+
+docs: $(VENV)/.developer docs-pages ## build the documentation site, build/site
+	PYTHONPATH="$(CURDIR)" NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
+docs-pages: $(VENV)/.developer ## write docs/cli.md from the commands
+	PYTHONPATH="$(CURDIR)" $(RUN) scripts/cli_reference.py
 
 samples: $(VENV)/.developer ## make the sample clips anew
 	$(RUN) samples/make_samples.py
