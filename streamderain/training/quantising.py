@@ -27,9 +27,9 @@ IN_FLOAT = ("GroupConvolution", "MatMul", "MVN", "Multiply", "Divide", "ReduceSu
 the attention's products, which need the digits.
 """
 
-LAST = ("quick.output/", "quick.vote/")
+OUTPUT, VOTE = "quick.output/", "quick.vote/"
 """In the names of the last convolutions. What comes behind them is the picture itself, which 8 bits of a sum would hold
-to 48 dB.
+to 48 dB. The first, whose answer is added to it, stays as it is too: in int8 it alone cost 0.027 of 0.035 dB.
 """
 
 EXAMPLE_SIDE = 96
@@ -82,12 +82,15 @@ def quantised(network: DRSformer, calibration: Sequence[Tensor]) -> openvino.Mod
         raise TrainingError("int8 needs NNCF; pip install nncf") from error
     nncf.set_log_level(logging.ERROR)
     model = of_codes(network)
+    output = {each.get_friendly_name() for each in _convolutions(model) if OUTPUT in each.get_friendly_name()}
     rounded = nncf.quantize(
         model,
         nncf.Dataset([codes.numpy() for codes in calibration]),
         subset_size=len(calibration),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(types=list(IN_FLOAT), names=sorted(_behind_the_last(model)), validate=False),
+        ignored_scope=nncf.IgnoredScope(
+            types=list(IN_FLOAT), names=sorted(output | _behind_the_last(model)), validate=False
+        ),
     )
     _read_bytes_as_they_are(rounded)
     return rounded
@@ -95,7 +98,7 @@ def quantised(network: DRSformer, calibration: Sequence[Tensor]) -> openvino.Mod
 
 def _behind_the_last(model: openvino.Model) -> set[str]:
     """The names of all operations that what the last convolutions answer goes through."""
-    waiting = [each for each in model.get_ops() if any(last in each.get_friendly_name() for last in LAST)]
+    waiting = [each for each in model.get_ops() if any(last in each.get_friendly_name() for last in (OUTPUT, VOTE))]
     waiting = [each for each in waiting if each.get_type_name() == "Convolution"]
     found: set[str] = set()
     while waiting:

@@ -64,7 +64,8 @@ def test_dense_convolutions_are_rounded_and_depthwise_ones_are_not() -> None:
         if (kind := each.get_type_name()) in ("Convolution", "GroupConvolution"):
             # Eight bits become the weights by a multiplication.
             rounded = each.input_value(1).get_node().get_type_name() == "Multiply"
-            assert rounded == (kind == "Convolution"), each.get_friendly_name()
+            name = each.get_friendly_name()
+            assert rounded == (kind == "Convolution" and "quick.output/" not in name), name
     # Neither the bytes that come in nor the picture that goes out is rounded.
     first = next(each for each in model.get_ordered_ops() if each.get_type_name() == "Convolution")
     assert first.input_value(0).get_node().get_type_name() == "Multiply"
