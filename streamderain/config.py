@@ -123,30 +123,6 @@ class LiveConfig(DerainConfig):
             host_and_port(self.preview)
 
 
-@dataclass(frozen=True)
-class StreamConfig:
-    """One stream of many: where it comes from, where it goes, and its `settings`, fields of LiveConfig, of its own."""
-
-    source: str
-    outputs: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServeConfig:
-    """Many streams behind one port. `defaults` holds for all of them; one network runs them all."""
-
-    streams: dict[str, StreamConfig]
-    defaults: LiveConfig
-    host: str = "127.0.0.1"
-    port: int = 8090
-    token: str | None = None
-    max_batch: int = 0
-    """Frames of several streams that go through the network together; 0 picks 1 on a CPU, which gains nothing by more,
-    and 8 on a GPU.
-    """
-
-
 def seconds(duration: str) -> float:
     """`90s`, `10m`, `1h` or plain seconds -> seconds. Raises ConfigError for anything else, and below a second."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", duration.strip())

@@ -32,7 +32,8 @@ FAINTEST = 0.05
 
 class RainLevel:
     """The share of a frame's light that the network takes away, 0 to 1, smoothed over the frames' own times: `level`,
-    None before there is one.
+    None before there is one. `is_raining` stays as it is while the level is between the two borders; None until it has
+    crossed one.
 
     What is taken away at a place where it was in the frame before, too, does not count, as rain falls. With
     `only_in_rain` frames are `wanted` by the network while it rains, and one a second else. One thread asks for frames
@@ -41,6 +42,7 @@ class RainLevel:
 
     def __init__(self, only_in_rain: bool) -> None:
         self.level: float | None = None
+        self.is_raining: bool | None = None
         self._only_in_rain, self._is_dry = only_in_rain, False
         # The times of those that did not go through the network and were not booked yet.
         self._untouched: deque[float] = deque()
@@ -100,8 +102,10 @@ class RainLevel:
         assert self.level is not None
         if max(share, self.level) >= (WET if self._is_dry else DRY) or self._wet_at > seconds:
             self._wet_at, self._is_dry = seconds, False
+            if max(share, self.level) >= WET:
+                self.is_raining = True
         # The first frame of all says nothing of what was before it.
         elif self._wet_at == -math.inf:
             self._wet_at = seconds
-        elif self._only_in_rain and seconds - self._wet_at >= DRY_SECONDS:
-            self._is_dry = True
+        elif seconds - self._wet_at >= DRY_SECONDS:
+            self.is_raining, self._is_dry = False, self._only_in_rain

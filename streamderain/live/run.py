@@ -162,6 +162,7 @@ class LiveRun:
             reconnects=max(0, counts["connected"] - 1),
             filled=self._publisher.filled,
             rain_level=self._engine.rain.level,
+            raining=self._engine.rain.is_raining,
             dry=self._engine.rain.is_dry,
             events=dict(counts),
             outputs=self._publisher.outputs,

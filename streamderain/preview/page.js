@@ -128,7 +128,7 @@ function tell({ numbers: now, settings }) {
   $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
   text("reconnects", now.reconnects);
   text("rain", 100 * (now.rain_level ?? NaN), 2);
-  $("dry").textContent = now.dry ? "dry" : "";
+  $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";
   for (const dial of dials) dial.told(settings[dial.name]);
 }
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.errors import SourceError, StreamderainError
 from streamderain.frames import Network, Restored, VideoInfo
 from streamderain.live.numbers import LiveNumbers
@@ -21,6 +21,7 @@ from streamderain.live.run import LiveRun
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import is_recording, unused
 from streamderain.media.url import public, redacted
+from streamderain.serve.config import StreamConfig
 from streamderain.stream.background import Background
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from streamderain.cli.app import app
-from streamderain.config import LiveConfig, ServeConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.serve import schemas
 from streamderain.serve.api import OPERATIONS, Api
+from streamderain.serve.config import ServeConfig, StreamConfig
 from streamderain.serve.reading import read_again
 from streamderain.serve.server import Server
 from tests.secrets import FORMS, SECRET

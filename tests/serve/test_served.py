@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.frames import Network
 from streamderain.media.live import Backoff
 from streamderain.serve import served
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.served import Served
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE

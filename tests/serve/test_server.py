@@ -21,8 +21,8 @@ import yaml
 from typer.testing import CliRunner
 
 from streamderain.cli.app import app
-from streamderain.config import ServeConfig
 from streamderain.errors import ConfigError, SinkError
+from streamderain.serve.config import ServeConfig
 from streamderain.serve.reading import read
 from streamderain.serve.server import Server
 from tests.live.networks import Darker
