@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from aiohttp import web
 from streamderain.errors import ConfigError, UnknownStream
 from streamderain.preview import mjpeg
 from streamderain.preview.guard import Handler, refused
-from streamderain.preview.sink import Preview
+from streamderain.preview.sink import Gone, Preview
 from streamderain.preview.watchable import Watchable, checked
 
 if TYPE_CHECKING:
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 
 ASSETS = {
     "/": ("page.html", "text/html"),
+    "/grid": ("grid.html", "text/html"),
+    "/grid.js": ("grid.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/stage.js": ("stage.js", "text/javascript"),
     "/ways.js": ("ways.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+
+
+SNAPSHOT_SECONDS = 10.0
+"""How long a snapshot waits for its picture."""
 
 
 class Refusal(Exception):
@@ -67,8 +74,15 @@ class Streams(dict[str, Watched]):
 class Handlers:
     """The routes of the page; belongs to the loop's thread."""
 
-    def __init__(self, streams: Streams, make_frame: MakeFrame | None, stalled_seconds: float) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        make_frame: MakeFrame | None,
+        stalled_seconds: float,
+        patience_seconds: float = SNAPSHOT_SECONDS,
+    ) -> None:
         self._streams = streams
+        self._patience_seconds = patience_seconds
         self._stalled_seconds = stalled_seconds
         self._peers: Peers | None = None
         if make_frame:
@@ -87,6 +101,7 @@ class Handlers:
             web.post("/api/streams/{name}/settings", _told(self._adjust)),
             web.post("/offer", _told(self._offer)),
             web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
+            web.get("/streams/{name}/snapshot.jpg", _told(self._snapshot)),
         ]
 
     async def close(self) -> None:
@@ -130,6 +145,32 @@ class Handlers:
         preview = self._streams.named(request.match_info["name"]).preview
         self._streams.check_room()
         return await mjpeg.stream(request, preview, self._stalled_seconds)
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        watched = self._streams.named(request.match_info["name"])
+        width = _width(request.query.get("width"))
+        numbers = watched.watchable.numbers()
+        if numbers.get("connected") is False:
+            raise Refusal(503, f"the source is away ({numbers.get('reason') or 'it is waited for'}); try again later")
+        self._streams.check_room()
+        try:
+            with watched.preview.viewer():
+                picture = await asyncio.wait_for(watched.preview.after(0), self._patience_seconds)
+                data = await picture.alone(request.query.get("rainy") in ("1", "true"), width)
+        except TimeoutError:
+            raise Refusal(503, f"no picture came within {self._patience_seconds:g} s; try again later") from None
+        except Gone:
+            raise Refusal(404, "the stream has ended") from None
+        return web.Response(body=data, content_type="image/jpeg")
+
+
+def _width(asked: str | None) -> int | None:
+    """How wide a picture may be at most; None for as it is."""
+    if asked is None:
+        return None
+    if not asked.isascii() or not asked.isdecimal() or len(asked) > 5 or not 16 <= int(asked) <= 8192:
+        raise ConfigError(f"width is {asked[:40]!r}; allowed: 16 to 8192")
+    return int(asked)
 
 
 def _told(handler: Handler) -> Handler:

@@ -80,6 +80,7 @@ async function list() {
     $("picker").replaceChildren(...names.map((name) => new Option(name, name)));
   }
   $("picker").hidden = names.length < 2;
+  $("all").hidden = names.length < 2;
   $("only").hidden = names.length !== 1;
   $("only").textContent = names[0] ?? "";
   if (!names.includes(stream)) choose(names.includes(wanted()) ? wanted() : (names[0] ?? null));
@@ -207,6 +208,13 @@ const dials = [new Dial("strength"), new Dial("blend")];
 $("picker").addEventListener("change", () => {
   history.replaceState(null, "", `#${encodeURIComponent($("picker").value)}`);
   choose($("picker").value);
+});
+
+// A press on it moves no divider.
+$("full").addEventListener("pointerdown", (event) => event.stopPropagation());
+$("full").addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else $("screen").requestFullscreen();
 });
 
 let leaving = 0;

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from streamderain.preview.jpeg import Pixels, beside, jpeg
+from streamderain.preview.jpeg import Pixels, alone, beside, jpeg
 
 
 class Gone(Exception):
@@ -35,6 +35,11 @@ class Picture:
         if self._jpeg is None:
             self._jpeg = asyncio.ensure_future(self._encode())
         return await asyncio.shield(self._jpeg)
+
+    async def alone(self, rainy: bool, width: int | None) -> bytes:
+        """One of the two as a JPEG file, in full or at most so wide."""
+        picture = self._pair[0 if rainy else 1]
+        return await asyncio.to_thread(lambda: jpeg(alone(picture, width)))
 
     async def _encode(self) -> bytes:
         return await asyncio.to_thread(jpeg, await self.pixels())

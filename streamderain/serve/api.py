@@ -161,6 +161,9 @@ OPERATIONS = (
               {200: ("Done.", schemas.Reloaded), 400: ("The file is bad; nothing has changed.", schemas.Fault)}),
     Operation("GET", "/streams/{name}.mjpg", "Rainy and derained side by side, without end.",
               {200: ("Pictures.", "multipart/x-mixed-replace"), 404: _NOT_THERE}),
+    Operation("GET", "/streams/{name}/snapshot.jpg", "The newest derained picture, with ?rainy=1 the rainy one; with "
+              "?width=640 at most so wide.", {200: ("A picture.", "image/jpeg"), 404: _NOT_THERE,
+                                              503: ("There is none.", schemas.Fault)}),
     Operation("POST", "/offer", "A WebRTC offer, {type, sdp, stream}.", {200: ("The answer.", "application/json")}),
     Operation("GET", "/healthz", "Whether the process works.",
               {200: _HEALTHY, 503: ("No.", schemas.Health)}),

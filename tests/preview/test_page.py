@@ -28,6 +28,10 @@ PIXEL = """([x, y]) => {
   const canvas = document.getElementById("canvas");
   return [...canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data].slice(0, 3);
 }"""
+TILE = """() => {
+  const canvas = document.querySelector(".tile canvas");
+  return [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3);
+}"""
 RECOLOURED = 60
 
 Opened = Callable[..., "Page"]
@@ -214,6 +218,42 @@ def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, se
     assert page.locator("#outputs").is_hidden()
 
 
+def test_all_cameras_are_seen_at_once_and_one_is_chosen(
+    opened: Opened, server: PreviewServer, preview: Preview, feed: Callable[..., None]
+) -> None:
+    feed(red_and_blue)
+    server.add("back & yard", Camera(connected=False))
+    page = opened("grid")
+    page.wait_for_selector("#state:text-is('1 of 2 live')")
+    tiles = page.locator(".tile")
+    assert [each.locator(".caption").inner_text() for each in tiles.all()] == ["front/door 1", "back & yard"]
+    page.wait_for_selector(".tile canvas:visible")
+    first = page.evaluate(TILE)
+    # Blue, as the derained picture is.
+    assert first[2] > first[0] + RECOLOURED
+    hold(page, lambda: page.evaluate(TILE) != first)
+    assert tiles.last.locator(".state").inner_text() == "source away"
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement?.id") == "grid")
+    page.evaluate("() => document.exitFullscreen()")
+    server.remove("back & yard")
+    page.wait_for_selector("#state:text-is('1 of 1 live')")
+    tiles.first.click()
+    way(page, "WebRTC")
+    assert page.locator("#all").is_hidden()
+    page.close()
+    wait_until(lambda: not preview.watched)
+
+
+def test_the_picture_fills_the_screen_and_the_divider_stays_where_it_was(opened: Opened, preview: Preview) -> None:
+    page = opened()
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement?.id") == "screen")
+    assert page.get_by_role("slider", name="Divider").get_attribute("aria-valuenow") == "50"
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement") is None)
+
+
 def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None:
     with PreviewServer("0.0.0.0", 0, "secret", make_frame) as server:
         preview = server.add("cam", Camera())
@@ -223,6 +263,9 @@ def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None
             way(page, "MJPEG")
             assert page.url == server.url + "?mjpeg=1"
             assert page.evaluate("() => document.cookie") == ""
+            grid = opened("grid?token=secret", url=server.url)
+            grid.wait_for_selector("#state:text-is('1 of 1 live')")
+            assert grid.url == server.url + "grid"
             page.reload()
             way(page, "MJPEG")
         finally:

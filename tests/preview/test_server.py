@@ -18,9 +18,12 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from yarl import URL
 
 from streamderain.errors import ConfigError, SinkError
+from streamderain.preview.handlers import Handlers, Refusal, Streams, Watched
 from streamderain.preview.server import MOST_VIEWERS, PreviewServer
 from streamderain.preview.sink import Preview
 from tests.preview.conftest import BLUE, RED, Camera, noise, red_and_blue
@@ -37,8 +40,6 @@ def ask(url: str, data: object = None) -> tuple[int, Any]:
             body = data if isinstance(data, bytes) or data is None else json.dumps(data).encode()
             async with session.request("GET" if data is None else "POST", url, data=body) as reply:
                 return reply.status, await reply.json()
-
-    from yarl import URL
 
     url = URL(url, encoded=True)  # type: ignore[assignment]
     return asyncio.run(run())
@@ -144,8 +145,6 @@ def test_mjpeg_is_multipart_and_shows_both_pictures(
     feed(red_and_blue)
 
     async def run() -> list[bytes]:
-        from yarl import URL
-
         async with (
             aiohttp.ClientSession() as session,
             session.get(URL(server.url + f"streams/{NAME}.mjpg", encoded=True)) as reply,
@@ -168,6 +167,54 @@ def test_mjpeg_is_multipart_and_shows_both_pictures(
     assert abs(int(pixels[30, 40, 2]) - RED[0]) < 8
     assert abs(int(pixels[30, 150, 0]) - BLUE[2]) < 8
     wait_until(lambda: not preview.watched)
+
+
+def snapshot(server: PreviewServer, query: str = "") -> tuple[int, Any]:
+    async def run() -> tuple[int, Any]:
+        url = URL(server.url + f"streams/{NAME}/snapshot.jpg{query}", encoded=True)
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            if reply.content_type == "application/json":
+                return reply.status, (await reply.json())["error"]
+            assert reply.content_type == "image/jpeg"
+            return reply.status, cv2.imdecode(np.frombuffer(await reply.read(), np.uint8), cv2.IMREAD_COLOR)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("query", "channel", "shape"),
+    [("", 0, (64, 96, 3)), ("?rainy=1", 2, (64, 96, 3)), ("?width=48", 0, (32, 48, 3)), ("?width=400", 0, (64, 96, 3))],
+)
+def test_a_snapshot_is_one_whole_picture(
+    server: PreviewServer, preview: Preview, feed: Callable[..., None], query: str, channel: int, shape: tuple[int, ...]
+) -> None:
+    feed(red_and_blue)
+    status, pixels = snapshot(server, query)
+    assert (status, pixels.shape, int(pixels[20, 20].argmax())) == (200, shape, channel)
+    wait_until(lambda: not preview.watched)
+
+
+def test_a_snapshot_that_cannot_be_says_why(server: PreviewServer, preview: Preview, camera: Camera) -> None:
+    for width in ("0", "1e3", "99999", "-5", "%D9%A3%D9%A3"):
+        status, why = snapshot(server, f"?width={width}")
+        assert (status, why.endswith("allowed: 16 to 8192")) == (400, True)
+    camera._numbers |= {"connected": False, "reason": "refused, 401"}
+    assert snapshot(server) == (503, "the source is away (refused, 401); try again later")
+    assert refusal(ask(server.url + "streams/nobody/snapshot.jpg"))[0] == 404
+
+
+def test_a_snapshot_waits_for_a_picture_and_not_for_ever(preview: Preview, camera: Camera) -> None:
+    async def run() -> int:
+        streams = Streams(1)
+        streams["cam"] = Watched(camera, Preview(asyncio.get_running_loop()))
+        handlers, request = Handlers(streams, None, 1.0, patience_seconds=0.01), make_mocked_request("GET", "/")
+        request._match_info = {"name": "cam"}  # type: ignore[assignment]
+        with pytest.raises(Refusal, match=r"no picture came within 0\.01 s") as caught:
+            await handlers._snapshot(request)
+        assert not streams["cam"].preview.watched
+        return caught.value.status
+
+    assert asyncio.run(run()) == 503
 
 
 def test_a_client_that_never_reads_is_dropped_and_disturbs_nobody(
