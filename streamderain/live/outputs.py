@@ -21,7 +21,7 @@ from streamderain.media.encoder import Encoding, available
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet, is_recording
 from streamderain.media.pulse import Pulse, connections
-from streamderain.media.url import port_of, public
+from streamderain.media.url import port_of, public, redacted
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
 
@@ -34,7 +34,7 @@ CLOSE_SECONDS = 1.5
 class Outputs:
     """The outputs called `names`. Into `latency` goes how old each frame was when it had been written by the first of
     those that publish, or of those that record where none does, and `written` is told its arrival. `label` is what the
-    log calls the run.
+    log calls the run, and `happened` is told the kind, the output as it may be shown, and why.
     """
 
     def __init__(
@@ -44,10 +44,12 @@ class Outputs:
         latency: LatencyMeter,
         written: Callable[[float], None],
         label: str,
+        happened: Callable[[str, str, str], None] = lambda kind, name, reason: None,
     ) -> None:
         self.names = list(names)
         self._timed = self.published or self.names
         self._config, self._latency, self._written, self._label = config, latency, written, label
+        self._happened = happened
         self._segment = seconds(config.segment) if config.segment else None
         if self._segment and len(self.published) == len(self.names):
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
@@ -160,6 +162,7 @@ class Outputs:
         level = logging.INFO if kind == "opened" else logging.WARNING
         logger.log(level, "%s: %s%s", label, kind, f", {detail}" if detail else "")
         self._reasons[name] = detail
+        self._happened(kind, public(name), redacted(detail))
         if kind == "opened" and self._broadcast:
             # Else whoever watches would wait for the next one.
             self._broadcast.ask_keyframe()

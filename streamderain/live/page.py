@@ -38,6 +38,10 @@ class Watch:
         """LiveNumbers as JSON can carry it, latencies in milliseconds."""
         return as_json(self._run().numbers()) | self._more()
 
+    def history(self) -> list[dict[str, Any]]:
+        """What happened, oldest first."""
+        return self._run().events.as_json()
+
     def settings(self) -> dict[str, float]:
         """What may be turned."""
         return self._run().settings()

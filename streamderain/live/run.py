@@ -13,12 +13,13 @@ from streamderain.config import LiveConfig
 from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
 from streamderain.frames import Network, Restored, VideoInfo
+from streamderain.live.events import SOURCE, Events
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
 from streamderain.media.live import LiveSource, SourceEvent
 from streamderain.media.outlet import check_outlet
-from streamderain.media.url import public
+from streamderain.media.url import public, redacted
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
@@ -37,7 +38,7 @@ class LiveRun:
 
     `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
     SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for. `known` is what
-    the source was like in an earlier run.
+    the source was like in an earlier run, and `events` those of that run.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LiveRun:
         name: str = "",
         show: Callable[[Restored], None] = lambda pair: None,
         known: VideoInfo | None = None,
+        events: Events | None = None,
     ) -> None:
         address = parse(source)
         self.name = name or address.shown
@@ -65,6 +67,7 @@ class LiveRun:
                 raise ConfigError(f"{public(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
         self.show = show
+        self.events = events or Events()
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
@@ -79,6 +82,7 @@ class LiveRun:
         self._publisher = Publisher(
             self._source, outputs, self._config, self.latency, self._sent, name,
             keeps=self._gate.keeps, written=self._gate.written, known=known,
+            happened=self.events.add,
         )  # fmt: skip
         self._out = Rate()
         self._known = known
@@ -177,6 +181,7 @@ class LiveRun:
     def _happened(self, event: SourceEvent) -> None:
         if event.kind != "changed":
             self._reason = None if event.kind == "connected" else f"{event.kind}, {event.detail}"
+        self.events.add(event.kind, SOURCE, redacted(event.detail))
 
 
 def for_live(config: LiveConfig, device: torch.device) -> LiveConfig:

@@ -98,6 +98,7 @@ class Handlers:
             *(web.get(path, self._asset) for path in ASSETS),
             web.get("/api/streams", _told(self._list)),
             web.get("/api/streams/{name}", _told(self._one)),
+            web.get("/api/streams/{name}/events", _told(self._events)),
             web.post("/api/streams/{name}/settings", _told(self._adjust)),
             web.post("/offer", _told(self._offer)),
             web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
@@ -125,6 +126,9 @@ class Handlers:
         name = request.match_info["name"]
         watchable = self._streams.named(name).watchable
         return web.json_response({"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()})
+
+    async def _events(self, request: web.Request) -> web.Response:
+        return web.json_response(self._streams.named(request.match_info["name"]).watchable.history())
 
     async def _adjust(self, request: web.Request) -> web.Response:
         watchable = self._streams.named(request.match_info["name"]).watchable

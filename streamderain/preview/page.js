@@ -2,6 +2,7 @@ import * as stage from "/stage.js";
 import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
 
 const HIDDEN_MS = 10000;
+const MOST_EVENTS = 30;
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
@@ -13,6 +14,7 @@ if (query.has("token")) {
 
 let stream = null; // the name of the one that is watched
 let numbers = null; // its newest ones, null while the server does not answer
+let happened = ""; // what its events were when they were asked for last
 let turn = new AbortController(); // ends the playing of a stream
 
 // ---- the picture
@@ -66,6 +68,10 @@ async function refresh() {
     if (now.name !== stream) return undefined; // another was chosen meanwhile
     numbers = now.numbers;
     tell(now);
+    // Something has happened since it was asked last, or this is another stream.
+    const mark = JSON.stringify([stream, now.numbers.events, now.numbers.outputs, now.numbers.failure].map(steady));
+    if (mark !== happened) await history();
+    happened = mark;
   } catch (error) {
     numbers = null;
     state("bad", error.status === 401 ? "token needed" : error.status ? error.message : "server does not answer");
@@ -131,6 +137,27 @@ function tell({ numbers: now, settings }) {
   text("rain", 100 * (now.rain_level ?? NaN), 2);
   $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";
   for (const dial of dials) dial.told(settings[dial.name]);
+}
+
+async function history() {
+  const events = await (await ask(`/api/streams/${encodeURIComponent(stream)}/events`)).json();
+  $("events").replaceChildren(...events.slice(-MOST_EVENTS).reverse().map(event));
+  $("events").parentElement.hidden = !events.length;
+}
+
+function event({ at, kind, subject, reason, times }) {
+  const told = document.createElement("li");
+  const when = document.createElement("time");
+  when.dateTime = new Date(at * 1000).toISOString();
+  when.textContent = new Date(at * 1000).toLocaleString();
+  const often = times > 1 ? `${times} times` : "";
+  told.append(when, [`${subject} ${kind}`, reason, often].filter(Boolean).join(", "));
+  return told;
+}
+
+// What of a value changes only when something happens: not how many packets an output has written.
+function steady(value) {
+  return Array.isArray(value) ? value.map(({ name, state, reason, reopened }) => [name, state, reason, reopened]) : value;
 }
 
 function span(seconds) {

@@ -19,6 +19,9 @@ class Watchable(Protocol):
         and `dry`.
         """
 
+    def history(self) -> list[dict[str, Any]]:
+        """What happened, oldest first: [{"at" (seconds since 1970), "kind", "subject", "reason", "times"}]."""
+
     def settings(self) -> dict[str, float]:
         """What can be adjusted, and its value, 0 to 1: `strength` and `blend`."""
 

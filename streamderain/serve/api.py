@@ -148,6 +148,8 @@ _HEALTHY, _READY = ("Yes.", schemas.Health), ("Yes.", schemas.Readiness)
 OPERATIONS = (
     Operation("GET", "/api/streams", "All streams.", {200: ("All.", schemas.Summaries)}),
     Operation("GET", "/api/streams/{name}", "One stream.", {200: ("It.", schemas.Stream), 404: _NOT_THERE}),
+    Operation("GET", "/api/streams/{name}/events", "What happened to a stream, and why.",
+              {200: ("The latest, oldest first.", schemas.History), 404: _NOT_THERE}),
     Operation("PUT", "/api/streams/{name}", "Add a stream, or replace the one of that name. One that runs so already "
               "is left alone.", {200: ("Replaced.", schemas.Stream), 201: ("Added.", schemas.Stream),
                                  400: ("It cannot be.", schemas.Fault)}, schemas.AskedStream),

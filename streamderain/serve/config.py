@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from streamderain.config import LiveConfig
 
@@ -46,3 +47,11 @@ class ServeConfig:
     and 8 on a GPU.
     """
     mqtt: MqttConfig | None = None
+    webhooks: tuple[str, ...] = field(default=(), repr=False)
+    """URLs that are told of what is lost, back, or full."""
+
+
+def shown(webhook: str) -> str:
+    """What of its URL may be told: scheme and host, as the path is the key of many."""
+    parts = urlsplit(webhook)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -18,7 +19,7 @@ from streamderain.media.address import parse
 from streamderain.media.encoder import Encoding
 from streamderain.media.trial import try_outputs
 from streamderain.media.url import public, redacted
-from streamderain.serve.config import MqttConfig, ServeConfig, StreamConfig
+from streamderain.serve.config import MqttConfig, ServeConfig, StreamConfig, shown
 
 SHARED = ("model", "device", "backend", "precision", "memory")
 """Settings of the one network; all streams have them in common."""
@@ -42,7 +43,7 @@ SETTLED_SECONDS, SETTLED_TRIES = 0.2, 10
 """A file that says the same after this long is whole; so often that is looked at."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TOP = ("host", "port", "token", "max_batch", "mqtt", "defaults", "streams")
+_TOP = ("host", "port", "token", "max_batch", "mqtt", "webhooks", "defaults", "streams")
 _MQTT = tuple(each.name for each in dataclasses.fields(MqttConfig))
 
 
@@ -135,7 +136,20 @@ def _config(values: Mapping[str, Any]) -> ServeConfig:
         token=None if values.get("token") is None else _token(values["token"]),
         max_batch=_whole("max_batch", values.get("max_batch", plain.max_batch), 0, 64),
         mqtt=_mqtt(_mapping(values, "mqtt")) if values.get("mqtt") is not None else None,
+        webhooks=_webhooks(values.get("webhooks")),
     )
+
+
+def _webhooks(value: Any) -> tuple[str, ...]:
+    """URLs, whose ends are often secret, so that no message shows them."""
+    urls = [value] if isinstance(value, str) else value or []
+    if not isinstance(urls, list) or not all(isinstance(each, str) for each in urls):
+        raise ConfigError("webhooks is no list of URLs; expected for example [https://example.org/hook]")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"webhooks: {shown(url) if '://' in url else 'one'} is no URL of http or https")
+    return tuple(urls)
 
 
 def _mqtt(values: Mapping[str, Any]) -> MqttConfig:
@@ -281,6 +295,7 @@ def summary(config: ServeConfig) -> list[str]:
     lines = [f"{config.host}:{config.port}, {'with' if config.token else 'without'} a token"]
     if config.mqtt:
         lines.append(f"mqtt: {config.mqtt.host}:{config.mqtt.port}")
+    lines += [f"webhook: {shown(url)}" for url in config.webhooks]
     for name, stream in config.streams.items():
         outputs = ", ".join(map(public, stream.outputs)) or "the page alone"
         own = "".join(f", {key}: {value}" for key, value in stream.settings.items())

@@ -92,6 +92,22 @@ class Summaries(RootModel[list[Summary]]):
     """All streams."""
 
 
+class Event(BaseModel):
+    """What happened `at`, seconds since 1970, to `source`, to the stream, or to the output of that name; `times` counts
+    how often in a row.
+    """
+
+    at: float
+    kind: str
+    subject: str
+    reason: str
+    times: int
+
+
+class History(RootModel[list[Event]]):
+    """The latest hundred events of a stream, oldest first."""
+
+
 class Dials(BaseModel):
     """What may be turned while a stream runs, each 0 to 1; what is left out stays as it is."""
 

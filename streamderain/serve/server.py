@@ -28,6 +28,7 @@ from streamderain.serve.fleet import Fleet
 from streamderain.serve.mqtt import Mqtt, Now
 from streamderain.serve.reading import SHARED, read, read_again, try_streams
 from streamderain.serve.served import Served, Show
+from streamderain.serve.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from streamderain.preview.server import PreviewServer
@@ -41,7 +42,7 @@ END_SECONDS = 3.5
 
 GPU_BATCH = 8
 
-_FIXED = ("host", "port", "token", "max_batch", "mqtt")
+_FIXED = ("host", "port", "token", "max_batch", "mqtt", "webhooks")
 
 
 class Server:
@@ -61,6 +62,7 @@ class Server:
         self._worker = ThreadPoolExecutor(1, "streamderain-fleet")
         self._mqtt: Mqtt | None = None
         self._page = self._opened_page()
+        self._webhooks = Webhooks(config.webhooks) if config.webhooks else None
         try:
             self.fleet = Fleet(self._shared(network), config.defaults, self._shown, self._page.remove)
             self._mqtt = Mqtt(config.mqtt, self._standing) if config.mqtt else None
@@ -114,6 +116,8 @@ class Server:
             ended = self.do(lambda: fleet.close(max(0.0, deadline - time.monotonic())))
         if self._mqtt:
             self._mqtt.close()
+        if self._webhooks:
+            self._webhooks.close()
         if fleet and ended:
             with suppress(NotYet):
                 ended.result(max(0.0, deadline + 0.5 - time.monotonic()))
@@ -148,6 +152,8 @@ class Server:
         return [(stream.name, stream.state, stream.numbers()) for stream in self.fleet or ()]
 
     def _shown(self, stream: Served) -> Show:
+        if self._webhooks:
+            stream.events.told = partial(self._webhooks.tell, stream.name)
         return shown_on(self._page.add(stream.name, stream.watch()))
 
     def _kept(self, fresh: ServeConfig) -> LiveConfig:

@@ -22,6 +22,7 @@ class Camera:
     """A stream that never runs, and remembers what was adjusted."""
 
     def __init__(self, **numbers: Any) -> None:
+        self.events: list[dict[str, Any]] = []
         self.adjusted: list[dict[str, float]] = []
         self._settings = {"strength": 1.0, "blend": 0.5}
         self._numbers = {
@@ -31,6 +32,9 @@ class Camera:
 
     def numbers(self) -> dict[str, Any]:
         return self._numbers
+
+    def history(self) -> list[dict[str, Any]]:
+        return self.events
 
     def settings(self) -> dict[str, float]:
         return dict(self._settings)

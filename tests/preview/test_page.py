@@ -218,6 +218,21 @@ def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, se
     assert page.locator("#outputs").is_hidden()
 
 
+def test_what_happened_is_listed_the_newest_first(opened: Opened, preview: Preview, camera: Camera) -> None:
+    page = opened()
+    page.wait_for_selector("#state:text-is('live')")
+    assert page.locator("#events").is_hidden()
+    camera.events += [
+        {"at": 1.7e9, "kind": "connected", "subject": "source", "reason": "h264 64x48", "times": 1},
+        {"at": 1.8e9, "kind": "refused", "subject": "source", "reason": "<b>401</b>", "times": 3},
+    ]
+    camera._numbers["events"] = {"connected": 1, "refused": 3}
+    page.wait_for_selector("#events li")
+    newest, oldest = page.locator("#events li").all_text_contents()
+    assert newest.endswith("source refused, <b>401</b>, 3 times")
+    assert oldest.endswith("source connected, h264 64x48")
+
+
 def test_all_cameras_are_seen_at_once_and_one_is_chosen(
     opened: Opened, server: PreviewServer, preview: Preview, feed: Callable[..., None]
 ) -> None:
