@@ -14,6 +14,7 @@ from typing import Any
 from streamderain.config import LiveConfig, seconds
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.live.keeping import Keeper
 from streamderain.live.numbers import OutputNumbers
 from streamderain.media.broadcast import Broadcast, Chunk
 from streamderain.media.connection import AudioPacket
@@ -146,10 +147,11 @@ class Outputs:
         segment = self._segment if is_recording(name) else None
         label = f"{self._label}: {shown}" if self._label else shown
         booked = self._booked if name in self._timed else _nobody
+        keeper = Keeper(name, self._config.keep) if segment and self._config.keep else None
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{self.names.index(name) + 1}",
-            lambda: _Followed(name, opened, self._config.frozen_after, booked),
+            lambda: _Followed(name, opened, self._config.frozen_after, booked, keeper),
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
@@ -178,11 +180,22 @@ class Outputs:
 
 
 class _Followed:
-    """An outlet whose server is watched, and of which `booked` gets each chunk when it has been written."""
+    """An outlet whose server is watched, and of which `booked` gets each chunk when it has been written; `keeper` looks
+    after what was recorded before.
+    """
 
     def __init__(
-        self, name: str, opened: Callable[[], Outlet], frozen_after: float, booked: Callable[[Chunk], None]
+        self,
+        name: str,
+        opened: Callable[[], Outlet],
+        frozen_after: float,
+        booked: Callable[[Chunk], None],
+        keeper: Keeper | None,
     ) -> None:
+        if keeper:
+            # Before it is opened: where the disk is full, that makes room.
+            keeper.tidy(None)
+        self._keeper = keeper
         port = port_of(name)
         before = connections(port) if port else frozenset()
         self._outlet, self._booked = opened(), booked
@@ -193,6 +206,8 @@ class _Followed:
         self._booked(chunk)
         if self._pulse:
             self._pulse.check()
+        if self._keeper:
+            self._keeper.tidy(self._outlet.path)
 
     def close(self) -> None:
         self._outlet.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from streamderain.engine.colour import to_rgb
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
+from streamderain.live.keeping import recordings
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from streamderain.preview.sink import Preview
@@ -41,6 +43,10 @@ class Watch:
     def history(self) -> list[dict[str, Any]]:
         """What happened, oldest first."""
         return self._run().events.as_json()
+
+    def recordings(self) -> dict[str, Path]:
+        """What was recorded, as far as it is there; looks at the disk."""
+        return recordings(self._run().outputs)
 
     def settings(self) -> dict[str, float]:
         """What may be turned."""

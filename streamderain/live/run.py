@@ -38,7 +38,8 @@ class LiveRun:
 
     `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
     SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for. `known` is what
-    the source was like in an earlier run, and `events` those of that run.
+    the source was like in an earlier run, and `events` those of that run. `outputs` is where
+    it writes to, secrets and all.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class LiveRun:
             if output in outputs[:number]:
                 raise ConfigError(f"{public(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
-        self.show = show
+        self.show, self.outputs = show, tuple(outputs)
         self.events = events or Events()
         self.latency = LatencyMeter()
         self._gate = Gate(

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from streamderain.errors import ConfigError, UnknownStream
-from streamderain.preview import mjpeg
+from streamderain.preview import mjpeg, recordings
 from streamderain.preview.guard import Handler, refused
 from streamderain.preview.sink import Gone, Preview
 from streamderain.preview.watchable import Watchable, checked
@@ -99,8 +100,12 @@ class Handlers:
             web.get("/api/streams", _told(self._list)),
             web.get("/api/streams/{name}", _told(self._one)),
             web.get("/api/streams/{name}/events", _told(self._events)),
+            web.get("/api/streams/{name}/recordings", _told(self._recordings)),
+            web.get("/streams/{name}/recordings/{number}/{file}", _told(self._play)),
             web.post("/api/streams/{name}/settings", _told(self._adjust)),
             web.post("/offer", _told(self._offer)),
+            web.post("/streams/{name}/whep", _told(self._whep)),
+            web.delete("/streams/{name}/whep/{viewer}", _told(self._end_whep)),
             web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
             web.get("/streams/{name}/snapshot.jpg", _told(self._snapshot)),
         ]
@@ -130,6 +135,15 @@ class Handlers:
     async def _events(self, request: web.Request) -> web.Response:
         return web.json_response(self._streams.named(request.match_info["name"]).watchable.history())
 
+    async def _recordings(self, request: web.Request) -> web.Response:
+        return web.json_response(await recordings.listed(self._streams.named(request.match_info["name"]).watchable))
+
+    async def _play(self, request: web.Request) -> web.StreamResponse:
+        asked = request.match_info
+        return await recordings.played(
+            self._streams.named(asked["name"]).watchable, f"{asked['number']}/{asked['file']}"
+        )
+
     async def _adjust(self, request: web.Request) -> web.Response:
         watchable = self._streams.named(request.match_info["name"]).watchable
         watchable.adjust(**checked(await _json(request), watchable.settings()))
@@ -144,6 +158,28 @@ class Handlers:
         if self._peers is None:
             raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
         return web.json_response(await self._peers.answer(preview, offer["sdp"]))
+
+    async def _whep(self, request: web.Request) -> web.Response:
+        """WHEP, draft-ietf-wish-whep: an offer that has all its candidates is answered in full."""
+        preview = self._streams.named(name := request.match_info["name"]).preview
+        if request.content_type != "application/sdp":
+            raise Refusal(415, f"the body is {request.content_type}; WHEP wants an offer as application/sdp")
+        if self._peers is None:
+            raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
+        self._streams.check_room()
+        try:
+            offer = (await request.read()).decode()
+        except UnicodeDecodeError:
+            raise ConfigError("the offer makes no sense (it is no text in UTF-8)") from None
+        answer, viewer = await self._peers.open(preview, offer)
+        place = f"/streams/{quote(name, safe='')}/whep/{viewer}"
+        return web.Response(status=201, text=answer, content_type="application/sdp", headers={"Location": place})
+
+    async def _end_whep(self, request: web.Request) -> web.Response:
+        preview = self._streams.named(request.match_info["name"]).preview
+        if self._peers is None or not self._peers.end(preview, request.match_info["viewer"]):
+            raise Refusal(404, "there is no such viewer; it may have ended")
+        return web.Response(status=200)
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
         preview = self._streams.named(request.match_info["name"]).preview

@@ -13,12 +13,19 @@ Pixels: TypeAlias = NDArray[np.uint8]
 MOST_COLUMNS = 1280
 """A picture that is wider is scaled down: a preview need not cost more than the stream."""
 
+MOST_COLUMNS_ALONE = 1920
+
 QUALITY = 85
 
 
 def beside(rainy: Tensor, clean: Tensor) -> Pixels:
     """Two (3, H, W) uint8 pictures in RGB -> (h, 2w, 3), rainy left, clean right; h and w are even, w at most 1280."""
     return np.concatenate([_shrunk(each, MOST_COLUMNS) for each in (rainy, clean)], axis=1)
+
+
+def single(picture: Tensor) -> Pixels:
+    """One (3, H, W) uint8 picture in RGB -> (h, w, 3), for a video encoder; h and w are even, w at most 1920."""
+    return _shrunk(picture, MOST_COLUMNS_ALONE)
 
 
 def alone(picture: Tensor, width: int | None) -> Pixels:

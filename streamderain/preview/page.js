@@ -3,6 +3,7 @@ import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
 
 const HIDDEN_MS = 10000;
 const MOST_EVENTS = 30;
+const RECORDINGS_EVERY = 20; // seconds
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
@@ -15,6 +16,7 @@ if (query.has("token")) {
 let stream = null; // the name of the one that is watched
 let numbers = null; // its newest ones, null while the server does not answer
 let happened = ""; // what its events were when they were asked for last
+let ticks = 0; // since the stream was chosen
 let turn = new AbortController(); // ends the playing of a stream
 
 // ---- the picture
@@ -70,8 +72,9 @@ async function refresh() {
     tell(now);
     // Something has happened since it was asked last, or this is another stream.
     const mark = JSON.stringify([stream, now.numbers.events, now.numbers.outputs, now.numbers.failure].map(steady));
-    if (mark !== happened) await history();
+    if (mark !== happened) await happenings();
     happened = mark;
+    if (ticks++ % RECORDINGS_EVERY === 0) await recordings();
   } catch (error) {
     numbers = null;
     state("bad", error.status === 401 ? "token needed" : error.status ? error.message : "server does not answer");
@@ -103,6 +106,7 @@ function wanted() {
 function choose(name) {
   stream = name;
   numbers = null;
+  ticks = 0;
   for (const dial of dials) dial.forget();
   if (name === null) {
     stop();
@@ -139,10 +143,44 @@ function tell({ numbers: now, settings }) {
   for (const dial of dials) dial.told(settings[dial.name]);
 }
 
-async function history() {
+async function happenings() {
   const events = await (await ask(`/api/streams/${encodeURIComponent(stream)}/events`)).json();
   $("events").replaceChildren(...events.slice(-MOST_EVENTS).reverse().map(event));
   $("events").parentElement.hidden = !events.length;
+}
+
+async function recordings() {
+  const path = `streams/${encodeURIComponent(stream)}/recordings`;
+  const files = await (await ask(`/api/${path}`)).json();
+  $("recordings").replaceChildren(...files.map((file) => recording(path, file)));
+  $("recordings").parentElement.hidden = !files.length;
+}
+
+function recording(path, { name, bytes, at }) {
+  const told = document.createElement("li");
+  const when = document.createElement("time");
+  when.textContent = new Date(at * 1000).toLocaleString();
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = name.slice(name.indexOf("/") + 1);
+  button.addEventListener("click", () => watch(button.textContent, `/${path}/${name.split("/").map(encodeURIComponent).join("/")}`));
+  told.append(when, button, size(bytes));
+  return told;
+}
+
+function size(bytes) {
+  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+function watch(name, url) {
+  const [player, film, complaint] = [$("player"), $("player").querySelector("video"), $("player").querySelector("p")];
+  player.querySelector("b").textContent = name;
+  complaint.hidden = true;
+  complaint.querySelector("a").href = url;
+  film.onerror = () => (complaint.hidden = !film.hasAttribute("src"));
+  film.src = url;
+  player.showModal();
 }
 
 function event({ at, kind, subject, reason, times }) {
@@ -242,6 +280,12 @@ $("full").addEventListener("pointerdown", (event) => event.stopPropagation());
 $("full").addEventListener("click", () => {
   if (document.fullscreenElement) document.exitFullscreen();
   else $("screen").requestFullscreen();
+});
+
+$("player").addEventListener("close", () => {
+  const film = $("player").querySelector("video");
+  film.removeAttribute("src");
+  film.load(); // lets go of the connection
 });
 
 let leaving = 0;

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from streamderain.preview.jpeg import Pixels, alone, beside, jpeg
+from streamderain.preview.jpeg import Pixels, alone, beside, jpeg, single
 
 
 class Gone(Exception):
@@ -23,12 +23,19 @@ class Picture:
         self._pair = rainy, clean
         self._pixels: asyncio.Task[Pixels] | None = None
         self._jpeg: asyncio.Task[bytes] | None = None
+        self._clean: asyncio.Task[Pixels] | None = None
 
     async def pixels(self) -> Pixels:
         """The double-wide picture, (h, 2w, 3) uint8 in RGB."""
         if self._pixels is None:
             self._pixels = asyncio.ensure_future(asyncio.to_thread(beside, *self._pair))
         return await asyncio.shield(self._pixels)  # a viewer who leaves takes it from nobody else
+
+    async def clean(self) -> Pixels:
+        """The derained picture alone, (h, w, 3) uint8 in RGB."""
+        if self._clean is None:
+            self._clean = asyncio.ensure_future(asyncio.to_thread(single, self._pair[1]))
+        return await asyncio.shield(self._clean)
 
     async def jpeg(self) -> bytes:
         """The double-wide picture as a JPEG file."""

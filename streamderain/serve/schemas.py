@@ -108,6 +108,18 @@ class History(RootModel[list[Event]]):
     """The latest hundred events of a stream, oldest first."""
 
 
+class Recording(BaseModel):
+    """A file; `name` is what follows /streams/NAME/recordings/, `at` when it was last written to."""
+
+    name: str
+    bytes: int
+    at: float
+
+
+class Recordings(RootModel[list[Recording]]):
+    """The latest five hundred, newest first."""
+
+
 class Dials(BaseModel):
     """What may be turned while a stream runs, each 0 to 1; what is left out stays as it is."""
 

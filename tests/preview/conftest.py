@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Camera:
 
     def __init__(self, **numbers: Any) -> None:
         self.events: list[dict[str, Any]] = []
+        self.files: dict[str, Path] = {}
         self.adjusted: list[dict[str, float]] = []
         self._settings = {"strength": 1.0, "blend": 0.5}
         self._numbers = {
@@ -35,6 +37,9 @@ class Camera:
 
     def history(self) -> list[dict[str, Any]]:
         return self.events
+
+    def recordings(self) -> dict[str, Path]:
+        return self.files
 
     def settings(self) -> dict[str, float]:
         return dict(self._settings)

@@ -233,6 +233,29 @@ def test_what_happened_is_listed_the_newest_first(opened: Opened, preview: Previ
     assert oldest.endswith("source connected, h264 64x48")
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_recording_is_played(
+    opened: Opened, preview: Preview, camera: Camera, clip: Path, tmp_path: Path, ending: str
+) -> None:
+    import av
+
+    film = tmp_path / f"rain-1.{ending}"
+    with av.open(clip) as source, av.open(film, "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    camera.files[f"1/{film.name}"] = film
+    page = opened()
+    page.get_by_role("button", name=film.name).click()
+    hold(page, lambda: page.evaluate("() => document.querySelector('#player video').videoWidth") == 48)
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_selector("#player", state="hidden")
+    assert page.evaluate("() => document.querySelector('#player video').hasAttribute('src')") is False
+    assert page.locator("#player p").is_hidden()
+
+
 def test_all_cameras_are_seen_at_once_and_one_is_chosen(
     opened: Opened, server: PreviewServer, preview: Preview, feed: Callable[..., None]
 ) -> None:
@@ -281,8 +304,11 @@ def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None
             grid = opened("grid?token=secret", url=server.url)
             grid.wait_for_selector("#state:text-is('1 of 1 live')")
             assert grid.url == server.url + "grid"
+            # Before the server, which it asks all the time.
+            grid.close()
             page.reload()
             way(page, "MJPEG")
+            page.close()
         finally:
             feeder.stop()
 

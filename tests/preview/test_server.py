@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -167,6 +169,60 @@ def test_mjpeg_is_multipart_and_shows_both_pictures(
     assert abs(int(pixels[30, 40, 2]) - RED[0]) < 8
     assert abs(int(pixels[30, 150, 0]) - BLUE[2]) < 8
     wait_until(lambda: not preview.watched)
+
+
+def raw(server: PreviewServer, path: str, headers: str = "") -> tuple[int, bytes]:
+    """A request whose path is sent as it stands there, and the body of the answer."""
+    address = urlsplit(server.url)
+    assert address.hostname
+    with socket.create_connection((address.hostname, address.port), 20) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n".encode())
+        received = b""
+        while more := connection.recv(1 << 16):
+            received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def test_recordings_are_listed_and_played_in_parts(
+    server: PreviewServer, preview: Preview, camera: Camera, tmp_path: Path
+) -> None:
+    for number, name in enumerate(["rain-1.mkv", "rain 2.mp4"]):
+        (tmp_path / name).write_bytes(bytes(range(100)))
+        os.utime(tmp_path / name, (1000.0 + number, 1000.0 + number))
+        camera.files[f"1/{name}"] = tmp_path / name
+    camera.files["1/gone.mkv"] = tmp_path / "gone.mkv"
+    status, told = ask(server.url + f"api/streams/{NAME}/recordings")
+    assert (status, told[0]) == (200, {"name": "1/rain 2.mp4", "bytes": 100, "at": 1001.0})
+    assert [each["name"] for each in told] == ["1/rain 2.mp4", "1/rain-1.mkv"]
+    path = f"/streams/{NAME}/recordings/1"
+    assert raw(server, f"{path}/rain%202.mp4") == (200, bytes(range(100)))
+    assert raw(server, f"{path}/rain-1.mkv", "Range: bytes=10-19\r\n") == (206, bytes(range(10, 20)))
+    assert raw(server, f"{path}/gone.mkv")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "1/secret", "1/../secret", "../secret", "1/..%2Fsecret", "1/%2e%2e%2fsecret", "..%2F/secret",
+        "/etc/passwd", "1/%2Fetc%2Fpasswd", "1/rain.mkv%00", "1/..%5Csecret", "1/rain.mkv/../secret", "2/rain.mkv",
+        "1%2Frain.mkv", "1/", "%2e/.",
+    ],
+)  # fmt: skip
+def test_nothing_but_recordings_can_be_had(
+    server: PreviewServer, preview: Preview, camera: Camera, tmp_path: Path, end: str
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("s3cr3t")
+    (folder / "secret").write_text("s3cr3t")
+    (folder / "rain.mkv").write_text("rain")
+    camera.files["1/rain.mkv"] = folder / "rain.mkv"
+    status, body = raw(server, f"/streams/{NAME}/recordings/{end}")
+    assert status in (400, 404)
+    assert b"s3cr3t" not in body
+    assert b"root:" not in body
+    assert raw(server, f"/streams/{NAME}/recordings/1/rain.mkv") == (200, b"rain")
 
 
 def snapshot(server: PreviewServer, query: str = "") -> tuple[int, Any]:
