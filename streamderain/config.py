@@ -105,6 +105,7 @@ class LiveConfig(DerainConfig):
                                      "repeated")  # fmt: skip
     slate: str | None = _setting(None, "size of what is published, from before the source is there, such as 640x360; "
                                  "unset is the source's, and 1280x720 while that is not known")  # fmt: skip
+    on_demand: bool = _setting(False, "derain only while somebody watches the page; for streams without outputs")
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
 
@@ -126,6 +127,11 @@ class LiveConfig(DerainConfig):
             size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
+
+    def check_demand(self, outputs: Sequence[str]) -> None:
+        """Raise ConfigError where it cannot be known whether anybody watches."""
+        if self.on_demand and outputs:
+            raise ConfigError("on_demand counts who watches the page, and who reads outputs cannot be known; drop one")
 
 
 def seconds(duration: str) -> float:

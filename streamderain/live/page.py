@@ -66,10 +66,12 @@ def as_json(numbers: LiveNumbers) -> dict[str, Any]:
 
 
 def shown_on(preview: Preview) -> Callable[[Restored], None]:
-    """What puts each pair on the page, and costs nothing while nobody watches."""
+    """What puts each pair on the page that arrived while somebody watches, and costs nothing else: what was on its way
+    before may have been left as it was.
+    """
 
     def show(pair: Restored) -> None:
-        if preview.watched:
+        if preview.watched and (pair.clean.arrived is None or pair.clean.arrived >= preview.since):
             preview.show(_picture(pair.rainy), _picture(pair.clean))
 
     return show

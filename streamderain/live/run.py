@@ -36,9 +36,9 @@ LEAVE_SECONDS = 0.5
 class LiveRun:
     """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
 
-    `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
-    SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for. `known` is what
-    the source was like in an earlier run, and `events` those of that run. `outputs` is where
+    `show` is called with each pair of frames that goes out, and `watched` says whether anybody sees it; both may be
+    set. Raises ConfigError and SinkError for what cannot work at all; what may heal, such as a server that is away, is
+    waited for. `known` is what the source was like in an earlier run, and `events` those of that run. `outputs` is where
     it writes to, secrets and all.
     """
 
@@ -52,12 +52,17 @@ class LiveRun:
         show: Callable[[Restored], None] = lambda pair: None,
         known: VideoInfo | None = None,
         events: Events | None = None,
+        watched: Callable[[], bool] = lambda: True,
     ) -> None:
         address = parse(source)
         self.name = name or address.shown
         self._config = for_live(config, network.device)
         self.dials = Dials(config.strength, self._config.blending)
+        config.check_demand(outputs)
         self._engine = Engine(network, self._config, self.dials)
+        self.watched = watched
+        if config.on_demand:
+            self._engine.rain.watched = lambda: self.watched()
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
             hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,

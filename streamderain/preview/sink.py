@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -53,7 +54,9 @@ class Picture:
 
 
 class Preview:
-    """The sink of one stream. `show` and `watched` may be used in any thread, the rest in the page's own."""
+    """The sink of one stream. `show` and `watched` may be used in any thread, the rest in the page's own.
+    `since` is when the first of those who watch came.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -63,6 +66,7 @@ class Preview:
         self._gone = False
         self._waiting: set[asyncio.Future[None]] = set()
         self.viewers = 0
+        self.since = 0.0
 
     @property
     def watched(self) -> bool:
@@ -92,6 +96,8 @@ class Preview:
     @contextmanager
     def viewer(self) -> Iterator[None]:
         """Counts as watching inside."""
+        if not self.viewers:
+            self.since = time.monotonic()
         self.viewers += 1
         try:
             yield

@@ -189,6 +189,7 @@ def _stream(values: Mapping[str, Any], defaults: LiveConfig) -> StreamConfig:
         raise ConfigError("outputs is no list of names; expected for example [rtsp://127.0.0.1:8554/clean]")
     asked = StreamConfig(source, tuple(outputs), _settings(own, SETTINGS, ("source", "outputs")))
     config = dataclasses.replace(defaults, **asked.settings)
+    config.check_demand(outputs)
     if not parse(source).is_live and not config.realtime:
         raise ConfigError(f"{public(source)} is a file, not live; realtime: true reads it at the pace of its times")
     return asked

@@ -44,7 +44,7 @@ STUCK_SECONDS = 30.0
 
 class Served:
     """A stream that `start` puts into a thread of its own. `run` is the present or last run, `restarts` counts those
-    that followed a crash, `failure` is why the last one ended, `events` what happened in all.
+    that followed a crash, `failure` is why the last one ended, `events` what happened in all; `watched` may be set.
 
     `known` is what its source was like before. A file that ended has no successor, nor has a run that gave its source
     up after `retries`. Raises what LiveRun raises.
@@ -56,6 +56,7 @@ class Served:
         self.name, self.asked, self.config = name, asked, config
         self.restarts, self.ended = 0, False
         self.failure: str | None = None
+        self.watched: Callable[[], bool] = lambda: True
         self._network = network
         self._show: Show = lambda pair: None
         self._stopping: Future[None] = Future()
@@ -179,6 +180,7 @@ class Served:
             lambda pair: self._show(pair),
             known,
             self.events,
+            lambda: self.watched(),
         )
 
     def _stopped_within(self, seconds: float) -> bool:

@@ -154,7 +154,9 @@ class Server:
     def _shown(self, stream: Served) -> Show:
         if self._webhooks:
             stream.events.told = partial(self._webhooks.tell, stream.name)
-        return shown_on(self._page.add(stream.name, stream.watch()))
+        preview = self._page.add(stream.name, stream.watch())
+        stream.watched = lambda: preview.watched
+        return shown_on(preview)
 
     def _kept(self, fresh: ServeConfig) -> LiveConfig:
         """The new defaults, but for what the one network is; says what waits for the next start."""

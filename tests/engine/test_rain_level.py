@@ -117,6 +117,20 @@ def test_it_rains_from_the_upper_threshold_on_until_it_was_dry_for_long() -> Non
     assert told(6e-4, *[0.0] * 30)[-1] is False
 
 
+def test_while_nobody_watches_frames_pass_untouched_and_one_a_second_is_looked_at() -> None:
+    network, watching = Wall(), [False]
+    engine = Engine(network, DerainConfig(neighbours="past"))
+    engine.rain.watched = lambda: watching[0]
+    pairs = list(engine.run(frame(number, 0.02) for number in range(100)))
+    untouched = [torch.equal(pair.rainy.data, pair.clean.data) for pair in pairs]
+    assert network.calls == untouched.count(False) == 20
+    assert engine.rain.level == pytest.approx(0.02 * 80 / 85, rel=0.3)
+    assert engine.rain.is_raining
+    watching[0] = True
+    pairs = list(engine.run(frame(number, 0.02) for number in range(100, 120)))
+    assert not any(torch.equal(pair.rainy.data, pair.clean.data) for pair in pairs)
+
+
 def test_without_the_setting_every_frame_goes_through() -> None:
     network = Wall()
     engine = Engine(network, DerainConfig(neighbours="past"))

@@ -95,6 +95,7 @@ def test_an_empty_file_serves_nothing_on_this_machine(tmp_path: Path) -> None:
         ("webhooks: 5", "webhooks is no list of URLs"),
         ("webhooks: [https://a/x, ftp://hunter2secret@b/hunter2secret]", "webhooks: ftp://b/*** is no URL of http"),
         ("webhooks: [hunter2secret]", "webhooks: one is no URL of http or https"),
+        ("streams: {a: {source: test, outputs: [x.mkv], on_demand: true}}", "stream a: on_demand counts who watches"),
         ("mqtt: {port: 1883}", "mqtt: it has no host"),
         ("mqtt: {host: a, pot: 1}", "mqtt: no setting is called pot; did you mean port?"),
         ("mqtt: {host: a, port: 0}", "mqtt: port is 0; allowed: 1 to 65535"),
