@@ -38,8 +38,8 @@ class LiveRun:
 
     `show` is called with each pair of frames that goes out, and `watched` says whether anybody sees it; both may be
     set. Raises ConfigError and SinkError for what cannot work at all; what may heal, such as a server that is away, is
-    waited for. `known` is what the source was like in an earlier run, and `events` those of that run. `outputs` is where
-    it writes to, secrets and all.
+    waited for. `known` is what the source was like in an earlier run, and `events` those of that run. `outputs` is
+    where it writes to, secrets and all.
     """
 
     def __init__(
