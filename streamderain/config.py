@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -104,8 +104,11 @@ class LiveConfig(DerainConfig):
                                    "none, is opened anew")  # fmt: skip
     retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
     segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
+    keep: tuple[str, ...] = _setting((), "how long, or how much, of the segments is kept, such as 7d or 200GB; may be "
+                                     "repeated")  # fmt: skip
     slate: str | None = _setting(None, "size of what is published, from before the source is there, such as 640x360; "
                                  "unset is the source's, and 1280x720 while that is not known")  # fmt: skip
+    on_demand: bool = _setting(False, "derain only while somebody watches the page; for streams without outputs")
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
 
@@ -120,34 +123,18 @@ class LiveConfig(DerainConfig):
             raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
+        if self.keep and self.segment is None:
+            raise ConfigError(f"keep is {', '.join(self.keep)}, but recordings are one file; set segment, such as 10m")
+        kept(self.keep)
         if self.slate is not None:
             size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
 
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """One stream of many: where it comes from, where it goes, and its `settings`, fields of LiveConfig, of its own."""
-
-    source: str
-    outputs: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServeConfig:
-    """Many streams behind one port. `defaults` holds for all of them; one network runs them all."""
-
-    streams: dict[str, StreamConfig]
-    defaults: LiveConfig
-    host: str = "127.0.0.1"
-    port: int = 8090
-    token: str | None = None
-    max_batch: int = 0
-    """Frames of several streams that go through the network together; 0 picks 1 on a CPU, which gains nothing by more,
-    and 8 on a GPU.
-    """
+    def check_demand(self, outputs: Sequence[str]) -> None:
+        """Raise ConfigError where it cannot be known whether anybody watches."""
+        if self.on_demand and outputs:
+            raise ConfigError("on_demand counts who watches the page, and who reads outputs cannot be known; drop one")
 
 
 def seconds(duration: str) -> float:
@@ -157,6 +144,19 @@ def seconds(duration: str) -> float:
     if length < 1:
         raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
     return length
+
+
+def kept(words: Sequence[str]) -> tuple[float | None, int | None]:
+    """`7d` and `200GB` -> seconds and bytes that are kept, None where nothing is said. Raises ConfigError."""
+    units = {"h": 3600.0, "d": 86400.0, "w": 604800.0, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+    found: dict[bool, float] = {}
+    for word in words:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(h|d|w|MB|GB|TB)", word.strip())
+        is_time = match is not None and match[2] in "hdw"
+        if not match or not float(match[1]) or is_time in found:
+            raise ConfigError(f"keep is {', '.join(words)}; expected one length of time or one size or both: 7d, 200GB")
+        found[is_time] = float(match[1]) * units[match[2]]
+    return found.get(True), int(found[False]) if False in found else None
 
 
 def size_of(text: str) -> tuple[int, int]:

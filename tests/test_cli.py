@@ -195,6 +195,7 @@ def test_a_traceback_tells_no_password() -> None:
         (("a.mp4", "b.mp4"), "2 outputs are named; a file goes into one, unless --realtime makes it live"),
         ((), "no output is named; name one, such as out.mp4"),
         (("--preview", "0"), "--preview is for live streams; --realtime makes a file one"),
+        (("a.mp4", "--segment", "10m", "--keep", "7d"), "--segment is for live streams; --realtime makes a file one"),
         (("a.mp4", "--segment", "10m"), "--segment is for live streams; --realtime makes a file one"),
     ],
 )

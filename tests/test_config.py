@@ -100,6 +100,7 @@ def test_an_encoder_follows_a_bitrate_or_a_quality() -> None:
         ("transport", "icmp", "transport is icmp; allowed: tcp, udp"),
         ("retries", -1, "retries is -1; allowed: 0 or more"),
         ("segment", "10 minutes", "10 minutes is no length of time"),
+        ("keep", ("7d",), "keep is 7d, but recordings are one file; set segment"),
         ("segment", "0.5", "expected 1 second or more"),
         ("preview", "page", "page is no port; expected 0 to 65535"),
         ("preview", "::1:80", "::1:80 is no port"),

@@ -47,9 +47,9 @@ def derain(
         return
     if len(named) > 1:
         raise ConfigError(f"{len(named)} outputs are named; a file goes into one, unless --realtime makes it live")
-    for setting in ("preview", "segment"):
-        if getattr(config, setting) is not None:
-            raise ConfigError(f"--{setting} is for live streams; --realtime makes a file one")
+    for setting in ("preview", "segment", "keep", "on_demand"):
+        if getattr(config, setting) not in (None, (), False):
+            raise ConfigError(f"--{setting.replace('_', '-')} is for live streams; --realtime makes a file one")
     _derain_file(source, named[0], config, quiet, as_json)
 
 
