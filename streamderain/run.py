@@ -117,14 +117,14 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
     encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
     sinks: list[Output] = []
     if config.via_ffmpeg:
-        sinks.append((FfmpegSink(output, source, layout, encoding), lambda pair: pair.clean))
+        sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
     else:
         encoding = available(encoding, config.hwaccel)
-        sinks.append((FileSink(Path(output), source, layout, encoding), lambda pair: pair.clean))
+        sinks.append((FileSink(Path(output), source, layout, encoding, overwrite=config.overwrite), lambda pair: pair.clean))
     if config.compare:
         try:
             seen = compared_layout(layout)
-            sinks.append((FileSink(config.compare, source, seen, Encoding(), copy_streams=False), beside))
+            sinks.append((FileSink(config.compare, source, seen, Encoding(), False, config.overwrite), beside))
         except StreamderainError:
             sinks[0][0].abandon()
             raise

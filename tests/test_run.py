@@ -19,7 +19,8 @@ from torch import Tensor
 from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
-from streamderain.media.sink import Muxed, partial_of
+from streamderain.media.partial import partial_of
+from streamderain.media.sink import Muxed
 from streamderain.media.source import Source, open_source
 from streamderain.run import Progress, derain
 
