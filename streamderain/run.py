@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import SinkError, Stopped, StreamderainError
+from streamderain.errors import SinkError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.compare import beside, compared_layout
 from streamderain.media.decoder import decode
@@ -120,7 +120,9 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
         sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
     else:
         encoding = available(encoding, config.hwaccel)
-        sinks.append((FileSink(Path(output), source, layout, encoding, overwrite=config.overwrite), lambda pair: pair.clean))
+        sinks.append(
+            (FileSink(Path(output), source, layout, encoding, overwrite=config.overwrite), lambda pair: pair.clean)
+        )
     if config.compare:
         try:
             seen = compared_layout(layout)
@@ -162,7 +164,7 @@ def carry(
                 frames += 1
                 report(progress())
         while uncommitted:
-            uncommitted[0].commit()
+            _commit(uncommitted[0])
             del uncommitted[0]
     except (StreamderainError, KeyboardInterrupt) as error:
         raise _ended_early(error, uncommitted, len(uncommitted) < len(sinks)) from error
@@ -173,6 +175,17 @@ def carry(
     if source.damaged:
         logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
     return progress()
+
+
+def _commit(sink: Sink) -> None:
+    try:
+        sink.commit()
+    except StreamderainError:
+        raise
+    except Exception as error:
+        unforeseen = StationError(f"{type(error).__name__}: {error}")
+        unforeseen.station = "finish"
+        raise unforeseen from error
 
 
 def _ended_early(error: BaseException, uncommitted: list[Sink], is_derained: bool) -> StreamderainError:

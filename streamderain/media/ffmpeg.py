@@ -23,9 +23,9 @@ from streamderain.frames import Frame, PixelLayout
 from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
+from streamderain.media.partial import Partial
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.sink import Muxed
-from streamderain.media.partial import Partial
 from streamderain.media.source import Source
 from streamderain.media.url import public, redacted
 

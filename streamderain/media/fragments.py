@@ -49,7 +49,7 @@ def straighten(source: Path, target: Path) -> None:
         header = struct.pack(">I4sQ", 1, b"mdat", size + 16)
         if size + 8 <= _MOST:
             header = struct.pack(">I4s", size + 8, b"mdat")
-        moov = bytearray(_read(film, index))
+        moov = bytearray(_without_empty(_read(film, index)))
         begin, length = head.end + len(header), len(moov) + 8
         is_front = begin + length + size <= _MOST or not _has(moov, b"stco")
         _move(moov, parts, begin + length * is_front)
@@ -91,13 +91,29 @@ def _copy(file: BinaryIO, box: Box, out: BinaryIO) -> None:
         left -= len(piece)
 
 
-def _tables(moov: bytes | bytearray, at: int, end: int) -> Iterator[tuple[bytes, int]]:
-    """Name and place of each table of offsets."""
+def _without_empty(moov: bytes) -> bytes:
+    """Without tracks that hold nothing, which an ordinary film does not have: cover art leaves one."""
+    kept, at = b"", 0
+    while at + 8 <= len(moov):
+        size, name = struct.unpack_from(">I4s", moov, at)
+        whole = moov[at : at + max(8, size)]
+        counts = [
+            struct.unpack_from(">I", whole, place + 4)[0] for _, place in _tables(whole, 0, len(whole), (b"stsz",))
+        ]
+        kept += b"" if name == b"trak" and counts == [0] else whole
+        at += len(whole)
+    return kept
+
+
+def _tables(
+    moov: bytes | bytearray, at: int, end: int, names: tuple[bytes, ...] = (b"stco", b"co64")
+) -> Iterator[tuple[bytes, int]]:
+    """Name and place, behind version and flags, of each table so called."""
     while at + 8 <= end:
         size, name = struct.unpack_from(">I4s", moov, at)
         if name in _FOLDERS:
-            yield from _tables(moov, at + 8, at + size)
-        elif name in (b"stco", b"co64"):
+            yield from _tables(moov, at + 8, at + size, names)
+        elif name in names:
             yield name, at + 12
         at += max(8, size)
 

@@ -18,10 +18,10 @@ from av.format import Flags
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media import fragments
 from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes, unframed_by
 from streamderain.media.encoder import Encoder, Encoding, settled
 from streamderain.media.extras import TOLERANT, add_extras, titled
-from streamderain.media import fragments
 from streamderain.media.partial import LONGEST_NAME, Partial, check_partial
 from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
@@ -124,9 +124,9 @@ class Muxed:
             packet = self._passengers.popleft()
             copy = self._copies.get(packet.stream.index)
             if copy is not None:
-                unframed = self._unframed.get(copy.index)
+                unframed, base = self._unframed.get(copy.index), packet.time_base
                 for each in unframed.filter(packet) if unframed else [packet]:
-                    each.stream, each.time_base = copy, packet.time_base
+                    each.stream, each.time_base = copy, base
                     self._line_up(each, copy)
                     self._mux(each)
 
@@ -255,7 +255,7 @@ class FileSink:
         if not self._is_whole:
             try:
                 self._muxed.finish()
-            except (av.FFmpegError, SinkError):
+            except Exception:  # whatever it was, something may be whole
                 logger.debug("the partial output could not be finished", exc_info=True)
         if self._muxed.is_torn:
             self.frames = self._partial.keep()
