@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import SinkError, StationError, Stopped, StreamderainError
+from streamderain.errors import DifferenceError, SinkError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.compare import beside, compared_layout
 from streamderain.media.decoder import decode
@@ -28,9 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """What a run writes to; `frames` counts those that it has taken."""
+    """What a run writes to; `frames` counts those that it has taken, `notes` tell what it does not hold of the source.
+    `differences` tell, once it is whole, where it is not what was written to it, as far as it was looked.
+    """
 
     frames: int
+    notes: list[str]
+    differences: list[str]
 
     def write(self, frame: Frame) -> None:
         """Take one frame."""
@@ -90,7 +95,10 @@ def derain(
         with open_source(source, config.hwaccel, config.deinterlace) as opened:
             network = network or _ready(opened.info, config)
             engine = Engine(network, config)
-            return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)
+            sinks = _open_sinks(opened, str(output), config)
+            done = carry(opened, engine.stations(), sinks, report, engine.delay)
+            _judge(public(str(output)), sinks[0][0], config.report)
+            return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -120,9 +128,8 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
         sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
     else:
         encoding = available(encoding, config.hwaccel)
-        sinks.append(
-            (FileSink(Path(output), source, layout, encoding, overwrite=config.overwrite), lambda pair: pair.clean)
-        )
+        sink = FileSink(Path(output), source, layout, encoding, True, config.overwrite, config.verify)
+        sinks.append((sink, lambda pair: pair.clean))
     if config.compare:
         try:
             seen = compared_layout(layout)
@@ -175,6 +182,20 @@ def carry(
     if source.damaged:
         logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
     return progress()
+
+
+def _judge(output: str, sink: Sink, report: Path | None) -> None:
+    """Write the report, and raise DifferenceError where the output is not what was written to it."""
+    if report:
+        found = {"output": output, "frames": sink.frames, "lost": sink.notes, "differences": sink.differences}
+        try:
+            report.write_text(json.dumps(found, indent=2) + "\n")
+        except OSError as error:
+            raise SinkError(f"{report} cannot be written: {error.strerror}; the derained video is whole") from error
+    for difference in sink.differences:
+        logger.error("%s: %s", output, difference)
+    if sink.differences:
+        raise DifferenceError(f"{output} is written, but is not all that it should be: {sink.differences[0]}")
 
 
 def _commit(sink: Sink) -> None:

@@ -1,4 +1,4 @@
-"""Whatever fails behind the first frame, and whenever: what is whole is kept and can be played, nothing hangs or stays."""
+"""Whatever fails, and whenever: what is whole is kept and can be played, nothing hangs and nothing stays."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_is_whole_is_kept(
         fail._at = 1
     elif make := BREAKS[part]:
         make(monkeypatch, fail)
-    with pytest.raises(StreamderainError, match="made to fail|Invalid argument") as caught:
+    with pytest.raises(StreamderainError, match="made to fail") as caught:
         derain(clip, tmp_path / f"out.{ending}", network=network, batch=1, crf=None,
                encoder_option={"tune": "zerolatency", "qp": "0"})  # fmt: skip
     names = [path.name for path in tmp_path.iterdir()]

@@ -55,6 +55,8 @@ class FfmpegSink:
         self.path = Path(output)
         self._partial = None if "://" in output else Partial(self.path, overwrite)
         self.frames = 0
+        self.notes: list[str] = []
+        self.differences: list[str] = []
         try:
             self._begin(output, source, layout, encoding)
         except BaseException:

@@ -6,7 +6,6 @@ at the end (ISO/IEC 14496-12). `straighten` writes that film without what the fr
 
 from __future__ import annotations
 
-import shutil
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -21,6 +20,9 @@ OPTIONS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000
 """What has libav write such a film, with a fragment each second, in microseconds. Without the delay there would be no
 edit lists, or some that hide the first second while it is written.
 """
+
+_PIECE = 1 << 20
+"""Bytes that are copied at once."""
 
 _FOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 """Boxes on the way to the tables of offsets."""
@@ -84,7 +86,7 @@ def _copy(file: BinaryIO, box: Box, out: BinaryIO) -> None:
     file.seek(box.start)
     left = box.end - box.start
     while left:
-        piece = file.read(min(left, shutil.COPY_BUFSIZE))
+        piece = file.read(min(left, _PIECE))
         if not piece:
             raise OSError("the film ends before its index says")
         out.write(piece)

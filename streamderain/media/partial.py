@@ -139,10 +139,10 @@ def frames_in(path: Path) -> int:
     """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count."""
     frames = 0
     with suppress(av.FFmpegError, ValueError, OSError, IndexError):
-        with av.open(path, metadata_errors="replace") as container:
+        with av.open(path.absolute(), metadata_errors="replace") as container:
             if next(container.decode(video=0), None) is None:
                 return 0
-        with av.open(path, metadata_errors="replace") as container:
+        with av.open(path.absolute(), metadata_errors="replace") as container:
             for packet in container.demux(video=0):
                 if packet.is_corrupt:
                     break

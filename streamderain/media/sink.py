@@ -25,6 +25,7 @@ from streamderain.media.extras import TOLERANT, add_extras, titled
 from streamderain.media.partial import LONGEST_NAME, Partial, check_partial
 from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
+from streamderain.media.verify import Ledger, differences
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ class Muxed:
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
+        self.ledger = Ledger()
+        self.ledger.open(self._encoder.track)
         self.notes = [*self._encoder.notes]
         tag_outputs(container, self._encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
@@ -73,6 +76,7 @@ class Muxed:
         copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
+        self.ledger.open(copy)
 
     def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
         """Say what holds a stream that the output does not."""
@@ -116,6 +120,7 @@ class Muxed:
     def _mux(self, packet: av.Packet[av.stream.Stream]) -> None:
         # What came behind a packet that is missing could not be decoded.
         was, self._has_gap = self._has_gap, True
+        self.ledger.take(packet)
         self._container.mux(packet)
         self._has_gap = was
 
@@ -180,12 +185,15 @@ class FileSink:
 
     Raises SinkError when the output cannot be written, or not without losing something and `overwrite` does not give
     leave, when another run writes it, and when its format is unknown. `frames` counts those that were taken, and of an
-    abandoned output those that are kept.
+    abandoned output those that are kept. `notes` tell what of the source the output does not hold. With `verify` a
+    whole output is read back, and `differences` tell where it does not hold what was written.
     """
 
     def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool = True,
-                 overwrite: bool = False) -> None:  # fmt: skip
-        self.path, self.frames = path, 0
+                 overwrite: bool = False, verify: bool = False) -> None:  # fmt: skip
+        self.path, self.frames, self._verify = path, 0, verify
+        self.notes: list[str] = []
+        self.differences: list[str] = []
         self._partial = Partial(path, overwrite)
         try:
             self._container = self._open(source)
@@ -218,7 +226,9 @@ class FileSink:
         source.first = None
         self._follow(outlook.options)
         self._muxed = Muxed(self._container, source, layout, encoding, copy_streams)
-        for note in (*self._muxed.notes, *outlook.losses) if copy_streams else ():
+        self._muxed.ledger.kept = outlook.kept
+        self.notes = [*self._muxed.notes, *outlook.losses] if copy_streams else []
+        for note in self.notes:
             logger.warning("%s: %s", self.path.name, note)
 
     def _follow(self, options: Mapping[str, str]) -> None:
@@ -246,6 +256,8 @@ class FileSink:
             raise
         except (av.FFmpegError, OSError) as error:
             raise SinkError(_write_failure(self.path, error)) from error
+        if self._verify:
+            self.differences = differences(self.path, self._muxed.ledger, self.frames)
 
     def abandon(self) -> Path | None:
         """Finish what is whole under the partial name and return that; None when nothing could be kept."""
