@@ -97,7 +97,7 @@ def derain(
             engine = Engine(network, config)
             sinks = _open_sinks(opened, str(output), config)
             done = carry(opened, engine.stations(), sinks, report, engine.delay)
-            _judge(public(str(output)), sinks[0][0], config.report)
+            _judge(public(str(output)), sinks[0][0], config)
             return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
@@ -184,10 +184,13 @@ def carry(
     return progress()
 
 
-def _judge(output: str, sink: Sink, report: Path | None) -> None:
+def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
     """Write the report, and raise DifferenceError where the output is not what was written to it."""
-    if report:
-        found = {"output": output, "frames": sink.frames, "lost": sink.notes, "differences": sink.differences}
+    if report := config.report:
+        # What ffmpeg writes is its own.
+        is_verified = config.verify and not config.via_ffmpeg
+        found = {"output": output, "frames": sink.frames, "verified": is_verified, "lost": sink.notes,
+                 "differences": sink.differences}  # fmt: skip
         try:
             report.write_text(json.dumps(found, indent=2) + "\n")
         except OSError as error:

@@ -352,7 +352,7 @@ def test_the_report_tells_what_was_checked_and_a_difference_is_an_error(
     report = tmp_path / "report.json"
     derain(clip, tmp_path / "out.mp4", DerainConfig(report=report), network=Brighter())
     assert json.loads(report.read_text()) == {
-        "output": str(tmp_path / "out.mp4"), "frames": 12, "lost": [], "differences": [],
+        "output": str(tmp_path / "out.mp4"), "frames": 12, "verified": True, "lost": [], "differences": [],
     }  # fmt: skip
     monkeypatch.setattr("streamderain.media.sink.differences", lambda *_: ["11 of 12 frames are there"])
     with pytest.raises(DifferenceError, match=r"out.mkv is written, .*: 11 of 12 frames are there"):
