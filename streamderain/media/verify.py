@@ -127,13 +127,7 @@ def _compare(kind: str, is_quicktime: bool, written: list[Track], read: list[Tra
             yield from _heard(what, ours, theirs)
         elif len(theirs.sums) < len(ours.sums):
             yield f"{what} has {len(theirs.sums)} of {len(ours.sums)} packets"
-        if (
-            is_timed
-            and ours.name
-            and theirs.name
-            and ours.kind in ("video", "audio")
-            and (number == 0 or ours.kind == "audio")
-        ):
+        if is_timed and ours.name and theirs.name and (not number or ours.kind == "audio"):
             yield from _timed(what, ours, theirs, offset)
         # QuickTime has numbers for some languages alone.
         if is_timed and not is_quicktime and ours.language not in ("", "und", theirs.language):
