@@ -44,11 +44,8 @@ class DerainConfig:
                               "float32, bfloat16, float16")  # fmt: skip
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
                              "is free")  # fmt: skip
-    batch: int = _setting(
-        0,
-        "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
-        "as there are threads, 4 at most, and 1 for live streams",
-    )
+    batch: int = _setting(0, "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
+                          "as there are threads, 4 at most, and 1 for live streams")  # fmt: skip
     neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
                                "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
@@ -65,7 +62,9 @@ class DerainConfig:
     hwaccel: str | None = _setting(None, "hardware decoding and encoding, such as cuda; the CPU where it fails")
     via_ffmpeg: bool = _setting(False, "encode with the system's ffmpeg: vaapi, srt:// outputs, a newer build")
     compare: Path | None = _setting(None, "also write this video: rainy left, derained right")
-    overwrite: bool = _setting(False, "replace an output that exists")
+    overwrite: bool = _setting(False, "replace an output that exists, and what an earlier run left of it")
+    verify: bool = _setting(True, "read the whole output back: frames, times, sound and tags; a difference is an error")
+    report: Path | None = _setting(None, "write what was checked, lost and different to this file, as JSON")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -204,9 +203,7 @@ class TrainConfig:
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: int = _setting(96, "side of a sample in pixels, cut out of a window")
-    window: int = _setting(
-        192, "side in pixels of the windows that are rendered; motion is looked for in the whole of it"
-    )
+    window: int = _setting(192, "side in pixels of the windows that are rendered; motion is looked for in all of it")
     cache: int = _setting(128, "windows that are kept in memory, the latest")
     draws: int = _setting(6, "samples that are cut of each window while it is kept, on average")
     mix: dict[str, float] = _setting({}, "shares of kinds of samples, where they differ from the usual, name=share")

@@ -76,7 +76,7 @@ def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Pa
     assert done.stderr == "streamderain: no setting is called blnd; did you mean blend?\n"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     from streamderain.media.decoder import decode
     from streamderain.media.source import open_source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -16,10 +17,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
+from streamderain.config import DerainConfig
+from streamderain.errors import DifferenceError, SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
-from streamderain.media.sink import Muxed, partial_of
+from streamderain.media.partial import partial_of
+from streamderain.media.sink import Muxed
 from streamderain.media.source import Source, open_source
 from streamderain.run import Progress, derain
 
@@ -341,3 +344,20 @@ def test_two_long_names_that_begin_alike_have_partial_files_of_their_own(tmp_pat
     partial = [partial_of(name) for name in names]
     assert len({each.name for each in partial}) == 2
     assert all(len(each.name) <= 255 and each.name.endswith(".partial.mp4") for each in partial)
+
+
+def test_the_report_tells_what_was_checked_and_a_difference_is_an_error(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = tmp_path / "report.json"
+    derain(clip, tmp_path / "out.mp4", DerainConfig(report=report), network=Brighter())
+    assert json.loads(report.read_text()) == {
+        "output": str(tmp_path / "out.mp4"), "frames": 12, "verified": True, "lost": [], "differences": [],
+    }  # fmt: skip
+    monkeypatch.setattr("streamderain.media.sink.differences", lambda *_: ["11 of 12 frames are there"])
+    with pytest.raises(DifferenceError, match=r"out.mkv is written, .*: 11 of 12 frames are there"):
+        derain(clip, tmp_path / "out.mkv", DerainConfig(report=report), network=Brighter())
+    assert len(frames_of(tmp_path / "out.mkv")) == 12
+    assert json.loads(report.read_text())["differences"] == ["11 of 12 frames are there"]
+    assert f"{tmp_path / 'out.mkv'}: 11 of 12 frames are there" in caplog.messages
+    derain(clip, tmp_path / "out.mov", verify=False, network=Brighter())

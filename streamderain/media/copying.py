@@ -50,6 +50,16 @@ def _untagged(stream: Stream) -> Stream:
     return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
 
 
+def unframed_by(stream: Stream, copy: Stream) -> BitStreamFilterContext | None:
+    """What makes packets that an MP4 takes out of AAC that comes with a header in each (ADTS); None for others. libav
+    does so by itself, but not into fragments.
+    """
+    context = stream.codec_context
+    if context is None or context.name != "aac" or context.extradata:
+        return None
+    return BitStreamFilterContext("aac_adtstoasc", _untagged(stream), copy)
+
+
 def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
     """Whether a format, by libav's name, holds `stream`: it is written with the first of its `packets`, and read."""
     memory = io.BytesIO()

@@ -227,8 +227,11 @@ class Encoder:
 
         A frame is held back until the next one tells how long it is shown.
         """
-        held, self._held = self._held, frame
-        return self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+        held, self._held = self._held, None
+        packets = self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+        # Not before, as nothing is to come behind one that is refused.
+        self._held = frame
+        return packets
 
     def encode_now(self, frame: Frame, duration: int, key: bool = False) -> list[av.Packet[av.stream.Stream]]:
         """The packets that are ready once this frame, shown for `duration` units of its time base, is in; the

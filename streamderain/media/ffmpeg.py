@@ -7,7 +7,6 @@ ffmpeg from the source itself.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import subprocess
@@ -24,8 +23,9 @@ from streamderain.frames import Frame, PixelLayout
 from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
+from streamderain.media.partial import Partial
 from streamderain.media.sidedata import CARRIED, carried_kinds
-from streamderain.media.sink import Muxed, partial_of
+from streamderain.media.sink import Muxed
 from streamderain.media.source import Source
 from streamderain.media.url import public, redacted
 
@@ -50,18 +50,28 @@ class FfmpegSink:
     Raises SinkError when there is no ffmpeg, or with its own words when it gives up.
     """
 
-    def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
+    def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding,
+                 overwrite: bool = False) -> None:  # fmt: skip
         self.path = Path(output)
-        self._is_url = "://" in output
-        self.partial = partial_of(self.path)
+        self._partial = None if "://" in output else Partial(self.path, overwrite)
         self.frames = 0
+        self.notes: list[str] = []
+        self.differences: list[str] = []
+        try:
+            self._begin(output, source, layout, encoding)
+        except BaseException:
+            if self._partial:
+                self._partial.discard()
+            raise
+
+    def _begin(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
         self._output = output
         # ffmpeg reads the other streams itself.
         source.drop_passengers()
         _warn_of_losses(source)
         if encoding.encoder == AUTO:
-            encoding = replace(encoding, encoder=USUAL if self._is_url else _fitting(self.path))
-        command = command_line(source, layout, encoding, output if self._is_url else str(self.partial.absolute()))
+            encoding = replace(encoding, encoder=_fitting(self.path) if self._partial else USUAL)
+        command = command_line(source, layout, encoding, str(self._partial.begin()) if self._partial else output)
         # Not a pipe, which ffmpeg would block on when nobody reads it.
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
@@ -95,8 +105,8 @@ class FfmpegSink:
         if self._end() != 0:
             raise self._failure()
         self._errors.close()
-        if not self._is_url:
-            os.replace(self.partial, self.path)
+        if self._partial:
+            self._partial.publish()
 
     def abandon(self) -> Path | None:
         """Let ffmpeg finish what it was given under the partial name; None when nothing could be kept."""
@@ -104,11 +114,16 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError, SinkError):
             logger.debug("ffmpeg took no more frames", exc_info=True)
-        whole = self._end() == 0 and self.frames > 0 and not self._is_url
+        is_clean = self._end() == 0
         self._errors.close()
-        if not whole and not self._is_url:
-            self.partial.unlink(missing_ok=True)
-        return self.partial if whole else None
+        if self._partial is None:
+            return None
+        if not self.frames:
+            self._partial.discard()
+        elif not is_clean:
+            self.frames = self._partial.keep()
+        self._partial.release()
+        return self._partial.path if self.frames else None
 
     def _end(self) -> int:
         assert self._process.stdin

@@ -45,10 +45,13 @@ Write = Callable[[OutputContainer, Source, VideoInfo, PixelLayout, Encoding, Ite
 
 @dataclass(frozen=True)
 class Outlook:
-    """What will come of an output: `options` that its container needs, and `losses` in words."""
+    """What will come of an output: `options` that its container needs, `losses` in words, and the facts that are
+    `kept`.
+    """
 
     options: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    kept: Facts = field(default_factory=dict)
 
 
 def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Outlook:
@@ -58,7 +61,7 @@ def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Out
     """
     if source.first is None:
         return Outlook()
-    had = _facts(source.container, source.video, source.first)
+    had = facts_of(source.container, source.video, source.first)
     trial = _Trial(source, write)
     try:
         tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
@@ -66,7 +69,8 @@ def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Out
         logger.debug("the output could not be tried", exc_info=True)
         return Outlook()
     options, lost = min(tries, key=lambda each: len(each[1]))
-    return Outlook(options, tuple(_told(had, lost, kind, encoding, trial)))
+    kept = {name: value for name, value in had.items() if name not in lost}
+    return Outlook(options, tuple(_told(had, lost, kind, encoding, trial)), kept)
 
 
 def _options(kind: str) -> list[dict[str, str]]:
@@ -98,7 +102,7 @@ class _Trial:
             picture = next(again.decode(video), None) if video else None
             if video is None or picture is None:
                 raise ValueError("nothing came back")
-            has = _facts(again, video, picture)
+            has = facts_of(again, video, picture)
         return [name for name, value in had.items() if has.get(name) != value]
 
     def _small(self, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
@@ -140,7 +144,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _facts(container: InputContainer, video: av.VideoStream, picture: av.VideoFrame) -> Facts:
+def facts_of(container: InputContainer, video: av.VideoStream, picture: av.VideoFrame) -> Facts:
     """What a file says of its picture and of itself, by what it is called, as values that can be compared."""
     info = video_info(container, video, picture)
     # What no decoder here shows; what it does is told with the pixel format.

@@ -113,7 +113,8 @@ def test_a_matrix_that_is_no_quarter_turn_is_kept_too(studio: Any) -> None:
 def test_what_has_no_place_for_a_matrix_says_so(studio: Any, ending: str, caplog: pytest.LogCaptureFixture) -> None:
     source = turned_clip(studio.folder, matrix_of(TURNS["mirrored"]))
     with caplog.at_level(logging.WARNING):
-        studio.through(source, f"out.{ending}", Encoding("mpeg4"))
+        # A transport stream of one frame is too short for libav to know it.
+        studio.through(source, f"out.{ending}", Encoding("mpeg4"), verify=False)
     assert "does not hold the display matrix; an output in .mkv does" in caplog.text
 
 
