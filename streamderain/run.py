@@ -21,6 +21,7 @@ from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
 from streamderain.media.url import public
+from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 
@@ -88,17 +89,18 @@ def derain(
     _check_outputs(source, str(output), config)
     try:
         with open_source(source, config.hwaccel) as opened:
-            network = network or _ready(opened.info, config)
+            network = _ready(opened.info, config, network)
             engine = Engine(network, config)
             return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
 
-def _ready(video: VideoInfo, config: DerainConfig) -> Network:
+def _ready(video: VideoInfo, config: DerainConfig, network: Network | None) -> Network:
     """The network, once it is known that such a video fits into memory."""
-    network = load_network(config)
-    network.plan(batch_size(config, network.device), video.height, video.width)
+    network = network or load_network(config)
+    if isinstance(network, Restorer):
+        network.plan(batch_size(config, network.device), video.height, video.width)
     return network
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "streamderain"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("training",),
+    ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
     ("run", "live"),
