@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -55,6 +56,8 @@ class DerainConfig:
                                    "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
+    start: str | None = _setting(None, "leave out what is before: seconds, or hh:mm:ss.f; the output begins at 0")
+    end: str | None = _setting(None, "leave out what is from there on")
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
@@ -79,6 +82,20 @@ class DerainConfig:
             raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
+
+        if self.part and self.via_ffmpeg:
+            raise ConfigError("via_ffmpeg and start or end are both set; ffmpeg copies all of the sound: leave one out")
+
+    @property
+    def part(self) -> tuple[Fraction, Fraction | None] | None:
+        """`start` and `end`, in seconds; None for the whole. Raises ConfigError where that is no part."""
+        if self.start is None and self.end is None:
+            return None
+        start = Fraction(0) if self.start is None else moment("start", self.start)
+        end = None if self.end is None else moment("end", self.end)
+        if end is not None and end <= start:
+            raise ConfigError(f"end is {self.end}; it must be later than start, {self.start or 0}")
+        return start, end
 
     @property
     def blending(self) -> float:
@@ -154,6 +171,15 @@ def seconds(duration: str) -> float:
     if length < 1:
         raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
     return length
+
+
+def moment(name: str, text: str) -> Fraction:
+    """`90`, `1:30` or `0:01:30.5` -> seconds, exactly. Raises ConfigError, which calls it `name`."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    hours, minutes, rest = (Fraction(part or 0) for part in (match.groups() if match else "000"))
+    if not match or (match[1] and minutes >= 60) or (match[2] and rest >= 60):
+        raise ConfigError(f"{name} is {text}; expected seconds or hh:mm:ss, such as 90, 12.5 or 1:02:03.5")
+    return hours * 3600 + minutes * 60 + rest
 
 
 def size_of(text: str) -> tuple[int, int]:

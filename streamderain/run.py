@@ -14,6 +14,7 @@ from streamderain.engine.engine import Engine, batch_size, load_network
 from streamderain.errors import SinkError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.compare import beside, compared_layout
+from streamderain.media.cut import cut
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
@@ -91,7 +92,8 @@ def derain(
         with open_source(source, config.hwaccel) as opened:
             network = _ready(opened.info, config, network)
             engine = Engine(network, config)
-            return carry(opened, engine.stations(), _open_sinks(opened, str(output), config), report, engine.delay)
+            stations = (*engine.stations(), *_cut(opened, engine, config))
+            return carry(opened, stations, _open_sinks(opened, str(output), config), report, engine.delay)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -102,6 +104,13 @@ def _ready(video: VideoInfo, config: DerainConfig, network: Network | None) -> N
     if isinstance(network, Restorer):
         network.plan(batch_size(config, network.device), video.height, video.width)
     return network
+
+
+def _cut(source: Source, engine: Engine, config: DerainConfig) -> tuple[Station, ...]:
+    """The source cut to the part that is wanted, and the station that leaves out what the engine alone is to see."""
+    if config.part is None:
+        return ()
+    return (Station("cut", cut(source, *config.part, engine.lead, engine.delay).shown),)
 
 
 def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:

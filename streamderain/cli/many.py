@@ -89,8 +89,8 @@ def _run_all(jobs: Sequence[Job], config: DerainConfig, shown: Shown) -> None:
 def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") -> None:
     from streamderain.batch.many import derain_many
 
-    if config.compare:
-        raise ConfigError("--compare is for one file; leave it out")
+    if config.compare or config.part:
+        raise ConfigError(f"--{'compare is' if config.compare else 'start and --end are'} for one file; leave it out")
     outcomes: list[Outcome] = []
     began = time.monotonic()
     with progress_bar(shown.has_bar) as draw:

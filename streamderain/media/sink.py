@@ -36,7 +36,7 @@ class Muxed:
         self._last: dict[int, int] = {}
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
-        container.set_chapters(source.container.chapters())
+        container.set_chapters(source.chapters)
         # The header now, so that what does not fit together shows before the first frame is derained.
         container.start_encoding()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -46,6 +47,7 @@ class Source:
     `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
     far; whoever writes the output takes them from the left. `damaged` counts packets that could not
     be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base.
+    `chapters` are PyAV's. It `was_moved` to another place than its beginning.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Source:
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
+    chapters: list[Any] = field(default_factory=list)
+    was_moved: bool = False
     _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
     _is_over: bool = False
 
@@ -81,6 +85,28 @@ class Source:
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
         self.passengers = deque(maxlen=0)
+
+    def go_to(self, seconds: Fraction) -> bool:
+        """Go on with a key picture at or before `seconds` on the clock, and what is beside it.
+
+        False where the container cannot, or where only reading all before tells what the clock is there.
+        """
+        if not self.clock.is_steady or _gives_no_pts(self):
+            return False
+        base = exact(self.video.time_base) or Fraction(1, 90000)
+        try:
+            self.container.seek(math.floor((seconds + self.clock.begins) / base), stream=self.video)
+        except av.FFmpegError:
+            return False
+        self._decoded.close()
+        self.passengers.clear()
+        self.clock.resume()
+        self.was_moved, self._decoded = True, _decode(self)
+        return True
+
+    def through(self, pictures: Generator[av.VideoFrame, None, None]) -> None:
+        """Give these pictures from now on, which are made of those that it gave."""
+        self._decoded = pictures
 
     def close(self) -> None:
         """Close the file, from any thread; where another one waits in libav for its next frame, that one does so when
@@ -154,6 +180,7 @@ def _describe(container: InputContainer, shown: str) -> Source:
             logger.warning("%s: stream %d (%s) is not copied", shown, stream.index, stream.type)
     clock = SourceClock(shown, container, [video, *copied])
     source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied, clock)
+    source.chapters = list(container.chapters())
     decoded = _decode(source)
     try:
         first = next(decoded)
@@ -177,7 +204,7 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[a
     yield from others
 
 
-def _decode(source: Source) -> Iterator[av.VideoFrame]:
+def _decode(source: Source) -> Generator[av.VideoFrame, None, None]:
     order = DecodingOrder(_gives_no_pts(source))
     for packet in source.clock.placed(_packets(source)):
         if packet.stream is not source.video:
@@ -209,6 +236,8 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
                     # Only the last sample of a cut file reads short; it would decode to a smeared picture.
                     cut = True
                     continue
+                if source.was_moved and not packets:
+                    packets = _entries_before(packet, source.video)
                 packets += packet.size > 0 or packet.dts is not None
                 if not packet.size and packet.dts is not None:
                     # The frame before is shown for longer; a decoder would take it for the end.
@@ -219,6 +248,11 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
     _check_whole(source, packets, ends, cut)
+
+
+def _entries_before(packet: av.Packet[av.stream.Stream], video: av.VideoStream) -> int:
+    """How many packets the index has before this one."""
+    return next((number for number, entry in enumerate(video.index_entries) if entry.pos == packet.pos), 0)
 
 
 def _is_indexed(source: Source) -> bool:
