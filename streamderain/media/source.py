@@ -21,6 +21,7 @@ from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
 from streamderain.media.clock import SourceClock
 from streamderain.media.matroska import missing_bytes
+from streamderain.media.numbered import RATE, is_numbered, sequence
 from streamderain.media.order import DecodingOrder
 from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public
@@ -147,6 +148,8 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     path = Path(name)
     if path.is_dir():
         raise SourceError(f"{shown} is a folder; name a video file in it")
+    if is_numbered(path):
+        return _open_sequence(path)
     if "://" not in str(name) and not path.exists():
         raise SourceError(f"{shown} does not exist")
     if path.exists():
@@ -162,6 +165,13 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
         return av.open(name)
     except av.FFmpegError as error:
         raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
+
+
+def _open_sequence(pattern: Path) -> InputContainer:
+    first = min(sequence(pattern))
+    logger.warning("%s tells no rate; it is taken for %d pictures a second", pattern, RATE)
+    options = {"start_number": str(first), "framerate": str(RATE)}
+    return av.open(in_full(pattern), format="image2", options=options)
 
 
 def _describe(container: InputContainer, shown: str) -> Source:
