@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from streamderain.cli.app import app
 
-QUICK = ("--model", "fast", "--device", "cpu", "--blend", "0")
+QUICK = ("--model", "fast", "--device", "cpu", "--backend", "torch", "--blend", "0")
 
 
 @pytest.fixture
@@ -75,6 +75,11 @@ def test_a_list_is_summed_up_in_json(folder: Path) -> None:
         (("--watch", "in", "in"), "in is the folder that is watched"),
         (("--watch", "in", "out", "--list", "x"), "--list and --watch are both set"),
         (("in", "out", "--compare", "c.mp4"), "--compare is for one file"),
+        (("in", "out", "--try", "3"), "--try is for one file"),
+        (("in/a.mp4", "out.mp4", "--try", "0"), "--try takes a length above 0"),
+        (("test", "out.mp4", "--try", "3"), "--try is for a file; a live stream"),
+        (("in", "out", "--start", "3"), "--start and --end are for one file"),
+        (("test", "out.mp4", "--end", "3"), "--start and --end are for one file; a live stream"),
         (("in", "out", "--segment", "10m"), "--segment is for live streams"),
     ],
 )
@@ -83,6 +88,18 @@ def test_what_many_files_cannot_have_is_one_line(folder: Path, arguments: tuple[
     assert reason in said
     assert "\n" not in said
     assert not (folder / "out").exists()
+
+
+def test_try_says_what_the_whole_takes(folder: Path) -> None:
+    done = run("in/a.mp4", "out.mp4", "--try", "0.2", "--strength", "0.8")
+    assert done.exit_code == 0, done.output
+    first, second = done.stdout.splitlines()
+    assert first.startswith("out.try.mp4: 5 frames from ")
+    assert first.endswith("rainy, strength 0.4, strength 0.8")
+    assert second.startswith("the whole will take about ")
+    assert second.endswith(" MB")
+    assert (folder / "out.try.mp4").exists()
+    assert not (folder / "out.mp4").exists()
 
 
 def test_ctrl_c_ends_a_watch_cleanly(folder: Path) -> None:

@@ -13,6 +13,7 @@ import typer
 from streamderain.cli.many import Shown, derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
 from streamderain.cli.progress import live_line, progress_bar
+from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 
@@ -38,6 +39,14 @@ def derain(
     list_file: Annotated[
         str | None, typer.Option("--list", help="derain the files that this one names, one a line; - for stdin")
     ] = None,
+    lasts: Annotated[
+        float | None,
+        typer.Option(
+            "--try",
+            metavar="SECONDS",
+            help="Derain a few seconds where it rains most, rainy beside two strengths, and say what the whole takes.",
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Derain what comes into the folder INPUT, until Ctrl-C.")
     ] = False,
@@ -52,12 +61,16 @@ def derain(
     if quiet or as_json:
         logging.getLogger("streamderain").setLevel(logging.ERROR)
     named = outputs or []
+    if lasts is not None and (list_file is not None or watch or (named and are_many([source, *named]))):
+        raise ConfigError("--try is for one file; name one, and a file to write to")
     if list_file is not None or watch:
         _derain_many([source, *named], list_file, watch, config, Shown(quiet, as_json))
         return
     if not named and config.preview is None:
         raise ConfigError("no output is named; name one, such as out.mp4")
     if parse(source).is_live or config.realtime:
+        if lasts is not None:
+            raise ConfigError("--try is for a file; a live stream has no rainiest part")
         _derain_live(source, named, config, quiet, as_json)
         return
     if named and are_many([source, *named]):
@@ -66,6 +79,9 @@ def derain(
     if len(named) > 1:
         raise ConfigError(f"{len(named)} outputs are named; a file goes into one, unless --realtime makes it live")
     _check_not_live(config)
+    if lasts is not None:
+        try_out(source, named[0], lasts, config, Shown(quiet, as_json))
+        return
     _derain_file(source, named[0], config, quiet, as_json)
 
 
