@@ -24,7 +24,7 @@ ROWS = (
     ("media", "stream", "networks", "preview"),
     ("backends",),
     ("temporal",),
-    ("frames", "folders"),
+    ("frames", "folders", "quantities"),
     ("errors",),
 )
 """From top to bottom; a module imports from rows below its own, and from its own room."""
