@@ -5,19 +5,21 @@
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info)' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
-RUN := $(VENV)/bin/python
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXE := $(if $(filter Windows_NT,$(OS)),.exe)
+RUN := $(BIN)/python$(EXE)
 ALONE := $(RUN) -m streamderain.training.rest
 # A process for each core; each test computes in one thread.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.installed ## derain the sample clip to out.mp4, and write out-compare.mp4
-	$(VENV)/bin/streamderain $(SAMPLE).mp4 out.mp4 --compare out-compare.mp4 --overwrite
+	$(BIN)/streamderain $(SAMPLE).mp4 out.mp4 --compare out-compare.mp4 --overwrite
 	@echo "derained: $(CURDIR)/out.mp4; rainy beside derained: $(CURDIR)/out-compare.mp4"
 
 test: $(VENV)/.developer $(VENV)/.servers ## set up, then run the quick tests
@@ -42,7 +44,7 @@ bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 	$(MAKE) quality
 
 profile: $(VENV)/.developer ## measure which resolution this machine derains live, benchmarks/profile.json
-	$(ALONE) $(VENV)/bin/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
+	$(ALONE) $(BIN)/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
 
 quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
 	$(ALONE) $(RUN) benchmarks/quality.py
@@ -75,14 +77,20 @@ soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py
 
+docs: $(VENV)/.developer docs-pages ## build the documentation site, build/site
+	PYTHONPATH="$(CURDIR)" NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
+docs-pages: $(VENV)/.developer ## write docs/cli.md from the commands
+	PYTHONPATH="$(CURDIR)" $(RUN) scripts/cli_reference.py
+
 samples: $(VENV)/.developer ## make the sample clips anew
 	$(RUN) samples/make_samples.py
 
 train: $(VENV)/.installed ## train a bundled network on ../shared/data (CONFIG=train-best, or a file)
-	$(VENV)/bin/streamderain train --config $(or $(CONFIG),train-fast)
+	$(BIN)/streamderain train --config $(or $(CONFIG),train-fast)
 
 campaign: $(VENV)/.installed ## train all stages of PLAN on one core, from wherever they are; stop it at any time
-	OMP_NUM_THREADS=1 nice -n 19 $(VENV)/bin/streamderain campaign $(or $(PLAN),configs/campaign/plan.yaml)
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/streamderain campaign $(or $(PLAN),configs/campaign/plan.yaml)
 
 # On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
 cuda-test: ## run the tests marked cuda; a missing GPU fails
@@ -102,14 +110,14 @@ clean: ## remove what make made
 	rm -rf $(VENV) build dist out.mp4 out-compare.mp4 benchmarks/sheets
 
 # A bare Debian has no ensurepip: then pip comes from python3-pip, or else from the package python3-venv.
-$(VENV)/bin/pip:
+$(BIN)/pip$(EXE):
 	@test -n "$(PYTHON)" || { echo "streamderain needs Python 3.11 or newer; install python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV) 2>/dev/null \
 		|| { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(RUN) install pip 2>/dev/null; } \
 		|| { rm -rf $(VENV); as_root="$$(test "$$(id -u)" = 0 || echo sudo)"; \
 			$$as_root apt-get update && $$as_root apt-get install -y python3-venv && $(PYTHON) -m venv $(VENV); }
 
-$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+$(VENV)/.installed: $(BIN)/pip$(EXE) pyproject.toml constraints.txt
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
@@ -117,11 +125,11 @@ $(VENV)/.developer: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# What tests talk to: cameras and servers by GStreamer and ffmpeg, and a browser. Where they cannot be installed, the
+# What tests talk to: cameras and servers by GStreamer and ffmpeg, a broker, and a browser. Where they cannot be installed, the
 # tests that need them skip and say so.
-SERVERS := ffmpeg chromium python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
+SERVERS := ffmpeg chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-$(VENV)/.servers: $(VENV)/bin/pip
+$(VENV)/.servers: $(BIN)/pip$(EXE)
 	@dpkg -s $(SERVERS) >/dev/null 2>&1 || { as_root="$$(test "$$(id -u)" = 0 || echo sudo)"; \
 		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq \
 			--no-install-recommends $(SERVERS) >/dev/null; } \

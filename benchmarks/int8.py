@@ -1,9 +1,9 @@
-"""Makes the int8 trunk of weights, and has the judge say what that costs.
+"""Makes the int8 form of weights, and has the judge say what that costs.
 
 Calibrated on the held-out photos in training rain, and written beside the weights, or into --folder. The judge then
-asks the network every case twice, with its trunk in OpenVINO in float32 and in int8, all else the same. A loss is the
-float32 answer's PSNR on Y less the int8 one's; the worst tenth of losses is of the cases that lose most. At most
-0.1 dB may be lost in the mean. Both calibrate and judge look at the held-out photos, in rain that is drawn apart;
+asks the network every case twice, in OpenVINO in float32 and in int8, all else the same. A loss is the float32 answer's
+PSNR on Y less the int8 one's; the worst tenth of losses is of the cases that lose most. At most 0.1 dB may be lost in
+the mean. Both calibrate and judge look at the held-out photos, in rain that is drawn apart;
 --calibrate-on-learnt takes those that were learnt from instead.
 
 Needs NNCF: pip install nncf. Writes int8.json.
@@ -12,53 +12,26 @@ Needs NNCF: pip install nncf. Writes int8.json.
 from __future__ import annotations
 
 import argparse
-import functools
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import openvino
 import torch
 from results import DATA, save
-from torch import Tensor
 
-from streamderain.backends.padding import padded
+from streamderain.backends import quantised
 from streamderain.evaluation.judge.judge import QUICK, judge
 from streamderain.evaluation.judge.material import HELD_OUT_PHOTOS, Material
 from streamderain.evaluation.judge.verdict import Verdict
 from streamderain.media.images import list_images, read_image
 from streamderain.networks import weights
-from streamderain.networks.drsformer import DRSformer, quantised
+from streamderain.networks.registry import runnable
+from streamderain.networks.restorer import Restorer
+from streamderain.training.quantising import codes_of_rain
 from streamderain.training.quantising import quantised as made
-from streamderain.training.quantising import stems
 
 ALLOWED_DB = 0.1
-
-
-class Compiled:
-    """A network whose trunk is an OpenVINO model, compiled for each size that comes; see frames.Network."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, network: DRSformer, model: openvino.Model, core: openvino.Core) -> None:
-        self.network, self.model, self.core = network, model, core
-        self.past, self.future = network.variant.past, network.variant.future
-        self._for_shape = functools.cache(self._compiled)
-
-    def _compiled(self, shape: tuple[int, ...]) -> Any:
-        model = self.model.clone()
-        model.reshape(list(shape))
-        hints = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
-        return self.core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints})
-
-    def restore(self, windows: Tensor) -> Tensor:
-        """See frames.Network."""
-        return padded(self._forward, windows.flatten(1, 2), self.network.variant.size_multiple).clamp(0, 1)
-
-    def _forward(self, frames: Tensor) -> Tensor:
-        stem, choices = self.network.stem(frames)
-        answer = self._for_shape(tuple(stem.shape))([stem.numpy()])[0]
-        return self.network.joined(choices, torch.from_numpy(answer))
 
 
 def losses(full: Verdict, rounded: Verdict) -> dict[str, dict[str, float]]:
@@ -90,11 +63,11 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=DATA / "clips" / "clean" / "pedestrians.mp4")
     parser.add_argument("--windows", type=int, default=48, help="to calibrate on")
     parser.add_argument("--calibrate-on-learnt", action="store_true")
-    parser.add_argument("--folder", type=Path, help="for the int8 trunks, and for int8.json")
+    parser.add_argument("--folder", type=Path, help="for the int8 forms, and for int8.json")
     parser.add_argument("--quick", action="store_true", help="one case of seven")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    core, material = openvino.Core(), Material.read(arguments.photos, arguments.clip)
+    material = Material.read(arguments.photos, arguments.clip)
     photos = material.photos
     if arguments.calibrate_on_learnt:
         photos = [read_image(path) for path in list_images(arguments.photos)[:HELD_OUT_PHOTOS]]
@@ -102,10 +75,11 @@ def main() -> None:
     for name in arguments.weights:
         file, network = weights.find(name), weights.load(name)
         path = quantised.place((arguments.folder or file.parent) / file.name)
-        quantised.save(made(network, stems(network, photos, arguments.windows)), network, path)
+        quantised.save(made(network, codes_of_rain(network, photos, arguments.windows)), network, path)
+        given = replace(runnable(network), rounded=path)
         full, rounded = (
-            judge(Compiled(network, model, core), material, QUICK if arguments.quick else 1)
-            for model in (quantised.converted(network), quantised.load(path, network, core))
+            judge(Restorer(given, "cpu", "openvino", precision), material, QUICK if arguments.quick else 1)
+            for precision in ("float32", "int8")
         )
         lost = losses(full, rounded)
         found[file.stem] = {

@@ -1,14 +1,15 @@
-"""Writes the figures of benchmarks/*.json into README.md, between its BENCHMARKS marks."""
+"""Writes the figures of benchmarks/*.json between the marks BENCHMARKS: the main ones in README.md, all in numbers."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from quality_page import rows
 from results import FOLDER, load
 
-README = FOLDER.parent / "README.md"
+README, PAGE = FOLDER.parent / "README.md", FOLDER.parent / "docs" / "numbers.md"
 BASELINES = ("nothing", "median")
 PUBLISHED, PEER = "published form, eager torch, float32", "S2VD, eager torch, float32"
 BEGIN, END = "<!-- BENCHMARKS -->", "<!-- /BENCHMARKS -->"
@@ -73,12 +74,23 @@ def _live() -> list[str]:
     return list(rows(table))
 
 
+def _pace() -> str:
+    """The profile in one line."""
+    measured = [row for row in load("profile")["rows"] if "fps" in row]
+    paces = ", ".join(f"{row['fps']:.2g} at {row['resolution']}" for row in measured[::2])
+    return f"Frames per second of `fast`, file to file: {paces} ({load('engine')['machine']['processor']})."
+
+
+def _write(page: Path, parts: list[str]) -> None:
+    text = "\n".join([BEGIN, *parts, END])
+    page.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: text, page.read_text(), flags=re.DOTALL))
+
+
 def main() -> None:
-    chart = "![Frames per second by resolution](docs/profile.png)"
+    chart = "![Frames per second by resolution](profile.png)"
     machine = f"Machine: {load('engine')['machine']['processor']}."
-    text = "\n".join([BEGIN, *_quality(), "", *_live(), "", chart, "", *_speed(), "", machine, END])
-    readme = README.read_text()
-    README.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: text, readme, flags=re.DOTALL))
+    _write(README, [*_quality(), "", _pace()])
+    _write(PAGE, [*_quality(), "", *_live(), "", chart, "", *_speed(), "", machine])
 
 
 if __name__ == "__main__":

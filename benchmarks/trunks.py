@@ -24,9 +24,10 @@ import torch
 from results import save
 from torch import Tensor, nn
 
+from streamderain.backends import openvino as backend
 from streamderain.networks import weights
+from streamderain.networks.drsformer.fused import fused
 from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
-from streamderain.networks.drsformer.quantised import converted as traced
 from streamderain.networks.drsformer.variant import Variant
 
 # NNCF reports each use to its makers, but not from a build server.
@@ -97,7 +98,7 @@ def networks() -> Iterator[tuple[str, DRSformer]]:
 
 def converted(network: DRSformer) -> openvino.Model:
     """The fused trunk, for stems of the shape `STEM`."""
-    model = traced(network)
+    model = backend.converted(fused(network), "trunk", torch.zeros(STEM))
     model.reshape(list(STEM))
     return model
 

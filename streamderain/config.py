@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from streamderain.errors import ConfigError, nearest
-from streamderain.quantities import host_and_port, moment, seconds, size_of
+from streamderain.quantities import host_and_port, kept, moment, seconds, size_of
 
 C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig | JudgeConfig")
 
@@ -45,11 +45,8 @@ class DerainConfig:
                               "float32, bfloat16, float16")  # fmt: skip
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
                              "is free")  # fmt: skip
-    batch: int = _setting(
-        0,
-        "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
-        "as there are threads, 4 at most, and 1 for live streams",
-    )
+    batch: int = _setting(0, "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
+                          "as there are threads, 4 at most, and 1 for live streams")  # fmt: skip
     neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
                                "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
@@ -58,14 +55,19 @@ class DerainConfig:
     only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
     start: str | None = _setting(None, "leave out what is before: seconds, or hh:mm:ss.f; the output begins at 0")
     end: str | None = _setting(None, "leave out what is from there on")
-    encoder: str = _setting("libx264", "video encoder, by its libav name")
-    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf")
+    encoder: str = _setting("auto", "video encoder, by its libav name; auto takes libx264, or what the output's ending "
+                            "asks for")  # fmt: skip
+    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf or a quantiser")
+    deinterlace: bool = _setting(False, "make whole frames of the two fields in each of an interlaced video; else they "
+                                 "stay and are marked so")  # fmt: skip
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
     encoder_option: dict[str, str] = _setting({}, "a further option of the encoder, key=value; may be repeated")
     hwaccel: str | None = _setting(None, "hardware decoding and encoding, such as cuda; the CPU where it fails")
     via_ffmpeg: bool = _setting(False, "encode with the system's ffmpeg: vaapi, srt:// outputs, a newer build")
     compare: Path | None = _setting(None, "also write this video: rainy left, derained right")
-    overwrite: bool = _setting(False, "replace an output that exists")
+    overwrite: bool = _setting(False, "replace an output that exists, and what an earlier run left of it")
+    verify: bool = _setting(True, "read the whole output back: frames, times, sound and tags; a difference is an error")
+    report: Path | None = _setting(None, "write what was checked, lost and different to this file, as JSON")
 
     def __post_init__(self) -> None:
         _check(self)
@@ -118,8 +120,11 @@ class LiveConfig(DerainConfig):
                                    "none, is opened anew")  # fmt: skip
     retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
     segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
+    keep: tuple[str, ...] = _setting((), "how long, or how much, of the segments is kept, such as 7d or 200GB; may be "
+                                     "repeated")  # fmt: skip
     slate: str | None = _setting(None, "size of what is published, from before the source is there, such as 640x360; "
                                  "unset is the source's, and 1280x720 while that is not known")  # fmt: skip
+    on_demand: bool = _setting(False, "derain only while somebody watches the page; for streams without outputs")
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
 
@@ -134,34 +139,18 @@ class LiveConfig(DerainConfig):
             raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
+        if self.keep and self.segment is None:
+            raise ConfigError(f"keep is {', '.join(self.keep)}, but recordings are one file; set segment, such as 10m")
+        kept(self.keep)
         if self.slate is not None:
             size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
 
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """One stream of many: where it comes from, where it goes, and its `settings`, fields of LiveConfig, of its own."""
-
-    source: str
-    outputs: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServeConfig:
-    """Many streams behind one port. `defaults` holds for all of them; one network runs them all."""
-
-    streams: dict[str, StreamConfig]
-    defaults: LiveConfig
-    host: str = "127.0.0.1"
-    port: int = 8090
-    token: str | None = None
-    max_batch: int = 0
-    """Frames of several streams that go through the network together; 0 picks 1 on a CPU, which gains nothing by more,
-    and 8 on a GPU.
-    """
+    def check_demand(self, outputs: Sequence[str]) -> None:
+        """Raise ConfigError where it cannot be known whether anybody watches."""
+        if self.on_demand and outputs:
+            raise ConfigError("on_demand counts who watches the page, and who reads outputs cannot be known; drop one")
 
 
 @dataclass(frozen=True)
@@ -192,9 +181,7 @@ class TrainConfig:
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: int = _setting(96, "side of a sample in pixels, cut out of a window")
-    window: int = _setting(
-        192, "side in pixels of the windows that are rendered; motion is looked for in the whole of it"
-    )
+    window: int = _setting(192, "side in pixels of the windows that are rendered; motion is looked for in all of it")
     cache: int = _setting(128, "windows that are kept in memory, the latest")
     draws: int = _setting(6, "samples that are cut of each window while it is kept, on average")
     mix: dict[str, float] = _setting({}, "shares of kinds of samples, where they differ from the usual, name=share")

@@ -11,8 +11,8 @@ from streamderain.config import saved_settings
 from streamderain.errors import ConfigError
 from streamderain.folders import cache_folder, settings_file, weights_folder
 from streamderain.machine import machine
-from streamderain.media.encoder import video_encoders
 from streamderain.media.ffmpeg import ffmpeg_version
+from streamderain.media.options import video_encoders
 from streamderain.networks import weights
 from streamderain.networks.restorer import pick_device
 

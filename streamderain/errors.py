@@ -6,7 +6,8 @@ StreamderainError
 ├── SourceError        an input that cannot be opened or read
 │   └── TruncatedError     an input that ends before its header says
 ├── SinkError          an output that cannot be opened or written
-│   └── DeniedError        an output that wants another name or password
+│   ├── DeniedError        an output that wants another name or password
+│   └── DifferenceError    an output that is whole, and not what was written to it
 ├── WeightsError       a weights file that is missing, damaged or of another network
 ├── ExportError        a network that cannot be written for other programs
 ├── DeviceError        a device that this machine lacks
@@ -69,6 +70,10 @@ class DeniedError(SinkError):
 
     again_after = 60.0
     """Seconds before the next attempt, at least."""
+
+
+class DifferenceError(SinkError):
+    """An output that is whole and has its name, and does not hold what was written to it."""
 
 
 class WeightsError(StreamderainError, ValueError):

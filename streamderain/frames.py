@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ class PixelLayout:
 
     `height` and `width` are those of the coded luma plane, in pixels; `bits` per sample are 8, 10 or
     12; `rotation` is how many degrees counter-clockwise, a multiple of 90, the coded picture must be
-    turned to stand upright.
+    turned to stand upright, and `mirrored` whether left and right are changed over then.
     """
 
     height: int
@@ -33,6 +33,7 @@ class PixelLayout:
     matrix: Matrix = "bt709"
     full_range: bool = False
     rotation: int = 0
+    mirrored: bool = False
 
     @property
     def plane_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -63,8 +64,15 @@ class VideoInfo:
     """What a source says of its video before the first frame is decoded.
 
     `height` and `width` are the coded ones, in pixels. `frame_rate` is the average, in frames per
-    second; it, `duration_seconds` and `frames` are None where the header does not say. The colour tags
-    are the numbers of ISO/IEC 23091-4, 2 meaning unspecified. `rotation` is in degrees counter-clockwise.
+    second; it, `duration_seconds` and `frames` are None where the header does not say. With
+    `has_variable_rate` not all frames are shown for equally long. The colour tags are the numbers of
+    ISO/IEC 23091-4, 2 meaning unspecified. `rotation` and `mirrored` are PixelLayout's;
+    `display_matrix`, of which they are the gist, holds libav's nine numbers. `chroma_location` is by libav's name,
+    `field_order` by its number: 1 progressive, 2 and 5 top field shown first, 3 and 4 bottom first, 0 unknown.
+
+    `mastering_display` holds x and y of red, green, blue and white (CIE 1931), then the least and the most light of
+    the display it was graded on, in cd/m2; None for what is not said. `content_light` are the most light of a pixel and
+    of a frame's mean, in cd/m2 (CTA-861.3).
     """
 
     codec: str
@@ -81,6 +89,23 @@ class VideoInfo:
     color_primaries: int = 2
     color_trc: int = 2
     rotation: int = 0
+    mirrored: bool = False
+    display_matrix: tuple[int, ...] | None = None
+    chroma_location: str = "unspecified"
+    field_order: int = 0
+    mastering_display: tuple[Fraction | None, ...] | None = None
+    content_light: tuple[int, int] | None = None
+    has_variable_rate: bool = False
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether a frame holds two fields, of two moments."""
+        return self.field_order > 1
+
+    @property
+    def shows_top_first(self) -> bool:
+        """Of an interlaced video, whether the field of the first line is the earlier."""
+        return self.field_order in (2, 5)
 
     @property
     def expected_frames(self) -> int | None:
@@ -99,7 +124,8 @@ class Frame:
 
     Frames whose `scene` differs have nothing in common, as on the two sides of a cut. One that `repeats` shows
     nothing that the frame before it did not show, the rain included. `arrived` is when a live one's packet came, by
-    time.monotonic().
+    time.monotonic(). `original` is what the decoder gave, where that holds more than `data`: side data, fields, alpha,
+    samples of another kind. It is for the encoder alone; whoever makes a frame of another hands it on.
     """
 
     data: Tensor
@@ -109,6 +135,7 @@ class Frame:
     scene: int = 0
     repeats: bool = False
     arrived: float | None = None
+    original: Any = None
 
     def __post_init__(self) -> None:
         if self.data.shape != (self.layout.samples,):

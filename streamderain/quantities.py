@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from streamderain.errors import ConfigError
@@ -24,6 +25,19 @@ def moment(name: str, text: str) -> Fraction:
     if not match or (match[1] and minutes >= 60) or (match[2] and rest >= 60):
         raise ConfigError(f"{name} is {text}; expected seconds or hh:mm:ss, such as 90, 12.5 or 1:02:03.5")
     return hours * 3600 + minutes * 60 + rest
+
+
+def kept(words: Sequence[str]) -> tuple[float | None, int | None]:
+    """`7d` and `200GB` -> seconds and bytes that are kept, None where nothing is said. Raises ConfigError."""
+    units = {"h": 3600.0, "d": 86400.0, "w": 604800.0, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+    found: dict[bool, float] = {}
+    for word in words:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(h|d|w|MB|GB|TB)", word.strip())
+        is_time = match is not None and match[2] in "hdw"
+        if not match or not float(match[1]) or is_time in found:
+            raise ConfigError(f"keep is {', '.join(words)}; expected one length of time or one size or both: 7d, 200GB")
+        found[is_time] = float(match[1]) * units[match[2]]
+    return found.get(True), int(found[False]) if False in found else None
 
 
 def size_of(text: str) -> tuple[int, int]:

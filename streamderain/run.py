@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import SinkError, Stopped, StreamderainError
+from streamderain.errors import DifferenceError, SinkError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
 from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
@@ -33,9 +34,13 @@ logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """What a run writes to; `frames` counts those that it has taken."""
+    """What a run writes to; `frames` counts those that it has taken, `notes` tell what it does not hold of the source.
+    `differences` tell, once it is whole, where it is not what was written to it, as far as it was looked.
+    """
 
     frames: int
+    notes: list[str]
+    differences: list[str]
 
     def write(self, frame: Frame) -> None:
         """Take one frame."""
@@ -94,11 +99,14 @@ def derain(
         return _derain_stills(Path(source), Path(output), config, report, network)
     _check_outputs(source, str(output), config)
     try:
-        with readable(source) as name, open_source(name, config.hwaccel) as opened:
+        with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
             network = _ready(opened.info, config, network)
             engine = Engine(network, config)
             stations = (*engine.stations(), *_cut(opened, engine, config))
-            return carry(opened, stations, _open_sinks(opened, str(output), config), report, engine.delay)
+            sinks = _open_sinks(opened, str(output), config)
+            done = carry(opened, stations, sinks, report, engine.delay)
+            _judge(public(str(output)), sinks[0][0], config)
+            return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -115,7 +123,9 @@ def _derain_stills(
         stills = StillSource(str(source), list(jobs))
         engine = Engine(_ready(stills.info, config, network), config)
         sink = StillSink(output, list(jobs.values()), stills)
-        return carry(stills, engine.stations(), [(sink, lambda pair: pair.clean)], report, engine.delay)
+        done = carry(stills, engine.stations(), [(sink, lambda pair: pair.clean)], report, engine.delay)
+        _judge(str(output), sink, config)
+        return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
@@ -152,14 +162,15 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
     if is_numbered(output):
         sinks.append((SequenceSink(Path(output), source, config.overwrite), lambda pair: pair.clean))
     elif config.via_ffmpeg:
-        sinks.append((FfmpegSink(output, source, layout, encoding), lambda pair: pair.clean))
+        sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
     else:
         encoding = available(encoding, config.hwaccel)
-        sinks.append((FileSink(Path(output), source, layout, encoding), lambda pair: pair.clean))
+        sink = FileSink(Path(output), source, layout, encoding, True, config.overwrite, config.verify)
+        sinks.append((sink, lambda pair: pair.clean))
     if config.compare:
         try:
             seen = compared_layout(layout)
-            sinks.append((FileSink(config.compare, source, seen, Encoding(), copy_streams=False), beside))
+            sinks.append((FileSink(config.compare, source, seen, Encoding(), False, config.overwrite), beside))
         except StreamderainError:
             sinks[0][0].abandon()
             raise
@@ -198,7 +209,7 @@ def carry(
                 frames += 1
                 report(progress())
         while uncommitted:
-            uncommitted[0].commit()
+            _commit(uncommitted[0])
             del uncommitted[0]
     except (StreamderainError, KeyboardInterrupt) as error:
         raise _ended_early(error, uncommitted, len(uncommitted) < len(sinks)) from error
@@ -209,6 +220,34 @@ def carry(
     if source.damaged:
         logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
     return progress()
+
+
+def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
+    """Write the report, and raise DifferenceError where the output is not what was written to it."""
+    if report := config.report:
+        # What ffmpeg writes is its own, and pictures are not read back.
+        is_verified = config.verify and isinstance(sink, FileSink)
+        found = {"output": output, "frames": sink.frames, "verified": is_verified, "lost": sink.notes,
+                 "differences": sink.differences}  # fmt: skip
+        try:
+            report.write_text(json.dumps(found, indent=2) + "\n")
+        except OSError as error:
+            raise SinkError(f"{report} cannot be written: {error.strerror}; the derained video is whole") from error
+    for difference in sink.differences:
+        logger.error("%s: %s", output, difference)
+    if sink.differences:
+        raise DifferenceError(f"{output} is written, but is not all that it should be: {sink.differences[0]}")
+
+
+def _commit(sink: Sink) -> None:
+    try:
+        sink.commit()
+    except StreamderainError:
+        raise
+    except Exception as error:
+        unforeseen = StationError(f"{type(error).__name__}: {error}")
+        unforeseen.station = "finish"
+        raise unforeseen from error
 
 
 def _ended_early(error: BaseException, uncommitted: list[Sink], is_derained: bool) -> StreamderainError:

@@ -43,6 +43,21 @@ def test_the_bare_form_derains_and_sums_up_in_json(clip: Path, tmp_path: Path) -
     assert (tmp_path / "out.mp4").exists()
 
 
+def test_json_tells_what_the_log_would_and_errors_all_the_same(clip: Path, tmp_path: Path) -> None:
+    quick = ("--json", "--device", "cpu", "--strength", "0", "--model", "fast")
+    done = run(clip, tmp_path / "out.gif", *quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "out.gif: gif holds 256 colours a frame: what has more is rounded to them"
+        in json.loads(done.stdout)["warnings"]
+    )
+    done = run("none.mp4", "out.mp4", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "streamderain: none.mp4 does not exist\n")
+    done = run(clip, "out.mp4", "--json", "--encoder", "nonsense", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("streamderain: no encoder is called nonsense")
+
+
 def test_options_may_come_first_and_quiet_is_quiet(clip: Path, tmp_path: Path) -> None:
     done = run("--quiet", "--crf", "30", "--encoder-option", "bf=0", clip, tmp_path / "out.mp4")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -61,7 +76,7 @@ def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Pa
     assert done.stderr == "streamderain: no setting is called blnd; did you mean blend?\n"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     from streamderain.media.decoder import decode
     from streamderain.media.source import open_source
@@ -180,6 +195,7 @@ def test_a_traceback_tells_no_password() -> None:
         (("a.mp4", "b.mp4"), "2 outputs are named; a file goes into one, unless --realtime makes it live"),
         ((), "no output is named; name one, such as out.mp4"),
         (("--preview", "0"), "--preview is for live streams; --realtime makes a file one"),
+        (("a.mp4", "--segment", "10m", "--keep", "7d"), "--segment is for live streams; --realtime makes a file one"),
         (("a.mp4", "--segment", "10m"), "--segment is for live streams; --realtime makes a file one"),
     ],
 )

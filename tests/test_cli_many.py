@@ -60,7 +60,18 @@ def test_a_list_is_summed_up_in_json(folder: Path) -> None:
         ("none.mp4", "failed"),
     ]
     assert (summary["derained"], summary["failed"], summary["files"][0]["frames"]) == (1, 1, 12)
+    assert [each["warnings"] for each in summary["files"]] == [[], []]
     assert "none.mp4 does not exist" in done.stderr
+
+
+def test_what_the_log_says_of_each_file_is_in_its_summary(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "a.partial.mp4").write_text("worn")
+    done = run("in", "out", "--json", "--overwrite")
+    first, second = (each["warnings"] for each in json.loads(done.stdout)["files"])
+    assert {text.rpartition(" is replaced, ")[2] for text in first} == {"which an earlier run left"}
+    assert second == []
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -75,6 +86,7 @@ def test_a_list_is_summed_up_in_json(folder: Path) -> None:
         (("--watch", "in", "in"), "in is the folder that is watched"),
         (("--watch", "in", "out", "--list", "x"), "--list and --watch are both set"),
         (("in", "out", "--compare", "c.mp4"), "--compare is for one file"),
+        (("in", "out", "--report", "r.json"), "--report is for one file"),
         (("in", "out", "--try", "3"), "--try is for one file"),
         (("in/a.mp4", "out.mp4", "--try", "0"), "--try takes a length above 0"),
         (("test", "out.mp4", "--try", "3"), "--try is for a file; a live stream"),

@@ -12,11 +12,10 @@ from streamderain.config import (
     RainConfig,
     TrainConfig,
     build,
-    host_and_port,
     presets,
-    seconds,
 )
 from streamderain.errors import ConfigError
+from streamderain.quantities import host_and_port, seconds
 
 
 def test_presets_come_with_the_package_and_all_of_them_fit() -> None:
@@ -29,7 +28,7 @@ def test_each_layer_overlays_the_one_before(tmp_path: Path) -> None:
     preset = tmp_path / "mine.yaml"
     preset.write_text("crf: 30\nblend: 0.2\npreset: slow\n")
     config = build(DerainConfig, str(preset), ("blend=0.4", "preset=fast"), preset="medium", encoder=None)
-    assert (config.crf, config.blend, config.preset, config.encoder) == (30, 0.4, "medium", "libx264")
+    assert (config.crf, config.blend, config.preset, config.encoder) == (30, 0.4, "medium", "auto")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +99,7 @@ def test_an_encoder_follows_a_bitrate_or_a_quality() -> None:
         ("transport", "icmp", "transport is icmp; allowed: tcp, udp"),
         ("retries", -1, "retries is -1; allowed: 0 or more"),
         ("segment", "10 minutes", "10 minutes is no length of time"),
+        ("keep", ("7d",), "keep is 7d, but recordings are one file; set segment"),
         ("segment", "0.5", "expected 1 second or more"),
         ("preview", "page", "page is no port; expected 0 to 65535"),
         ("preview", "::1:80", "::1:80 is no port"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +12,16 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from streamderain.errors import SinkError, SourceError, StationError, Stopped, StreamderainError
+from streamderain.config import DerainConfig
+from streamderain.errors import DifferenceError, SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
+from streamderain.media.partial import partial_of
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source, open_source
 from streamderain.run import Progress, derain
@@ -294,3 +299,65 @@ def test_a_source_that_never_answers_is_not_closed_under_its_reader(
     with pytest.raises(AssertionError, match="not open"):
         _ = opened[0].container.flags
     assert "left behind, as still busy after the end: decode" in caplog.text
+
+
+def test_strength_0_returns_rgb_and_alpha_to_the_bit(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    noise = np.random.default_rng(1).integers(0, 256, (4, 32, 48, 4), np.uint8)
+    with av.open(source, "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "bgra"
+        for number, each in enumerate(noise):
+            frame = av.VideoFrame.from_ndarray(each, format="bgra")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    derain(source, tmp_path / "out.mkv", network=Brighter(0.3), encoder="ffv1", strength=0)
+    with av.open(tmp_path / "out.mkv") as container:
+        after = [frame.to_ndarray(format="bgra") for frame in container.decode(video=0)]
+    assert all(np.array_equal(old, new) for old, new in zip(noise, after, strict=True))
+    derain(source, tmp_path / "bright.mkv", network=Brighter(0.3), encoder="ffv1")
+    with av.open(tmp_path / "bright.mkv") as container:
+        bright = next(container.decode(video=0)).to_ndarray(format="bgra")
+    assert bright[..., :3].mean() > noise[0, ..., :3].mean() + 30
+    assert np.array_equal(bright[..., 3], noise[0, ..., 3])
+
+
+@pytest.mark.parametrize("length", [240, 248, 255])
+def test_names_as_long_as_the_system_takes(clip: Path, tmp_path: Path, length: int) -> None:
+    source, output = (tmp_path / f"{'ü' * ((length - 6) // 2)}{'x' * (length % 2)}{mark}.mp4" for mark in "ab")
+    assert len(os.fsencode(output.name)) in (length, length - 1)
+    source.write_bytes(clip.read_bytes())
+    derain(source, output, network=Brighter(), **LOSSLESS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, output.name])
+
+
+def test_names_that_are_too_long_are_one_line(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="is longer than the 255 bytes of a file's name; shorten it"):
+        derain(clip, tmp_path / f"{'n' * 260}.mp4", network=Brighter())
+    with pytest.raises(SourceError, match="does not exist"):
+        derain(tmp_path / f"{'n' * 260}.mp4", tmp_path / "out.mp4", network=Brighter())
+
+
+def test_two_long_names_that_begin_alike_have_partial_files_of_their_own(tmp_path: Path) -> None:
+    names = [tmp_path / f"{'n' * 248}{mark}.mp4" for mark in "ab"]
+    partial = [partial_of(name) for name in names]
+    assert len({each.name for each in partial}) == 2
+    assert all(len(each.name) <= 255 and each.name.endswith(".partial.mp4") for each in partial)
+
+
+def test_the_report_tells_what_was_checked_and_a_difference_is_an_error(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = tmp_path / "report.json"
+    derain(clip, tmp_path / "out.mp4", DerainConfig(report=report), network=Brighter())
+    assert json.loads(report.read_text()) == {
+        "output": str(tmp_path / "out.mp4"), "frames": 12, "verified": True, "lost": [], "differences": [],
+    }  # fmt: skip
+    monkeypatch.setattr("streamderain.media.sink.differences", lambda *_: ["11 of 12 frames are there"])
+    with pytest.raises(DifferenceError, match=r"out.mkv is written, .*: 11 of 12 frames are there"):
+        derain(clip, tmp_path / "out.mkv", DerainConfig(report=report), network=Brighter())
+    assert len(frames_of(tmp_path / "out.mkv")) == 12
+    assert json.loads(report.read_text())["differences"] == ["11 of 12 frames are there"]
+    assert f"{tmp_path / 'out.mkv'}: 11 of 12 frames are there" in caplog.messages
+    derain(clip, tmp_path / "out.mov", verify=False, network=Brighter())

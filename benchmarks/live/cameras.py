@@ -31,9 +31,10 @@ from typing import Any
 import numpy as np
 from parts import Latencies, Stub, camera, load, milliseconds, save, unaccounted, wait_for
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.engine.shared import SharedNetwork
 from streamderain.live.numbers import LiveNumbers
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.fleet import Fleet
 from tests.cameras import Camera
 

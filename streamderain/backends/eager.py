@@ -18,7 +18,10 @@ def torch_precision(device: torch.device, wanted: str, lowers: bool = True) -> t
     if device.type == "cuda":
         if wanted == "auto":
             return torch.bfloat16 if lowers and torch.cuda.is_bf16_supported() else torch.float32
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+        known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+        if wanted not in known:
+            raise DeviceError(f"a GPU computes in {', '.join(known)} here, not {wanted}; try --precision auto")
+        return known[wanted]
     if wanted not in ("auto", "float32"):
         raise DeviceError(f"plain torch computes in float32 on {device}, not {wanted}; try --precision auto")
     return torch.float32

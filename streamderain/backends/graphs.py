@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +32,8 @@ Recorder = Callable[[Run, Tensor], Run]
 class GraphsBackend:
     """A folded network on a GPU whose passes are recorded once for each shape and then replayed.
 
-    Where a recording fails, the network runs layer by layer from then on, and a warning says so.
+    Where a recording fails, the network runs layer by layer from then on, or where memory is short, for that shape
+    alone; a warning says so.
     """
 
     takes_aligned = False
@@ -48,7 +51,7 @@ class GraphsBackend:
         self._eager = EagerBackend(network, device, precision, fold)
         self.precision = self._eager.precision
         self.name = "compiled" if compiled else name
-        self._record = record or recorded
+        self._record = record or Recordings()
         self._recordings = PerShape(self._recording)
         if device.type == "cuda":
             # What float32 is left, such as the scores', in TF32: its rounding is that of the bfloat16 inputs or less.
@@ -70,6 +73,10 @@ class GraphsBackend:
     def _recording(self, stacked: Tensor) -> Run:
         try:
             return self._record(self._eager, stacked)
+        except torch.OutOfMemoryError:
+            logger.warning("no memory is left to record a pass for pictures of %s, so it runs layer by layer",
+                           "x".join(map(str, stacked.shape[:-3:-1])))  # fmt: skip
+            return self._eager
         except RuntimeError as error:
             logger.warning("CUDA graphs cannot record this network, so it runs without: %s", str(error).splitlines()[0])
             self._record = lambda run, example: run
@@ -88,22 +95,36 @@ def of_kernels(network: Runnable, device: torch.device, precision: str) -> Graph
     return GraphsBackend(network, device, precision, fold=network.kernels, name="triton")
 
 
-def recorded(run: Run, example: Tensor) -> Run:
-    """What `run` does with tensors like `example`, recorded on the current CUDA device and replayed on call.
+class Recordings:
+    """Records on a GPU, all into one pool of memory: what is replayed in turns need not have its own."""
 
-    Raises RuntimeError where something in `run` cannot be recorded.
-    """
-    held = example.clone()
-    for _ in range(WARM_UPS):
-        run(held)
-    graph = torch.cuda.CUDAGraph()
-    # Other threads copy frames up and down meanwhile; only what this one does is recorded.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        answer = run(held)
+    def __init__(self) -> None:
+        self._pool: Any = None
+        self._replaying = threading.Lock()
 
-    def replay(stacked: Tensor) -> Tensor:
-        held.copy_(stacked)
-        graph.replay()
-        return answer.clone()
+    def __call__(self, run: Run, example: Tensor) -> Run:
+        """What `run` does with tensors like `example`, recorded on its device and replayed on call, in one thread at a
+        time.
 
-    return replay
+        Raises RuntimeError where something in `run` cannot be recorded.
+        """
+        with self._replaying, torch.cuda.device(example.device):
+            held = example.clone()
+            for _ in range(WARM_UPS):
+                run(held)
+            graph = torch.cuda.CUDAGraph()
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            # In the stream that the caller computes in: torch's own for this is shared, and would hold what others do.
+            # Other threads copy frames up and down meanwhile; only what this one does is recorded.
+            here, default = torch.cuda.current_stream(), torch.cuda.default_stream()
+            stream = None if here == default else here
+            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+                answer = run(held)
+
+        def replay(stacked: Tensor) -> Tensor:
+            with self._replaying:
+                held.copy_(stacked)
+                graph.replay()
+                return answer.clone()
+
+        return replay

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import openvino
 import torch
 from openvino.frontend import FrontEndManager
@@ -23,12 +22,13 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from openvino.preprocess import PrePostProcessor
 from torch import Tensor, nn
 
+from streamderain.backends import quantised
 from streamderain.backends.eager import EagerBackend
 from streamderain.backends.fastest import fastest
 from streamderain.backends.footprint import footprint
-from streamderain.backends.runnable import PartedNetwork, Runnable, fingerprint
+from streamderain.backends.runnable import Runnable, fingerprint
 from streamderain.backends.shapes import PerShape, Run
-from streamderain.errors import DeviceError
+from streamderain.errors import DeviceError, WeightsError
 from streamderain.folders import cache_folder, kept_in
 
 logger = logging.getLogger(__name__)
@@ -39,10 +39,13 @@ EXAMPLE_SIDE = 192
 STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
 """How the stem of a network in parts is made, by what it is given: frames as they came, or aligned outside."""
 
-TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "int8": 0.1}
 """What a module's answer may be off by, of 0..1."""
 
-_NAMES = {"float32": "f32", "bfloat16": "bf16"}
+_NAMES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+"""What OpenVINO calls the precision of a trunk. What is int8 of a network says its own file, which is of 8-bit codes;
+frames as they came go through in float32 there.
+"""
 
 
 @functools.cache
@@ -73,8 +76,11 @@ class OpenvinoBackend:
         precision: str = "auto",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if precision == "float16":
-            raise DeviceError("OpenVINO computes in float32 or bfloat16 on a CPU, not float16; try --precision auto")
+        able = [name for name in _NAMES if name != "int8" or network.rounded]
+        if precision not in ("auto", *able):
+            raise DeviceError(
+                f"OpenVINO computes this network in {' or '.join(able)}, not {precision}; try --precision auto"
+            )
         self._network = network
         self._kept = f"openvino/{_digest(network)}"
         self._passes = PerShape(self._prepared)
@@ -99,15 +105,19 @@ class OpenvinoBackend:
 
     def _quickest(self, clock: Callable[[], float]) -> str:
         """The precision in which the trunk runs quickest, found once for each processor and then kept."""
-        able = core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string() == "bf16"
-        if not (able and self._network.descriptor.lowers):
+        names = ["float32"]
+        if self._network.descriptor.lowers and _hint() == "bf16":
+            names.append("bfloat16")
+        if self._network.rounded and self._fits():
+            names.append("int8")
+        if len(names) == 1:
             return "float32"
         processor = core().get_property("CPU", "FULL_DEVICE_NAME")
         name = f"precision-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
         with contextlib.suppress(OSError):
             return (cache_folder() / self._kept / name).read_text()
         try:
-            found = self._timed(clock)
+            found = self._timed(names, clock)
         except RuntimeError:
             return "float32"  # what fails here fails again with the first picture, which is told
         with contextlib.suppress(OSError):
@@ -115,22 +125,29 @@ class OpenvinoBackend:
                 (folder / name).write_text(found)
         return found
 
-    def _timed(self, clock: Callable[[], float]) -> str:
+    def _fits(self) -> bool:
+        """Whether the form in int8 is one of these weights; another is told of, and left alone."""
+        try:
+            self._rounded()
+        except WeightsError as error:
+            logger.warning("%s; meanwhile the network runs without it", error)
+            return False
+        return True
+
+    def _timed(self, names: Sequence[str], clock: Callable[[], float]) -> str:
         # With the stem that most runs begin with, so that nothing is converted for this alone.
-        stem = STEMS[torch.uint8 if self._network.descriptor.aligned else torch.float32]
-        trunk = self._models(EXAMPLE_SIDE, stem)["trunk"]
-        shape = [1, *trunk.inputs[0].get_partial_shape().get_max_shape()[1:2], EXAMPLE_SIDE, EXAMPLE_SIDE]
-        trunk.reshape(shape)
-        given = openvino.Tensor(np.zeros(shape, np.float32))
-        return fastest(
-            {
-                precision: partial(
-                    core().compile_model(trunk, "CPU", {**self._hints(), "INFERENCE_PRECISION_HINT": name}), given
-                )
-                for precision, name in _NAMES.items()
-            },
-            clock=clock,
-        )
+        descriptor = self._network.descriptor
+        pictures, dtype = descriptor.frames, torch.float32
+        if descriptor.pictures:
+            pictures, dtype = descriptor.pictures, torch.uint8
+        given = torch.zeros(1, 3 * pictures, EXAMPLE_SIDE, EXAMPLE_SIDE, dtype=dtype)
+        passes = {name: self._compiled(tuple(given.shape), STEMS[dtype], 1, name) for name in names}
+        return fastest({name: partial(run, given) for name, run in passes.items()}, clock=clock)
+
+    def _rounded(self) -> openvino.Model:
+        assert self._network.rounded is not None
+        assert self._network.module is not None
+        return quantised.load(self._network.rounded, self._network.module, core())
 
     def _hints(self) -> dict[str, Any]:
         return {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
@@ -138,7 +155,7 @@ class OpenvinoBackend:
     def _prepared(self, stacked: Tensor) -> Run:
         try:
             abreast, shape = min(len(stacked), torch.get_num_threads()), self._network.given(stacked[:1]).shape
-            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast)
+            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast, self.precision)
             self._compare(run, stacked)
             return run
         except RuntimeError as error:
@@ -161,8 +178,11 @@ class OpenvinoBackend:
         if not difference <= TOLERANCES[self.precision]:
             raise RuntimeError(f"what it made of the module is off by {difference:.2g}")
 
-    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int) -> Run:
-        models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
+    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int, precision: str) -> Run:
+        if precision == "int8" and stem == STEMS[torch.uint8]:
+            models = {"whole": self._rounded()}
+        else:
+            models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
         hints = {**self._hints(), "NUM_STREAMS": abreast}
         if folder := kept_in(f"{self._kept}/compiled"):
             hints["CACHE_DIR"] = str(folder)
@@ -170,8 +190,8 @@ class OpenvinoBackend:
         inputs = [shape]
         for part, model in models.items():
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
-            precision = self.precision if part == "trunk" else "float32"
-            compiled = core().compile_model(model, "CPU", {**hints, "INFERENCE_PRECISION_HINT": _NAMES[precision]})
+            hints["INFERENCE_PRECISION_HINT"] = _NAMES[precision if part == "trunk" else "float32"]
+            compiled = core().compile_model(model, "CPU", hints)
             outputs = [tuple(port.shape) for port in compiled.outputs]
             if part == stem:
                 inputs, choices = outputs[:1], outputs[1]
@@ -241,7 +261,7 @@ def _infer(requests: Sequence[Any]) -> None:
 class _Part(nn.Module):
     """One method of a network as a module of its own."""
 
-    def __init__(self, network: PartedNetwork, part: str) -> None:
+    def __init__(self, network: nn.Module, part: str) -> None:
         super().__init__()
         self.network = network
         self._run = getattr(network, part)
@@ -252,9 +272,16 @@ class _Part(nn.Module):
 
 def _digest(network: Runnable) -> str:
     """A name for all that decides what is converted: weights, sizes, the code, and OpenVINO's version."""
-    code = [file.read_bytes() for file in (Path(__file__), *network.sources)]
+    files = [Path(__file__), *network.sources, *filter(None, [network.rounded])]
+    code = [file.read_bytes() for file in files]
     state = network.module.state_dict() if network.module else {}
     return fingerprint(state, f"{openvino.__version__} {network.descriptor} {network.file}".encode(), *code)[:16]
+
+
+def _hint() -> str:
+    """What OpenVINO would compute in by itself: bf16 wherever the processor has instructions for it."""
+    made: str = core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+    return made
 
 
 @torch.inference_mode()
@@ -274,7 +301,7 @@ def _parts(network: Runnable, side: int, parts: Sequence[str]) -> list[openvino.
 
 
 @torch.inference_mode()
-def converted(network: PartedNetwork, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
+def converted(network: nn.Module, part: str, example: Tensor | tuple[Tensor, ...]) -> openvino.Model:
     """A method of `network`, traced with `example`, as a model in float32."""
     with warnings.catch_warnings(), _told_as_runtime_errors():
         # Tracing fixes how many levels a motion pyramid has, hence a conversion for each `side`.

@@ -18,6 +18,10 @@ SMALLEST_SIZE = 16
 """Pixels: tiles with sides of fewer would be mostly overlap."""
 
 
+ROUNDED = ".int8.zip"
+"""How the file of a network in int8 ends, in the place of its weights' own ending."""
+
+
 @dataclass(frozen=True)
 class Descriptor:
     """What must be known of a network to run it; the defaults suit one that reads single frames of any size.
@@ -132,7 +136,8 @@ class Runnable:
 
     `fold` makes the quick form that is run, `kernels` the one of kernels of our own, if there is one. `lower` has the
     trunk of a quick form computed in a dtype. `sources` are the files whose code decides what it computes; without
-    them nothing that was made of its code is kept on disk.
+    them nothing that was made of its code is kept on disk. `rounded` is the file of its form in int8, where there is
+    one; see backends.quantised.
     """
 
     descriptor: Descriptor
@@ -142,6 +147,7 @@ class Runnable:
     kernels: Fold | None = None
     lower: Callable[[Any, torch.dtype], PartedNetwork] = _lowered
     sources: tuple[Path, ...] = ()
+    rounded: Path | None = None
 
     def given(self, stacked: Tensor) -> Tensor:
         """(N, 3 * frames, H, W) -> what the file takes; modules take it as it is."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from streamderain.backends.runnable import Runnable
 from streamderain.errors import DeviceError, nearest
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 
 
 class Backend(Protocol):

@@ -12,6 +12,7 @@ from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine, load_network
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Frame, Network, Restored
+from streamderain.media.choice import AUTO
 from streamderain.media.compare import abreast, compared_layout
 from streamderain.media.cut import cut
 from streamderain.media.encoder import Encoding, available
@@ -52,15 +53,15 @@ def sample_of(
 
     Raises StreamderainError, as `derain` does.
     """
-    if config.part or config.compare or config.via_ffmpeg or lasts <= 0:
-        raise ConfigError("--try takes a length above 0, and no --start, --end, --compare or --via-ffmpeg beside it")
+    if config.part or config.compare or config.report or config.via_ffmpeg or lasts <= 0:
+        raise ConfigError("--try takes a length above 0, without --start, --end, --compare, --report and --via-ffmpeg")
     shown = output.with_name(f"{output.stem}.try{output.suffix}")
     check_output(shown, source, config.overwrite)
     start = rainiest(source, lasts)
     pace = _Pace(report)
     with (
         tempfile.TemporaryDirectory(prefix=".streamderain-", dir=output.parent) as folder,
-        open_source(source, config.hwaccel) as opened,
+        open_source(source, config.hwaccel, config.deinterlace) as opened,
     ):
         measured = Path(folder) / output.name
         engine = Engine(network or load_network(config), config)
@@ -82,12 +83,14 @@ def sample_of(
 def _sinks(source: Source, shown: Path, measured: Path, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
     encoding = available(Encoding(config.encoder, config.crf, config.preset, config.encoder_option), config.hwaccel)
-    first = FileSink(shown, source, compared_layout(layout, 3), Encoding(), copy_streams=False)
+    # First the one that is to tell what of the source will be lost.
+    whole = FileSink(measured, source, layout, encoding)
     try:
-        return [(first, _at_two_strengths), (FileSink(measured, source, layout, encoding), lambda pair: pair.clean)]
+        first = FileSink(shown, source, compared_layout(layout, 3), Encoding(AUTO), False, config.overwrite)
     except SinkError:
-        first.abandon()
+        whole.abandon()
         raise
+    return [(first, _at_two_strengths), (whole, lambda pair: pair.clean)]
 
 
 def _at_two_strengths(pair: Restored) -> Frame:

@@ -28,8 +28,7 @@ def main() -> NoReturn:
         show_urls()
     redact_title()
     log_to_stderr("streamderain: %(message)s")
-    # Whoever stops the program wants what is whole kept, by whatever signal.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stop_in_order()
     try:
         app(arguments, prog_name="streamderain")
     except SystemExit as end:
@@ -46,12 +45,22 @@ def main() -> NoReturn:
     _end(0)
 
 
+def _stop_in_order() -> None:
+    """Whoever stops the program, or closes its terminal, wants what is whole kept, by whatever signal."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Not where nohup, say, has it go on.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
 def _end(code: int, message: str = "") -> NoReturn:
     """Say `message` and end at once, whatever a thread in the middle of a slow frame still does."""
-    with suppress(BrokenPipeError):
+    # The terminal may be gone.
+    with suppress(OSError):
         sys.stdout.flush()
-    if message:
-        print(redacted(message), file=sys.stderr, flush=True)
+    with suppress(OSError):
+        if message:
+            print(redacted(message), file=sys.stderr, flush=True)
     os._exit(code)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from streamderain.cli.many import Shown, derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
-from streamderain.cli.progress import live_line, progress_bar
+from streamderain.cli.progress import live_line, progress_bar, warnings_in_log
 from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
@@ -58,7 +58,9 @@ def derain(
     from streamderain.batch.jobs import are_many
     from streamderain.media.address import parse
 
-    if quiet or as_json:
+    is_live = parse(source).is_live or config.realtime
+    # What a file's log says goes into its summary.
+    if (quiet and not as_json) or (as_json and is_live):
         logging.getLogger("streamderain").setLevel(logging.ERROR)
     named = outputs or []
     if lasts is not None and (list_file is not None or watch or (named and are_many([source, *named]))):
@@ -68,7 +70,7 @@ def derain(
         return
     if not named and config.preview is None:
         raise ConfigError("no output is named; name one, such as out.mp4")
-    if parse(source).is_live or config.realtime:
+    if is_live:
         if lasts is not None:
             raise ConfigError("--try is for a file; a live stream has no rainiest part")
         _derain_live(source, named, config, quiet, as_json)
@@ -86,9 +88,9 @@ def derain(
 
 
 def _check_not_live(config: LiveConfig) -> None:
-    for setting in ("preview", "segment"):
-        if getattr(config, setting) is not None:
-            raise ConfigError(f"--{setting} is for live streams; --realtime makes a file one")
+    for setting in ("preview", "segment", "keep", "on_demand"):
+        if getattr(config, setting) not in (None, (), False):
+            raise ConfigError(f"--{setting.replace('_', '-')} is for live streams; --realtime makes a file one")
 
 
 def _derain_many(names: list[str], list_file: str | None, watch: bool, config: LiveConfig, shown: Shown) -> None:
@@ -107,7 +109,10 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
     from streamderain.media.url import public
     from streamderain.run import derain as derain_video
 
-    with progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
+    with (
+        warnings_in_log(kept=as_json) as warnings,
+        progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report,
+    ):
         done = derain_video(source, output, config, report)
     if as_json:
         stations = [station.totals() for station in done.stations]
@@ -117,6 +122,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
             "seconds": done.seconds,
             "fps": done.frames_per_second,
             "delay_frames": done.delay_frames,
+            "warnings": warnings,
         }
         print(json.dumps({**summary, "stations": stations}))
     elif not quiet:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streamderain.cli.progress import progress_bar
+from streamderain.cli.progress import progress_bar, warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
 
@@ -89,11 +89,11 @@ def _run_all(jobs: Sequence[Job], config: DerainConfig, shown: Shown) -> None:
 def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") -> None:
     from streamderain.batch.many import derain_many
 
-    if config.compare or config.part:
-        raise ConfigError(f"--{'compare is' if config.compare else 'start and --end are'} for one file; leave it out")
+    _check_many(config)
     outcomes: list[Outcome] = []
+    warnings: list[list[str]] = []
     began = time.monotonic()
-    with progress_bar(shown.has_bar) as draw:
+    with warnings_in_log(kept=shown.as_json) as found, progress_bar(shown.has_bar) as draw:
 
         def report(job: Job, progress: object) -> None:
             draw(progress, f"{len(outcomes) + 1}{of}: {job.source.name}")
@@ -101,14 +101,23 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
         try:
             for outcome in derain_many(jobs, config, report):
                 outcomes.append(outcome)
+                warnings.append([*found])
+                found.clear()
                 _tell(outcome, shown, is_watch=not of)
         except KeyboardInterrupt:
             pass  # between two files: the way to end a watch
-    _print(outcomes, time.monotonic() - began, shown)
+    _print(outcomes, warnings, time.monotonic() - began, shown)
     if any(outcome.result == "stopped" for outcome in outcomes):
         raise typer.Exit(130)
     if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _check_many(config: DerainConfig) -> None:
+    for option, value in (("compare is", config.compare), ("report is", config.report),
+                          ("start and --end are", config.part)):  # fmt: skip
+        if value:
+            raise ConfigError(f"--{option} for one file; leave it out")
 
 
 def _tell(outcome: Outcome, shown: Shown, is_watch: bool) -> None:
@@ -121,7 +130,7 @@ def _tell(outcome: Outcome, shown: Shown, is_watch: bool) -> None:
         print(f"{outcome.job.output}: {outcome.frames} frames in {outcome.seconds:.1f} s", flush=True)
 
 
-def _print(outcomes: Sequence[Outcome], seconds: float, shown: Shown) -> None:
+def _print(outcomes: Sequence[Outcome], warnings: Sequence[list[str]], seconds: float, shown: Shown) -> None:
     counts = {result: sum(outcome.result == result for outcome in outcomes) for result in _STYLES}
     if shown.as_json:
         files = [
@@ -132,8 +141,9 @@ def _print(outcomes: Sequence[Outcome], seconds: float, shown: Shown) -> None:
                 "frames": outcome.frames,
                 "seconds": outcome.seconds,
                 "said": outcome.said,
+                "warnings": warned,
             }
-            for outcome in outcomes
+            for outcome, warned in zip(outcomes, warnings, strict=True)
         ]
         print(json.dumps({"files": files, **counts, "seconds": seconds}))
     elif not shown.quiet:

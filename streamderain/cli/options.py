@@ -26,6 +26,8 @@ def _options(kind: type[AnyConfig], names: tuple[str, ...] | None = None) -> lis
             continue
         hint: Any = hints[setting.name]
         flag = "--" + setting.name.replace("_", "-")
+        # What is on by itself can be left out.
+        flag += f"/--no-{flag[2:]}" if setting.default is True else ""
         shown = "" if setting.default in (None, False, (), dataclasses.MISSING) else f" [default: {setting.default}]"
         declared = typer.Option(flag, help=setting.metadata["help"] + shown, show_default=False)
         is_many = getattr(hint, "__origin__", None) in (tuple, dict)

@@ -102,8 +102,8 @@ def _throughput(found: Profile) -> Table:
             f"{row.fps:.2f}",
             f"{row.network_fps:.2f}",
             f"{rate} fps" if rate else "no",
-            f"{row.peak_memory_mib:.0f} MiB",
-            "-" if row.peak_gpu_mib is None else f"{row.peak_gpu_mib:.0f} MiB",
+            _mebibytes(row.peak_memory_mib),
+            _mebibytes(row.peak_gpu_mib),
             _decibels(found.psnr.get(row.setup)),
         )
     return table
@@ -139,6 +139,10 @@ def _about(row: Row, found: Profile) -> list[str]:
 
 def _short(milliseconds: float) -> str:
     return f"{milliseconds:.0f}" if milliseconds >= 10 else f"{milliseconds:.1f}"
+
+
+def _mebibytes(memory: float | None) -> str:
+    return "-" if memory is None else f"{memory:.0f} MiB"
 
 
 def _decibels(psnr: float | None) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from streamderain.media.url import redacted
+
 if TYPE_CHECKING:
     from streamderain.live.numbers import LiveNumbers
     from streamderain.run import Progress
@@ -49,6 +51,29 @@ def progress_bar(shown: bool) -> Iterator[Callable[..., None]]:
             )
 
         yield report
+
+
+@contextmanager
+def warnings_in_log(kept: bool) -> Iterator[list[str]]:
+    """The warnings that the log gets inside; where they are `kept`, in the place of being shown."""
+    found: list[str] = []
+    if not kept:
+        yield found
+        return
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.levelno == logging.WARNING:
+            found.append(redacted(record.getMessage()))
+        return record.levelno > logging.WARNING
+
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        handler.addFilter(keep)
+    try:
+        yield found
+    finally:
+        for handler in handlers:
+            handler.removeFilter(keep)
 
 
 @contextmanager

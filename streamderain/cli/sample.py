@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from streamderain.cli.many import Shown
-from streamderain.cli.progress import progress_bar
+from streamderain.cli.progress import progress_bar, warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError
 
@@ -21,10 +21,10 @@ def try_out(source: str, output: str, lasts: float, config: DerainConfig, shown:
 
     if "://" in output or Path(source).suffix.lower() in PICTURE_ENDINGS:
         raise ConfigError("--try is for a video that goes into a file; leave it out")
-    with progress_bar(shown.has_bar) as report:
+    with warnings_in_log(kept=shown.as_json) as warnings, progress_bar(shown.has_bar) as report:
         done = sample_of(Path(source), Path(output), lasts, config, report)
     if shown.as_json:
-        print(json.dumps({**asdict(done), "output": str(done.output)}))
+        print(json.dumps({**asdict(done), "output": str(done.output), "warnings": warnings}))
     elif not shown.quiet:
         strengths = f"strength {config.strength / 2:g}, strength {config.strength:g}"
         print(f"{done.output}: {done.frames} frames from {done.start:.1f} s on; rainy, {strengths}")

@@ -32,15 +32,19 @@ FAINTEST = 0.05
 
 class RainLevel:
     """The share of a frame's light that the network takes away, 0 to 1, smoothed over the frames' own times: `level`,
-    None before there is one.
+    None before there is one. `is_raining` stays as it is while the level is between the two borders; None until it has
+    crossed one.
 
     What is taken away at a place where it was in the frame before, too, does not count, as rain falls. With
-    `only_in_rain` frames are `wanted` by the network while it rains, and one a second else. One thread asks for frames
+    `only_in_rain` frames are `wanted` by the network while it rains, and one a second else; so they
+    are while nobody has `watched`, which may be set. One thread asks for frames
     in order and another books the pairs that come of them, in the same order.
     """
 
     def __init__(self, only_in_rain: bool) -> None:
         self.level: float | None = None
+        self.is_raining: bool | None = None
+        self.watched: Callable[[], bool] = lambda: True
         self._only_in_rain, self._is_dry = only_in_rain, False
         # The times of those that did not go through the network and were not booked yet.
         self._untouched: deque[float] = deque()
@@ -56,7 +60,8 @@ class RainLevel:
         """Whether these frames go through the network; else they must go on as they are."""
         seconds = frames[0].seconds
         # A clock that jumps back is no reason to wait.
-        wants = not self._is_dry or not 0 <= seconds - self._probed_at < PROBE_SECONDS
+        is_idle = self._is_dry or not self.watched()
+        wants = not is_idle or not 0 <= seconds - self._probed_at < PROBE_SECONDS
         if wants:
             self._probed_at = seconds
         else:
@@ -100,8 +105,10 @@ class RainLevel:
         assert self.level is not None
         if max(share, self.level) >= (WET if self._is_dry else DRY) or self._wet_at > seconds:
             self._wet_at, self._is_dry = seconds, False
+            if max(share, self.level) >= WET:
+                self.is_raining = True
         # The first frame of all says nothing of what was before it.
         elif self._wet_at == -math.inf:
             self._wet_at = seconds
-        elif self._only_in_rain and seconds - self._wet_at >= DRY_SECONDS:
-            self._is_dry = True
+        elif seconds - self._wet_at >= DRY_SECONDS:
+            self.is_raining, self._is_dry = False, self._only_in_rain

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamderain.errors import EvaluationError
-from streamderain.media.images import PICTURE_ENDINGS
+from streamderain.media.images import PICTURE_ENDINGS, shown_in
 
 VIDEO_ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".ts")
 CLEAN_MARK = "-clean"
@@ -61,7 +61,7 @@ def find_sets(rainy: Path, clean: Path | None = None) -> list[PairSet]:
 def _sets_in(root: Path) -> list[PairSet]:
     if not root.is_dir():
         raise EvaluationError(f"{root} is no folder of sets; name it with its clean counterpart, RAINY CLEAN")
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [root, *(path for path in shown_in(root) if path.is_dir())]
     found = [(folder, (*_rainy_and_clean(folder), *_marked_videos(folder))) for folder in folders]
     sets = [PairSet(folder.resolve().name, pairs) for folder, pairs in found if pairs]
     if not sets:
@@ -78,7 +78,7 @@ def _rainy_and_clean(folder: Path) -> Iterator[Pair]:
 
 
 def _same_names(rainy: Path, clean: Path) -> Iterator[Pair]:
-    for path in sorted(rainy.iterdir()):
+    for path in shown_in(rainy):
         if path.suffix.lower() in (*PICTURE_ENDINGS, *VIDEO_ENDINGS):
             if not (clean / path.name).is_file():
                 raise EvaluationError(
@@ -88,7 +88,7 @@ def _same_names(rainy: Path, clean: Path) -> Iterator[Pair]:
 
 
 def _marked_videos(folder: Path) -> Iterator[Pair]:
-    for clean in sorted(folder.iterdir()):
+    for clean in shown_in(folder):
         if clean.suffix.lower() in VIDEO_ENDINGS and clean.stem.endswith(CLEAN_MARK):
             rainy = clean.with_stem(clean.stem.removesuffix(CLEAN_MARK))
             if not rainy.is_file():

@@ -29,6 +29,7 @@ from streamderain.evaluation.metrics import luma
 from streamderain.evaluation.pairs import VIDEO_ENDINGS
 from streamderain.evaluation.profile_picture import TemporalProfile
 from streamderain.media.decoder import decode
+from streamderain.media.images import shown_in
 from streamderain.media.source import open_source
 
 MOST_FRAMES = 100
@@ -101,7 +102,7 @@ def find_videos(rainy: Path, clean: Path | None = None) -> list[Path]:
         )
     if rainy.is_file():
         return [rainy]
-    found = sorted(path for path in rainy.glob("*") if path.suffix.lower() in VIDEO_ENDINGS)
+    found = [path for path in shown_in(rainy) if path.suffix.lower() in VIDEO_ENDINGS] if rainy.is_dir() else []
     if not found:
         raise EvaluationError(f"{rainy} is no video, and no folder with videos; allowed: {', '.join(VIDEO_ENDINGS)}")
     return found

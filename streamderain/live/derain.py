@@ -70,6 +70,7 @@ def _page(config: LiveConfig) -> Iterator[Callable[[LiveRun], None]]:
         logger.info("live page at %s", page.url)
 
         def show(live: LiveRun) -> None:
-            live.show = shown_on(page.add(live.name, Watch(lambda: live)))
+            preview = page.add(live.name, Watch(lambda: live))
+            live.show, live.watched = shown_on(preview), lambda: preview.watched
 
         yield show

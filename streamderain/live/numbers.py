@@ -27,8 +27,8 @@ class LiveNumbers:
     """A live run so far. `connected` says that pictures come, `away` that they do not though they should, `reason` why
     that is, and `age` how many seconds ago the newest frame arrived that went out. `received` =
     `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from the arrival of a frame's packet to
-    the end of its writing. `rain_level` is the share of the light that is taken away, smoothed, and `dry` says that
-    frames are left as they are.
+    the end of its writing. `rain_level` is the share of the light that is taken away, smoothed, `raining`
+    whether that is rain, None before it is known, and `dry` says that frames are left as they are.
     """
 
     name: str
@@ -48,6 +48,7 @@ class LiveNumbers:
     reconnects: int
     filled: int
     rain_level: float | None = None
+    raining: bool | None = None
     dry: bool = False
     events: dict[str, int] = field(default_factory=dict)
     outputs: tuple[OutputNumbers, ...] = ()

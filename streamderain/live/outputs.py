@@ -14,6 +14,7 @@ from typing import Any
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.live.keeping import Keeper
 from streamderain.live.numbers import OutputNumbers
 from streamderain.media.broadcast import Broadcast, Chunk
 from streamderain.media.connection import AudioPacket
@@ -21,7 +22,7 @@ from streamderain.media.encoder import Encoding, available
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet, is_recording
 from streamderain.media.pulse import Pulse, connections
-from streamderain.media.url import port_of, public
+from streamderain.media.url import port_of, public, redacted
 from streamderain.quantities import seconds
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
@@ -35,7 +36,7 @@ CLOSE_SECONDS = 1.5
 class Outputs:
     """The outputs called `names`. Into `latency` goes how old each frame was when it had been written by the first of
     those that publish, or of those that record where none does, and `written` is told its arrival. `label` is what the
-    log calls the run.
+    log calls the run, and `happened` is told the kind, the output as it may be shown, and why.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Outputs:
         latency: LatencyMeter,
         written: Callable[[float], None],
         label: str,
+        happened: Callable[[str, str, str], None] = lambda kind, name, reason: None,
     ) -> None:
         self.names = list(names)
         self._timed = self.published or self.names
         self._config, self._latency, self._written, self._label = config, latency, written, label
+        self._happened = happened
         self._segment = seconds(config.segment) if config.segment else None
         if self._segment and len(self.published) == len(self.names):
             raise ConfigError(f"segment is {config.segment}, but no output is a file; name one, such as rain.mkv")
@@ -145,10 +148,11 @@ class Outputs:
         segment = self._segment if is_recording(name) else None
         label = f"{self._label}: {shown}" if self._label else shown
         booked = self._booked if name in self._timed else _nobody
+        keeper = Keeper(name, self._config.keep) if segment and self._config.keep else None
         opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
         return Watched(
             f"output-{self.names.index(name) + 1}",
-            lambda: _Followed(name, opened, self._config.frozen_after, booked),
+            lambda: _Followed(name, opened, self._config.frozen_after, booked, keeper),
             starts_at=lambda chunk: chunk.is_key,
             # A viewer wants the newest, a recording all of it.
             latest=not is_recording(name),
@@ -161,6 +165,7 @@ class Outputs:
         level = logging.INFO if kind == "opened" else logging.WARNING
         logger.log(level, "%s: %s%s", label, kind, f", {detail}" if detail else "")
         self._reasons[name] = detail
+        self._happened(kind, public(name), redacted(detail))
         if kind == "opened" and self._broadcast:
             # Else whoever watches would wait for the next one.
             self._broadcast.ask_keyframe()
@@ -176,11 +181,22 @@ class Outputs:
 
 
 class _Followed:
-    """An outlet whose server is watched, and of which `booked` gets each chunk when it has been written."""
+    """An outlet whose server is watched, and of which `booked` gets each chunk when it has been written; `keeper` looks
+    after what was recorded before.
+    """
 
     def __init__(
-        self, name: str, opened: Callable[[], Outlet], frozen_after: float, booked: Callable[[Chunk], None]
+        self,
+        name: str,
+        opened: Callable[[], Outlet],
+        frozen_after: float,
+        booked: Callable[[Chunk], None],
+        keeper: Keeper | None,
     ) -> None:
+        if keeper:
+            # Before it is opened: where the disk is full, that makes room.
+            keeper.tidy(None)
+        self._keeper = keeper
         port = port_of(name)
         before = connections(port) if port else frozenset()
         self._outlet, self._booked = opened(), booked
@@ -191,6 +207,8 @@ class _Followed:
         self._booked(chunk)
         if self._pulse:
             self._pulse.check()
+        if self._keeper:
+            self._keeper.tidy(self._outlet.path)
 
     def close(self) -> None:
         self._outlet.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from streamderain.engine.colour import to_rgb
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
+from streamderain.live.keeping import recordings
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from streamderain.preview.sink import Preview
@@ -38,6 +40,14 @@ class Watch:
         """LiveNumbers as JSON can carry it, latencies in milliseconds."""
         return as_json(self._run().numbers()) | self._more()
 
+    def history(self) -> list[dict[str, Any]]:
+        """What happened, oldest first."""
+        return self._run().events.as_json()
+
+    def recordings(self) -> dict[str, Path]:
+        """What was recorded, as far as it is there; looks at the disk."""
+        return recordings(self._run().outputs)
+
     def settings(self) -> dict[str, float]:
         """What may be turned."""
         return self._run().settings()
@@ -56,10 +66,12 @@ def as_json(numbers: LiveNumbers) -> dict[str, Any]:
 
 
 def shown_on(preview: Preview) -> Callable[[Restored], None]:
-    """What puts each pair on the page, and costs nothing while nobody watches."""
+    """What puts each pair on the page that arrived while somebody watches, and costs nothing else: what was on its way
+    before may have been left as it was.
+    """
 
     def show(pair: Restored) -> None:
-        if preview.watched:
+        if preview.watched and (pair.clean.arrived is None or pair.clean.arrived >= preview.since):
             preview.show(_picture(pair.rainy), _picture(pair.clean))
 
     return show

@@ -40,7 +40,8 @@ class Publisher:
 
     `sent` is called for each frame that went out. Into `latency` goes how old each was when it had been written by the
     first of those that publish, or of those that record where none does. A frame that `keeps` does not want is left
-    out; `written` is told the arrival of each that was written. `name` is what the log calls it. `is_over` says that
+    out; `written` is told the arrival of each that was written. `name` is what the log calls it, and `happened` is
+    told of outputs. `is_over` says that
     all outputs were let go.
     """
 
@@ -56,11 +57,12 @@ class Publisher:
         keeps: Callable[[Frame], bool] = lambda frame: True,
         written: Callable[[float], None] = lambda arrived: None,
         known: VideoInfo | None = None,
+        happened: Callable[[str, str, str], None] = lambda kind, name, reason: None,
     ) -> None:
         self._source, self._latency, self._sent = source, latency, sent
         self._clock, self._keeps, self._known = clock, keeps, known
         self._slate = size_of(config.slate) if config.slate else None
-        self._to = Outputs(outputs, config, latency, written, name)
+        self._to = Outputs(outputs, config, latency, written, name, happened)
         self._last: Frame | None = None
         self._last_at = self._began_at = clock()
         self._has_begun = False

@@ -13,12 +13,13 @@ from streamderain.config import LiveConfig
 from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
 from streamderain.frames import Network, Restored, VideoInfo
+from streamderain.live.events import SOURCE, Events
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
 from streamderain.media.live import LiveSource, SourceEvent
 from streamderain.media.outlet import check_outlet
-from streamderain.media.url import public
+from streamderain.media.url import public, redacted
 from streamderain.stream.gate import Gate
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
@@ -35,9 +36,10 @@ LEAVE_SECONDS = 0.5
 class LiveRun:
     """A live source through a network to outputs. `run` it in one thread; `stop`, `numbers` and `adjust` it from any.
 
-    `show`, which may be set until it runs, is called with each pair of frames that goes out. Raises ConfigError and
-    SinkError for what cannot work at all; what may heal, such as a server that is away, is waited for. `known` is what
-    the source was like in an earlier run.
+    `show` is called with each pair of frames that goes out, and `watched` says whether anybody sees it; both may be
+    set. Raises ConfigError and SinkError for what cannot work at all; what may heal, such as a server that is away, is
+    waited for. `known` is what the source was like in an earlier run, and `events` those of that run. `outputs` is
+    where it writes to, secrets and all.
     """
 
     def __init__(
@@ -49,12 +51,18 @@ class LiveRun:
         name: str = "",
         show: Callable[[Restored], None] = lambda pair: None,
         known: VideoInfo | None = None,
+        events: Events | None = None,
+        watched: Callable[[], bool] = lambda: True,
     ) -> None:
         address = parse(source)
         self.name = name or address.shown
         self._config = for_live(config, network.device)
         self.dials = Dials(config.strength, self._config.blending)
+        config.check_demand(outputs)
         self._engine = Engine(network, self._config, self.dials)
+        self.watched = watched
+        if config.on_demand:
+            self._engine.rain.watched = lambda: self.watched()
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
             hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,
@@ -64,7 +72,8 @@ class LiveRun:
             if output in outputs[:number]:
                 raise ConfigError(f"{public(output)} is named twice; each output needs a name of its own")
             check_outlet(output, may_exist=config.overwrite or config.segment is not None)
-        self.show = show
+        self.show, self.outputs = show, tuple(outputs)
+        self.events = events or Events()
         self.latency = LatencyMeter()
         self._gate = Gate(
             config.max_latency,
@@ -79,6 +88,7 @@ class LiveRun:
         self._publisher = Publisher(
             self._source, outputs, self._config, self.latency, self._sent, name,
             keeps=self._gate.keeps, written=self._gate.written, known=known,
+            happened=self.events.add,
         )  # fmt: skip
         self._out = Rate()
         self._known = known
@@ -162,6 +172,7 @@ class LiveRun:
             reconnects=max(0, counts["connected"] - 1),
             filled=self._publisher.filled,
             rain_level=self._engine.rain.level,
+            raining=self._engine.rain.is_raining,
             dry=self._engine.rain.is_dry,
             events=dict(counts),
             outputs=self._publisher.outputs,
@@ -176,6 +187,7 @@ class LiveRun:
     def _happened(self, event: SourceEvent) -> None:
         if event.kind != "changed":
             self._reason = None if event.kind == "connected" else f"{event.kind}, {event.detail}"
+        self.events.add(event.kind, SOURCE, redacted(event.detail))
 
 
 def for_live(config: LiveConfig, device: torch.device) -> LiveConfig:

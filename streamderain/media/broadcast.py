@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +13,13 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from streamderain.frames import Frame, VideoInfo
+from streamderain.media.choice import AUTO, USUAL
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.fitting import fitted
 from streamderain.media.pixels import layout_of
 from streamderain.media.wall import TIME_BASE
+
+logger = logging.getLogger(__name__)
 
 KEYFRAME_SECONDS = 2
 """How long a new viewer waits for a picture at most, and about how long the pieces of a live playlist are."""
@@ -59,7 +63,7 @@ class Streams:
 
     video: av.VideoStream
     audio: av.AudioStream | None
-    rotation: int = 0
+    display_matrix: tuple[int, ...] | None = None
 
 
 class Broadcast:
@@ -77,11 +81,13 @@ class Broadcast:
         self._duration = round(1 / (rate * TIME_BASE))
         # Only a container makes the streams that others are made after.
         self._container = av.open(os.devnull, "w", format="null")
-        live = quick(encoding, rate)
+        live = quick(replace(encoding, encoder=USUAL) if encoding.encoder == AUTO else encoding, rate)
         self._encoder = Encoder(self._container, replace(info, time_base=TIME_BASE), self.layout, live)
+        for note in self._encoder.notes:
+            logger.warning("%s", note)
         template = self._container.add_stream_from_template(audio) if audio else None
         self._container.start_encoding()
-        self.streams = Streams(self._encoder.stream, template, info.rotation)
+        self.streams = Streams(self._encoder.stream, template, info.display_matrix)
         self._headers = _headers_at_keyframes(self._encoder.stream)
         self._arrived: dict[int | None, float | None] = {}
         self._last, self._last_asked = -1, 0

@@ -27,8 +27,9 @@ def abreast(frames: Sequence[Frame]) -> Frame:
     """One frame that shows these, of one layout, from left to right; with the time of the last."""
     layout = frames[-1].layout
     part = replace(layout, height=layout.height // 2 * 2, width=layout.width // 2 * 2)
-    # What is coded first is shown last.
-    coded = list(reversed(frames)) if layout.rotation in (180, 270) else list(frames)
+    # What is coded first may be shown last.
+    is_reversed = (layout.rotation in (180, 270)) != layout.mirrored
+    coded = list(reversed(frames)) if is_reversed else list(frames)
     across = -2 if layout.rotation % 180 else -1
     planes = []
     kinds = zip(*(layout.split(each.data) for each in coded), strict=True)

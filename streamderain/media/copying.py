@@ -15,7 +15,7 @@ from av.stream import Stream
 
 Packet: TypeAlias = "av.Packet[Stream]"
 
-KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif"}
+KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif", "mpegts": ".ts"}
 """Formats that are named where another does not hold something, and their endings."""
 
 _SIZE = (128, 96)
@@ -48,6 +48,16 @@ def _untagged(stream: Stream) -> Stream:
     if stream.codec_context is None:
         return stream
     return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
+
+
+def unframed_by(stream: Stream, copy: Stream) -> BitStreamFilterContext | None:
+    """What makes packets that an MP4 takes out of AAC that comes with a header in each (ADTS); None for others. libav
+    does so by itself, but not into fragments.
+    """
+    context = stream.codec_context
+    if context is None or context.name != "aac" or context.extradata:
+        return None
+    return BitStreamFilterContext("aac_adtstoasc", _untagged(stream), copy)
 
 
 def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
@@ -93,8 +103,10 @@ def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:
 
 
 def name_of(stream: Stream) -> str:
-    """The stream's codec in a word; nothing where that is not known."""
-    return stream.codec_context.codec.canonical_name if stream.codec_context else ""
+    """The stream's codec in a word, or an attachment's name; nothing where that is not known."""
+    if stream.codec_context:
+        return stream.codec_context.codec.canonical_name
+    return (stream.metadata.get("filename") if stream.type == "attachment" else getattr(stream, "name", None)) or ""
 
 
 def keepers(stream: Stream, packets: Sequence[Packet], but: str) -> list[str]:

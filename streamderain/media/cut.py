@@ -109,6 +109,8 @@ def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail:
     for packet in met:
         source.passengers.append(packet)
     units = None if end is None else math.ceil((end - begin) / base)
+    # What it carries beside it is what the part begins with.
+    source.first = first
     source.through(_moved(chain(before, [first], others), first.pts, units, trail))
     _describe(source, begin, end)
     return Part(source, units)

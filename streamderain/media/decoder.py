@@ -8,7 +8,7 @@ from dataclasses import replace
 from streamderain.errors import SourceError
 from streamderain.frames import Frame
 from streamderain.media.order import in_order, usual_step
-from streamderain.media.pixels import layout_of, to_planes
+from streamderain.media.pixels import holds_more, layout_of, to_planes
 from streamderain.media.source import Source
 
 
@@ -37,4 +37,5 @@ def decode(source: Source) -> Iterator[Frame]:
         # A stream may change from 8 to 10 bits, or from 4:2:0, between two frames.
         now = info if picture.format.name == info.pixel_format else replace(info, pixel_format=picture.format.name)
         shape = layout if now is info else layout_of(now)
-        yield Frame(to_planes(picture, now, shape), shape, pts, info.time_base)
+        original = picture if holds_more(picture, shape) else None
+        yield Frame(to_planes(picture, now, shape), shape, pts, info.time_base, original=original)

@@ -8,23 +8,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import cast
 
 import av
-from av.codec import find_best_pix_fmt_of_list
 from av.container import OutputContainer
+from av.format import Flags
 from av.video.frame import PictureType
 
-from streamderain.errors import SinkError, nearest
+from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
 from streamderain.media.copying import KEEPERS, listed, takes
+from streamderain.media.light import carries_light, light_options, stream_with_light
+from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
     FULL_RANGE,
     LIMITED_RANGE,
     RGB_SPACE,
+    changed,
+    converted,
+    dressed,
     even_size,
     holds_rgb,
+    paletted,
     to_video_frame,
-    working_format,
 )
 
 logger = logging.getLogger(__name__)
@@ -36,8 +43,9 @@ _BT709_SPACE = 1
 
 _X265_LEAST = 64
 
-_OUR_OWN = {"x265-params": "log-level=error"}
-"""Set unless the user does: x265 writes a page to the terminal behind libav's back."""
+_OF_A_TRACK = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio", "color_range", "color_primaries",
+               "color_trc", "colorspace", "field_order", "extradata")  # fmt: skip
+"""What of an encoder a container needs to know."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     Where it does not work, the log says so in one line.
     """
     wanted = HARDWARE_ENCODERS.get(hwaccel or "")
-    if wanted is None or encoding.encoder != "libx264":
+    if wanted is None or encoding.encoder not in (USUAL, AUTO):
         return encoding
     candidate = replace(encoding, encoder=wanted)
     try:
@@ -75,53 +83,155 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     return candidate
 
 
+def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
+    """`encoding`, with the encoder that suits `container` where the user names none."""
+    if encoding.encoder != AUTO:
+        return encoding
+    found = replace(encoding, encoder=fitting_encoder(container))
+    if found.preset is not None and not has_option(found.encoder, "preset"):
+        logger.warning("%s has no presets; %s is left out", found.encoder, found.preset)
+        found = replace(found, preset=None)
+    return found
+
+
+def _options(encoding: Encoding) -> dict[str, str]:
+    return options_of(encoding.encoder, encoding.options, encoding.preset, encoding.crf)
+
+
 class Encoder:
-    """One video stream of an open container. Raises SinkError for what the encoder does not know."""
+    """One video stream of an open container. Raises SinkError for what the encoder does not know.
+
+    `notes` are what it cannot keep of the video, in words, for whoever opened it to tell. `track` is the stream that
+    the packets belong to, with the tags; `stream` has the encoder.
+    """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
+        encoding = settled(encoding, container)
         self._encoding, self.encoder = encoding, encoding.encoder
+        self.notes: list[str] = []
         options = _options(encoding)
         if av.Codec(encoding.encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
             # It would take it, write beyond its memory and end the process.
             raise SinkError(
-                f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; try libx264"
+                f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; "
+                "try --encoder libx264"
             )
         self._held: Frame | None = None
+        self._last: int | None = None
         self._encoded = 0
         self._durations: dict[int | None, int | None] = {}
-        self.pixel_format = _pixel_format(encoding.encoder, info)
-        self._even = _needs_even(encoding, layout, self.pixel_format)
-        try:
-            rate = info.frame_rate or Fraction(25)
-            stream = container.add_stream(encoding.encoder, rate=rate, options=options)
-        except (av.FFmpegError, ValueError) as error:
-            raise SinkError(
-                f"{encoding.encoder} does not go into {container.format.name}; {_advice(encoding.encoder, container)}"
-            ) from error
-        assert isinstance(stream, av.VideoStream)
-        self.stream = stream
+        self.pixel_format, rounded = fitting_format(
+            encoding.encoder, info, layout, is_lossless(encoding.encoder, options),
+            lambda name: opens(encoding.encoder, options, name),
+        )  # fmt: skip
+        self.notes += [rounded] if rounded else []
+        self._even = self._needs_even(layout)
+        self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
+        self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
-        context = stream.codec_context
+        # Where the output's stream is to be made after another, the encoder has one elsewhere.
+        is_apart = carries_light(container.format.name, encoding.encoder, info)
+        self._elsewhere = av.open(os.devnull, "w", format="null") if is_apart else None
+        self.stream = self._add(container, joined(self._tag_options(info, layout), options))
+        context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
-        context.pix_fmt = self.pixel_format
-        # The input's own clock, so that its times come out as they went in, variable rate included.
-        context.time_base = info.time_base
+        context.pix_fmt, context.time_base = self.pixel_format, self._clock
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        if info.rotation:
-            stream.set_display_rotation(info.rotation)
+        if info.field_order:
+            context.field_order = info.field_order
         _tag_colours(context, info, layout)
         with self._refusal():
             context.open()
+        self.track = self._track(container, info)
+        if info.display_matrix:
+            self.track.set_display_matrix(info.display_matrix)
+
+    def _add(self, container: OutputContainer, options: dict[str, str]) -> av.VideoStream:
+        """The encoder's stream, in a container of its own where the output's will be made after another."""
+        if self._elsewhere and container.format.flags & cast(int, Flags.global_header.value):
+            options = joined(options, {"flags": "+global_header"})
+        try:
+            stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
+        except (av.FFmpegError, ValueError) as error:
+            raise self._misfit(container) from error
+        assert isinstance(stream, av.VideoStream)
+        return stream
+
+    def _track(self, container: OutputContainer, info: VideoInfo) -> av.VideoStream:
+        if self._elsewhere is None:
+            return self.stream
+        ours = self.stream.codec_context
+        with stream_with_light(ours.codec.canonical_name, info, ours.extradata) as like:
+            try:
+                track = container.add_stream_from_template(like, opaque=True)
+            except (av.FFmpegError, ValueError) as error:
+                raise self._misfit(container) from error
+        theirs = track.codec_context
+        for name in _OF_A_TRACK:
+            if (value := getattr(ours, name)) is not None:
+                setattr(theirs, name, value)
+        track.time_base = ours.time_base
+        return track
+
+    def _misfit(self, container: OutputContainer) -> SinkError:
+        advice = _advice(self.encoder, container)
+        return SinkError(f"{self.encoder} does not go into {container.format.name}; {advice}")
+
+    def _tag_options(self, info: VideoInfo, layout: PixelLayout) -> dict[str, str]:
+        """What the encoder is to write into its stream that PyAV has no other way to say."""
+        options = light_options(self._encoding.encoder, info)
+        if self._encoding.encoder.startswith("libx264"):
+            # User data as it is; libx265 would put an identifier of its own before it.
+            options["udu_sei"] = "1"
+        if info.chroma_location != "unspecified" and layout.chroma == "420":
+            options["chroma_sample_location"] = info.chroma_location
+        fields = {"flags": "+ildct+ilme"}
+        if info.is_interlaced and self._opens(clock=self._clock, more=fields):
+            options |= fields
+        return options
+
+    def _opens(
+        self, size: tuple[int, int] = TRIAL_SIZE, clock: Fraction = ANY_CLOCK, more: Mapping[str, str] | None = None
+    ) -> bool:
+        options = joined(more or {}, _options(self._encoding))
+        return opens(self._encoding.encoder, options, self.pixel_format, size, clock)
+
+    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> Fraction:
+        name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
+        # Those of libraries ask nothing of it.
+        if not name.startswith("lib") and not self._opens(clock=clock):
+            clock = 1 / self._rate
+        if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
+            self.notes.append(
+                f"{container.format.name} has no place for the times of the input: they are rounded to "
+                f"{clock} s; an output in .mkv or .mp4 keeps them"
+            )
+        return clock
+
+    def _needs_even(self, layout: PixelLayout) -> bool:
+        """Whether the encoder refuses this odd size."""
+        height, width = even_size(layout)
+        if (height, width) == (layout.height, layout.width):
+            return False
+        size = (layout.width, layout.height)
+        if not self._encoding.even and self._opens(size):
+            return False
+        name = "the output" if self._encoding.even else self._encoding.encoder
+        self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")
+        return True
 
     def encode(self, frame: Frame) -> list[av.Packet[av.stream.Stream]]:
         """The packets that are ready once this frame is in; often those of earlier frames.
 
         A frame is held back until the next one tells how long it is shown.
         """
-        held, self._held = self._held, frame
-        return self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+        held, self._held = self._held, None
+        packets = self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+        # Not before, as nothing is to come behind one that is refused.
+        self._held = frame
+        return packets
 
     def encode_now(self, frame: Frame, duration: int, key: bool = False) -> list[av.Packet[av.stream.Stream]]:
         """The packets that are ready once this frame, shown for `duration` units of its time base, is in; the
@@ -147,10 +257,31 @@ class Encoder:
 
     def _picture(self, frame: Frame, duration: int) -> av.VideoFrame:
         self._encoded += 1
-        self._durations[frame.pts] = duration
-        picture = to_video_frame(frame.data, frame.layout, self.pixel_format, self._even)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture = self._shown(frame)
+        # What the decoder wrote there would bind the encoder.
+        picture.pict_type = PictureType.NONE
+        picture.pts, picture.time_base = self._placed(frame), self._clock
+        self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
+
+    def _shown(self, frame: Frame) -> av.VideoFrame:
+        original = frame.original
+        if self._even:
+            grown = to_video_frame(frame.data, frame.layout, self.pixel_format, even=True)
+            return grown if original is None else dressed(grown, original)
+        if original is None:
+            picture = to_video_frame(frame.data, frame.layout)
+        else:
+            picture = changed(original, frame.data, frame.layout)
+        if self.pixel_format == "pal8" and picture.format.name != "pal8":
+            return paletted(converted(picture, "bgra", frame.layout))
+        return converted(picture, self.pixel_format, frame.layout)
+
+    def _placed(self, frame: Frame) -> int:
+        """Its time by the encoder's clock, later than that of the frame before also where this is rougher."""
+        pts = round(frame.pts * frame.time_base / self._clock)
+        self._last = pts if self._last is None else max(pts, self._last + 1)
+        return self._last
 
     def _encode(self, picture: av.VideoFrame | None) -> list[av.Packet[av.stream.Stream]]:
         with self._refusal():
@@ -158,6 +289,7 @@ class Encoder:
         for packet in packets:
             # Not every encoder hands on how long a frame is shown, and the muxer would guess.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
+            packet.stream = self.track
         return packets
 
     @contextmanager
@@ -165,7 +297,8 @@ class Encoder:
         try:
             yield
         except (av.FFmpegError, ValueError) as error:
-            asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in _OUR_OWN]
+            ours = {*QUIET, "qmin", "qmax", "strict"} - self._encoding.options.keys()
+            asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in ours]
             raise SinkError(
                 f"{self._encoding.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "
                 f"{', '.join(asked) or 'its defaults'}: {_reason(error)}; change or leave out one of these"
@@ -178,90 +311,11 @@ def _reason(error: Exception) -> str:
 
 def _advice(encoder: str, container: OutputContainer) -> str:
     """What else would go: another encoder, or another output."""
-    kind, usual = container.format.name, container.default_video_codec
-    others = [av.Codec(usual, "w").name] if usual in av.codecs_available else []
-    tries = [f"--encoder {other}" for other in others if takes(kind, other)]
+    kind, other = container.format.name, fitting_encoder(container)
     endings = [ending for each, ending in KEEPERS.items() if each != kind and takes(each, encoder)]
+    tries = [f"--encoder {other}"] if takes(kind, other) else []
     tries += [f"an output in {listed(endings)}"] if endings else []
     return f"try {', or '.join(tries) or '--encoder libx264 with an output in .mp4'}"
-
-
-def _options(encoding: Encoding) -> dict[str, str]:
-    """The encoder's options under its own names. Raises SinkError for unknown ones."""
-    try:
-        context = av.CodecContext.create(encoding.encoder, "w")
-    except ValueError as error:
-        raise SinkError(
-            f"no encoder is called {encoding.encoder}{nearest(encoding.encoder, video_encoders())} "
-            "(`streamderain doctor` lists those for video; --via-ffmpeg reaches the system's own)"
-        ) from error
-    if context.type != "video":
-        raise SinkError(f"{encoding.encoder} encodes {context.type}, not video; try libx264")
-    private = {option.name for option in context.supported_options.private}
-    settable = private | {option.name for option in context.supported_options.generic}
-    for name in encoding.options:
-        if name not in settable:
-            raise SinkError(f"{encoding.encoder} has no option {name}{nearest(name, settable)}")
-    options = dict(encoding.options)
-    if encoding.preset is not None:
-        if "preset" not in private:
-            raise SinkError(f"{encoding.encoder} has no presets; leave --preset out")
-        options.setdefault("preset", encoding.preset)
-    if encoding.crf is not None:
-        # NVENC calls its constant quality cq.
-        quality = next((name for name in ("crf", "cq") if name in private), None)
-        if quality:
-            options.setdefault(quality, str(encoding.crf))
-    return options | {name: value for name, value in _OUR_OWN.items() if name in private and name not in options}
-
-
-def video_encoders() -> list[str]:
-    """The names of all encoders for video in this libav."""
-    return sorted(name for name in av.codecs_available if _encodes_video(name))
-
-
-def _encodes_video(name: str) -> bool:
-    try:
-        return av.Codec(name, "w").type == "video"
-    except ValueError:
-        return False
-
-
-def _pixel_format(encoder: str, info: VideoInfo) -> str:
-    """The working format where the encoder has it, else the nearest that it has."""
-    wanted = working_format(info.pixel_format)
-    formats = [each.name for each in av.Codec(encoder, "w").video_formats or []]
-    if not formats or wanted in formats:
-        return wanted
-    # For grey, libav would take RGB or 4:4:4, which few players show.
-    best, _ = find_best_pix_fmt_of_list(formats, wanted.replace("gray", "yuv420p"))
-    assert best is not None
-    logger.warning("%s has no %s; encoding as %s", encoder, wanted, best.name)
-    return best.name
-
-
-def _needs_even(encoding: Encoding, layout: PixelLayout, pixel_format: str) -> bool:
-    """Whether the encoder refuses this odd size; the log says what it makes of it."""
-    height, width = even_size(layout)
-    if (height, width) == (layout.height, layout.width):
-        return False
-    if not encoding.even and _opens(encoding, layout, pixel_format):
-        return False
-    name = "the output" if encoding.even else encoding.encoder
-    logger.warning("%s needs even sizes: %dx%d is encoded as %dx%d", name, layout.width, layout.height, width, height)
-    return True
-
-
-def _opens(encoding: Encoding, layout: PixelLayout, pixel_format: str) -> bool:
-    probe = av.CodecContext.create(encoding.encoder, "w")
-    assert isinstance(probe, av.VideoCodecContext)
-    probe.width, probe.height, probe.pix_fmt = layout.width, layout.height, pixel_format
-    probe.time_base, probe.options = Fraction(1, 25), _options(encoding)
-    try:
-        probe.open()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def _tag_colours(context: av.VideoCodecContext, info: VideoInfo, layout: PixelLayout) -> None:

@@ -7,11 +7,11 @@ ffmpeg from the source itself.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +20,11 @@ import ffmpeg
 
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout
+from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
+from streamderain.media.extras import is_cover
+from streamderain.media.partial import Partial
+from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source
 from streamderain.media.url import public, redacted
@@ -35,6 +39,8 @@ _TURNS: dict[int, list[tuple[str, dict[str, str]]]] = {
 }
 """Filters that turn a picture upright, by the degrees counter-clockwise that it takes."""
 
+_COPIED = ("audio", "subtitle")
+
 _NEEDS_EVEN = re.compile("264|265|hevc|_(vaapi|qsv|nvenc|amf|videotoolbox)$")
 
 
@@ -44,15 +50,28 @@ class FfmpegSink:
     Raises SinkError when there is no ffmpeg, or with its own words when it gives up.
     """
 
-    def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
+    def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding,
+                 overwrite: bool = False) -> None:  # fmt: skip
         self.path = Path(output)
-        self._is_url = "://" in output
-        self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self._partial = None if "://" in output else Partial(self.path, overwrite)
         self.frames = 0
+        self.notes: list[str] = []
+        self.differences: list[str] = []
+        try:
+            self._begin(output, source, layout, encoding)
+        except BaseException:
+            if self._partial:
+                self._partial.discard()
+            raise
+
+    def _begin(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
         self._output = output
         # ffmpeg reads the other streams itself.
         source.drop_passengers()
-        command = command_line(source, layout, encoding, output if self._is_url else str(self.partial.absolute()))
+        _warn_of_losses(source)
+        if encoding.encoder == AUTO:
+            encoding = replace(encoding, encoder=_fitting(self.path) if self._partial else USUAL)
+        command = command_line(source, layout, encoding, str(self._partial.begin()) if self._partial else output)
         # Not a pipe, which ffmpeg would block on when nobody reads it.
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
@@ -86,8 +105,8 @@ class FfmpegSink:
         if self._end() != 0:
             raise self._failure()
         self._errors.close()
-        if not self._is_url:
-            os.replace(self.partial, self.path)
+        if self._partial:
+            self._partial.publish()
 
     def abandon(self) -> Path | None:
         """Let ffmpeg finish what it was given under the partial name; None when nothing could be kept."""
@@ -95,11 +114,16 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError, SinkError):
             logger.debug("ffmpeg took no more frames", exc_info=True)
-        whole = self._end() == 0 and self.frames > 0 and not self._is_url
+        is_clean = self._end() == 0
         self._errors.close()
-        if not whole and not self._is_url:
-            self.partial.unlink(missing_ok=True)
-        return self.partial if whole else None
+        if self._partial is None:
+            return None
+        if not self.frames:
+            self._partial.discard()
+        elif not is_clean:
+            self.frames = self._partial.keep()
+        self._partial.release()
+        return self._partial.path if self.frames else None
 
     def _end(self) -> int:
         assert self._process.stdin
@@ -133,6 +157,14 @@ def ffmpeg_version() -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else (99, 0)
 
 
+def _fitting(path: Path) -> str:
+    try:
+        with av.open(f"out{path.suffix}", "w") as container:  # which makes no file before it is written to
+            return fitting_encoder(container)
+    except (av.FFmpegError, ValueError):
+        return USUAL
+
+
 def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target: str) -> list[str]:
     """The ffmpeg command that encodes raw NUT from its standard input to `target`, with the source's
     colours, shape, times, sound and subtitles. Raises SinkError when there is no ffmpeg.
@@ -159,6 +191,10 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
         output["preset"] = encoding.preset
     if info.rotation and version >= (6, 0):
         picture |= {"display_rotation": info.rotation, "noautorotate": None}
+    if info.mirrored and version >= (6, 0):
+        picture |= {"display_hflip": None, "noautorotate": None}
+    if info.is_interlaced:
+        output.setdefault("flags:v", "+ildct+ilme")
     if "://" in target:
         output["format"] = "mpegts"
     frames = ffmpeg.input("pipe:0", **picture)
@@ -170,12 +206,12 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
     global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
     if version < (6, 0):
         # Those cannot mark what they encode as rotated.
-        for name, options in _TURNS[info.rotation]:
+        for name, options in [*_TURNS[info.rotation], *([("hflip", {})] if info.mirrored else [])]:
             video = video.filter(name, **options)
     if encoding.encoder.endswith("_vaapi"):
         video = video.filter("format", "nv12").filter("hwupload")
         global_options += ["-vaapi_device", "/dev/dri/renderD128"]
-    streams = [video, *(others[str(stream.index)] for stream in source.copied)]
+    streams = [video, *(others[str(stream.index)] for stream in source.copied if stream.type in _COPIED)]
     command: list[str] = (
         ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
     )
@@ -189,7 +225,19 @@ def _colours(source: Source, layout: PixelLayout) -> dict[str, object]:
         "color_primaries": info.color_primaries,
         "color_trc": info.color_trc,
         "colorspace": info.color_space or 1,
+        **({"field_mode": "tff" if info.shows_top_first else "bff"} if info.is_interlaced else {}),
     }
+
+
+def _warn_of_losses(source: Source) -> None:
+    """Tell what does not reach ffmpeg, which is handed pictures, and reads sound and subtitles itself."""
+    lost = [CARRIED[kind] for kind in sorted(carried_kinds(source.first))] if source.first else []
+    lost += ["the light of the display"] if source.info.mastering_display or source.info.content_light else []
+    lost += [f"{each.type} track {each.index}" for each in source.copied if each.type not in _COPIED]
+    lost += ["cover art" for each in source.container.streams if is_cover(each)][:1]
+    lost += ["attachments" for each in source.container.streams if each.type == "attachment"][:1]
+    if lost:
+        logger.warning("--via-ffmpeg leaves out %s; without it they are kept where they fit", ", ".join(lost))
 
 
 def _aspect(ratio: Fraction | None) -> str:

@@ -19,7 +19,7 @@ def fitted(frame: Frame, layout: PixelLayout) -> Frame:
     """
     if frame.layout == layout:
         return frame
-    turned = _turned(_coloured(frame), layout.rotation)
+    turned = _turned(_coloured(frame), layout)
     inner = _inside(turned.layout, layout)
     top, left = (layout.height - inner.height) // 4 * 2, (layout.width - inner.width) // 4 * 2
     data = _black(layout)
@@ -28,7 +28,7 @@ def fitted(frame: Frame, layout: PixelLayout) -> Frame:
         # The bars are even, so that they are whole in planes of half the samples as well.
         down, right = top * target.shape[0] // layout.height, left * target.shape[1] // layout.width
         target[down : down + plane.shape[0], right : right + plane.shape[1]] = plane
-    return replace(frame, data=data, layout=layout)
+    return replace(frame, data=data, layout=layout, original=None)
 
 
 def _coloured(frame: Frame) -> Frame:
@@ -40,16 +40,19 @@ def _coloured(frame: Frame) -> Frame:
     return replace(frame, data=torch.cat([frame.data, mid]), layout=layout)
 
 
-def _turned(frame: Frame, rotation: int) -> Frame:
-    """The frame with its samples turned so that it takes `rotation` degrees more to stand upright."""
-    turns = (frame.layout.rotation - rotation) // 90 % 4
-    if turns == 0:
+def _turned(frame: Frame, like: PixelLayout) -> Frame:
+    """The frame with its samples turned and mirrored so that it takes what `like` says to be shown right."""
+    own = frame.layout
+    if (own.rotation, own.mirrored) == (like.rotation, like.mirrored):
         return frame
     # Chroma that is halved in one direction would, once turned, be halved in the other.
-    whole = replace(frame.layout, chroma="444")
-    planes = [torch.rot90(plane, turns) for plane in whole.split(_converted(frame, whole))]
+    whole = replace(own, chroma="444")
+    planes = [torch.rot90(plane, own.rotation // 90) for plane in whole.split(_converted(frame, whole))]
+    if own.mirrored != like.mirrored:
+        planes = [plane.flip(-1) for plane in planes]
+    planes = [torch.rot90(plane, -like.rotation // 90) for plane in planes]
     height, width = planes[0].shape
-    layout = replace(whole, height=height, width=width, rotation=rotation)
+    layout = replace(whole, height=height, width=width, rotation=like.rotation, mirrored=like.mirrored)
     return replace(frame, data=torch.cat([plane.flatten() for plane in planes]), layout=layout)
 
 

@@ -47,7 +47,12 @@ def write_image(path: Path, picture: Tensor) -> None:
 
 def list_images(folder: Path) -> list[Path]:
     """The picture files in `folder`, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+    return [path for path in shown_in(folder) if path.suffix.lower() in PICTURE_ENDINGS]
+
+
+def shown_in(folder: Path) -> list[Path]:
+    """What is in `folder`, by name, but for hidden files, such as those ._NAME that macOS leaves beside each file."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def read_folder(folder: Path) -> Iterator[tuple[str, Tensor]]:
@@ -65,7 +70,7 @@ def read_clip(path: Path, frames: int) -> Tensor:
 
     pictures = []
     try:
-        with av.open(path) as container:
+        with av.open(path, metadata_errors="replace") as container:
             shown = container.decode(video=0) if container.streams.video else ()
             for frame in islice(shown, frames):
                 pictures.append(torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1))

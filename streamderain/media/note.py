@@ -23,7 +23,8 @@ def noted(frame: Frame, text: str) -> Frame:
     layout = frame.layout
     data = frame.data.clone()
     # Views, so that what is drawn upright lands in the picture as it is coded.
-    luma, *chroma = (np.rot90(plane.numpy(), layout.rotation // 90) for plane in layout.split(data))
+    turned = (np.rot90(plane.numpy(), layout.rotation // 90) for plane in layout.split(data))
+    luma, *chroma = (np.fliplr(plane) if layout.mirrored else plane for plane in turned)
     height, width = luma.shape
     side = min(height, width)
     letters = _letters(text, side, width * 2 // 3)

@@ -204,8 +204,8 @@ class Outlet:
 
     def _add_streams(self, container: OutputContainer) -> None:
         self._video = container.add_stream_from_template(self._streams.video)
-        if self._streams.rotation:
-            self._video.set_display_rotation(self._streams.rotation)
+        if self._streams.display_matrix:
+            self._video.set_display_matrix(self._streams.display_matrix)
         if self._sound:
             assert self._streams.audio
             self._audio = add_copy(container, self._streams.audio)

@@ -66,6 +66,11 @@ class Picture:
         return _TURNS.get(self.orientation, 0)
 
     @property
+    def mirrored(self) -> bool:
+        """Whether left and right are changed over once it is turned."""
+        return self.orientation in _MIRRORED
+
+    @property
     def top(self) -> int:
         """The code of white."""
         return int(np.iinfo(self.samples.dtype).max)
@@ -77,7 +82,7 @@ class Picture:
 
         def turned(plane: Array) -> Array:
             standing = np.rot90(plane, self.rotation // 90)
-            return np.ascontiguousarray(standing[:, ::-1] if self.orientation in _MIRRORED else standing)
+            return np.ascontiguousarray(standing[:, ::-1] if self.mirrored else standing)
 
         alpha = None if self.alpha is None else turned(self.alpha)
         exif = self.exif and _plain(self.exif)

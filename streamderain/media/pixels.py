@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import math
 import re
-from typing import cast
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, cast
 
 import av
 import numpy as np
 import torch
+from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from streamderain.frames import Chroma, Matrix, PixelLayout, VideoInfo
+from streamderain.media.sidedata import carried_kinds
 
 FULL_RANGE = int(ColorRange.JPEG)
 LIMITED_RANGE = int(ColorRange.MPEG)
@@ -28,6 +32,15 @@ _MATRICES: dict[int, Matrix] = {
 }
 _SPACES: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace(9)}
 _PLANAR = re.compile(r"(gray|yuvj?(?:420|422|444)p)(10le|12le)?")
+_DEPTHS = r"(?:9|10|12|14|16)le"
+_WHOLE_SAMPLES = re.compile(
+    rf"yuv[aj]?4\d\dp(?:{_DEPTHS})?|gbra?p(?:{_DEPTHS}|f32le)?|gray(?:{_DEPTHS}|f32le)?|ya(?:8|16le)|nv(?:12|21|16|24|42)|"
+    r"p[024]1[026]le|yuyv422|uyvy422|yvyu422|y21[02]le|rgb24|bgr24|rgba|bgra|argb|abgr|rgb0|bgr0|0rgb|0bgr|(?:rgb|bgr)(?:48|a64)le"
+)
+"""Formats with each sample in a byte, two bytes or a float of its own, so that a difference can be added to it."""
+
+_NOISE = 256
+"""Side of the picture by which conversions are tried; no format's lines have padding then."""
 
 
 def working_format(pixel_format: str) -> str:
@@ -68,6 +81,7 @@ def layout_of(info: VideoInfo) -> PixelLayout:
         matrix=_MATRICES.get(info.color_space, untagged),
         full_range=full_range and not holds_rgb(info.pixel_format),
         rotation=info.rotation,
+        mirrored=info.mirrored,
     )
 
 
@@ -77,11 +91,35 @@ def holds_rgb(pixel_format: str) -> bool:
     return source.is_rgb or source.has_palette
 
 
+def holds_alpha(pixel_format: str) -> bool:
+    """Whether the format stores how opaque each pixel is."""
+    return any(component.is_alpha for component in av.VideoFormat(pixel_format, 64, 64).components)
+
+
+def opaque(pixel_format: str) -> str:
+    """The format that holds the same but alpha, or for a palette the colours in it."""
+    if not holds_alpha(pixel_format) and pixel_format != "pal8":
+        return pixel_format
+    if pixel_format.startswith(("yuva", "gbrap")):
+        return pixel_format.replace("yuva", "yuv").replace("gbrap", "gbrp")
+    if pixel_format.startswith("ya"):
+        return "gray16le" if "16" in pixel_format else "gray"
+    return "rgb48le" if "64" in pixel_format else "rgb24"
+
+
+def without_j(pixel_format: str) -> str:
+    """The format by the name that does not tell the range; libav has two for some."""
+    return pixel_format.replace("yuvj", "yuv")
+
+
 def to_planes(frame: av.VideoFrame, info: VideoInfo, layout: PixelLayout) -> Tensor:
     """The frame's samples as one flat tensor, (layout.samples,), uint8 or int16."""
-    working = working_format(info.pixel_format)
-    if frame.format.name.replace("yuvj", "yuv") != working:
-        frame = _convert(frame, working, layout)
+    return _planes(frame, working_format(info.pixel_format), layout)
+
+
+def _planes(frame: av.VideoFrame, working: str, layout: PixelLayout) -> Tensor:
+    if without_j(frame.format.name) != working:
+        frame = converted(frame, working, layout)
     sample = np.uint8 if layout.bits == 8 else np.int16
     flat = np.empty(layout.samples, sample)
     for plane, ours in zip(frame.planes, layout.split(torch.from_numpy(flat)), strict=True):
@@ -90,8 +128,10 @@ def to_planes(frame: av.VideoFrame, info: VideoInfo, layout: PixelLayout) -> Ten
     return torch.from_numpy(flat)
 
 
-def to_video_frame(data: Tensor, layout: PixelLayout, pixel_format: str, even: bool = False) -> av.VideoFrame:
-    """A libav frame of `pixel_format` that holds these samples; `data` as `to_planes` gives it.
+def to_video_frame(
+    data: Tensor, layout: PixelLayout, pixel_format: str | None = None, even: bool = False
+) -> av.VideoFrame:
+    """A libav frame of `pixel_format`, or the layout's own, that holds these samples; `data` as `to_planes` gives it.
 
     With `even`, a last row or column is shown twice where their number is odd.
     """
@@ -104,7 +144,139 @@ def to_video_frame(data: Tensor, layout: PixelLayout, pixel_format: str, even: b
         rows[:, : plane.width] = np.pad(samples, [(0, missing[0]), (0, missing[1])], mode="edge")
     frame.colorspace = _SPACES[layout.matrix]
     frame.color_range = FULL_RANGE if layout.full_range else LIMITED_RANGE
-    return frame if pixel_format == frame.format.name else _convert(frame, pixel_format, layout)
+    return converted(frame, pixel_format or frame.format.name, layout)
+
+
+def dressed(picture: av.VideoFrame, original: av.VideoFrame) -> av.VideoFrame:
+    """The samples of `picture` in a frame with the side data, fields and all else that `original` says of itself."""
+    worn = original.reformat(picture.width, picture.height, picture.format.name)
+    worn.make_writable()
+    for ours, theirs in zip(worn.planes, picture.planes, strict=True):
+        lines = _lines(ours, np.uint8), _lines(theirs, np.uint8)
+        width = min(line.shape[1] for line in lines)
+        lines[0][:, :width] = lines[1][:, :width]
+    worn.colorspace, worn.color_range = picture.colorspace, picture.color_range
+    return worn
+
+
+def paletted(picture: av.VideoFrame) -> av.VideoFrame:
+    """A picture in bgra -> one in pal8, with a palette of its own; up to 255 colours stay as they are."""
+    graph = Graph()
+    entry = graph.add_buffer(
+        width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base or Fraction(1)
+    )
+    split, end = graph.add("split"), graph.add("buffersink")
+    palette, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1:dither=sierra2_4a")
+    graph.link_nodes(entry, split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(end)
+    graph.configure()
+    entry.push(picture)
+    entry.push(None)
+    shown = end.pull()
+    assert isinstance(shown, av.VideoFrame)
+    return shown
+
+
+def holds_more(picture: av.VideoFrame, layout: PixelLayout) -> bool:
+    """Whether a decoded picture says or shows more than its planes: side data, fields, alpha, other samples."""
+    return bool(picture.interlaced_frame or carried_kinds(picture) or not kept_by_planes(picture.format.name, layout))
+
+
+def changed(original: av.VideoFrame, data: Tensor, layout: PixelLayout) -> av.VideoFrame:
+    """`original` with its planes become `data`: what differs from them is added to its own samples, so that all that
+    was left alone stays as it was, whatever the format holds beside or beyond them. Nothing else of it changes, side
+    data and fields included.
+
+    It may be `original` itself; or of a format that holds all of its own, where that packs samples together.
+    """
+    before = _planes(original, working_format(original.format.name), layout)
+    if torch.equal(before, data):
+        return original
+    picture = converted(original, _with_whole_samples(original.format), layout)
+    was, now = (to_video_frame(each, layout, without_j(picture.format.name)) for each in (before, data))
+    picture.make_writable()
+    kind, top = _sample_kind(picture.format)
+    for ours, old, new in zip(picture.planes, was.planes, now.planes, strict=True):
+        lines = [_lines(plane, kind) for plane in (ours, old, new)]
+        wide = np.float32 if kind == np.float32 else np.int32
+        samples = min(line.shape[1] for line in lines)
+        mine, first, second = (line[:, :samples].astype(wide) for line in lines)
+        lines[0][:, :samples] = (mine + second - first).clip(0, top).astype(kind)
+    return picture
+
+
+def _lines(plane: Any, kind: type) -> np.ndarray[Any, Any]:
+    return np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
+
+
+def _with_whole_samples(pixel_format: av.VideoFormat) -> str:
+    """The format itself, or one that holds as much with each sample by itself."""
+    name = pixel_format.name.replace("be", "le")
+    if _WHOLE_SAMPLES.fullmatch(name):
+        return name
+    bits = max(component.bits for component in pixel_format.components)
+    depth = "" if bits <= 8 else next(f"{each}le" for each in (10, 12, 16) if bits <= each)
+    alpha = "a" if holds_alpha(pixel_format.name) or pixel_format.has_palette else ""
+    if pixel_format.is_rgb or pixel_format.has_palette:
+        return f"gbr{alpha}p{depth}"
+    return f"yuv{alpha}444p{depth}" if len(pixel_format.components) > 1 else f"gray{depth}"
+
+
+def _sample_kind(pixel_format: av.VideoFormat) -> tuple[type, float]:
+    """The type of a sample, and its greatest value."""
+    if "f32" in pixel_format.name:
+        return np.float32, math.inf
+    bits = max(component.bits for component in pixel_format.components)
+    if bits <= 8:
+        return np.uint8, 255
+    top = (1 << bits) - 1
+    # These have their empty bits below.
+    return np.uint16, top << (16 - bits) if re.match(r"p\d1|y21", pixel_format.name) else top
+
+
+def holds_all_of(pixel_format: str, other: str, layout: PixelLayout) -> bool:
+    """Whether a picture of the format `other` comes back to the bit from one of `pixel_format`; by trying."""
+    return rounding(pixel_format, other, layout) == 0
+
+
+def kept_by_planes(pixel_format: str, layout: PixelLayout) -> bool:
+    """Whether frames of this format hold nothing that their planes do not."""
+    return holds_all_of(working_format(pixel_format), pixel_format, layout)
+
+
+def rounding(pixel_format: str, other: str, layout: PixelLayout) -> float:
+    """By how much samples of the format `other` may differ, of 1, when they come back from one of `pixel_format`; by
+    trying. Alpha that is lost counts too.
+    """
+    if without_j(pixel_format) == without_j(other):
+        return 0.0
+    # libav makes no palettes here, but any of them is four bytes a pixel.
+    return _tried(
+        without_j(pixel_format), "bgra" if other == "pal8" else without_j(other), layout.matrix, layout.full_range
+    )
+
+
+@lru_cache(maxsize=512)
+def _tried(pixel_format: str, other: str, matrix: Matrix, full_range: bool) -> float:
+    layout = PixelLayout(_NOISE, _NOISE, matrix=matrix, full_range=full_range)
+    if "gray" in other:
+        layout = PixelLayout(_NOISE, _NOISE, "gray", matrix=matrix, full_range=full_range)
+    noise = np.random.default_rng(1).integers(0, 1 << 16, (_NOISE, _NOISE, 4), np.uint16)
+    try:
+        before = av.VideoFrame.from_ndarray(noise, format="rgba64le").reformat(format=other)
+        # As samples that can be compared; what stands beside three colours means nothing.
+        plain = "rgb24" if other in ("rgb0", "bgr0", "0rgb", "0bgr") else _with_whole_samples(before.format)
+        after = converted(converted(before, pixel_format, layout), plain, layout)
+        before = converted(before, plain, layout)
+    except (av.FFmpegError, ValueError):
+        return 1.0
+    kind, top = _sample_kind(before.format)
+    pairs = zip(before.planes, after.planes, strict=True)
+    most = max(np.abs(_lines(one, kind).astype(float) - _lines(two, kind)).max() for one, two in pairs)
+    return float(most) / (1.0 if kind is np.float32 else top)
 
 
 def even_size(layout: PixelLayout) -> tuple[int, int]:
@@ -119,8 +291,13 @@ def _name(layout: PixelLayout) -> str:
     return kind if layout.bits == 8 else f"{kind}{layout.bits}le"
 
 
-def _convert(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.VideoFrame:
-    """Reformat with every colour property named, since libav's guesses shift colours."""
+def converted(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.VideoFrame:
+    """`frame` in the format `wanted`, every colour property named, since libav's guesses shift colours."""
+    if frame.format.name == wanted:
+        return frame
+    if frame.format.has_palette:
+        # Directly, libav takes a rougher way.
+        frame = frame.reformat(format="bgra" if holds_alpha(wanted) else "rgb24")
     space = _SPACES[layout.matrix]
     # libav holds all grey to be full range, and would squeeze it into limited.
     full = layout.full_range or layout.chroma == "gray"

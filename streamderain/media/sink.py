@@ -7,38 +7,63 @@ import logging
 import math
 import os
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.format import Flags
 
 from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout
-from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes
-from streamderain.media.encoder import Encoder, Encoding
+from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media import fragments
+from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes, unframed_by
+from streamderain.media.encoder import Encoder, Encoding, settled
+from streamderain.media.extras import TOLERANT, add_extras, titled
+from streamderain.media.partial import LONGEST_NAME, Partial, check_partial
+from streamderain.media.rehearsal import Outlook, rehearse
 from streamderain.media.source import Source
+from streamderain.media.verify import Ledger, differences
 
 logger = logging.getLogger(__name__)
 
+_PLAYABLE = {"flush_packets": "1"}
+"""What has libav hand each packet to the system at once, so that it outlives the process."""
+
+_CLUSTERS = {"matroska": {"cluster_time_limit": "1000"}, "webm": {"cluster_time_limit": "1000"}}
+"""Milliseconds that these muxers hold back at most."""
+
+_INTERLEAVED = {"max_interleave_delta": "1000000"}
+"""Microseconds that libav waits for what is sparse."""
+
 
 class Muxed:
-    """An encoder and copies of the source's other streams in one open container."""
+    """An encoder and copies of the source's other streams in one open container. `notes` are what it does not hold of
+    the source, in words. `is_torn` says that something failed on the way, so that frames are missing at the end.
+    """
 
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
         self._encoder = Encoder(container, source.info, layout, encoding)
-        self._encoder.stream.metadata.update(source.video.metadata)
-        container.metadata.update(source.container.metadata)
+        self.ledger = Ledger()
+        self.ledger.open(self._encoder.track)
+        self.notes = [*self._encoder.notes]
+        tag_outputs(container, self._encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
         self._last: dict[int, int] = {}
+        self._unframed: dict[int, BitStreamFilterContext] = {}
+        self.is_torn = self._has_gap = False
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
-        container.set_chapters(source.chapters)
+        more, extras = add_extras(container, source) if copy_streams else ([], [])
+        self.notes += more
         # The header now, so that what does not fit together shows before the first frame is derained.
         container.start_encoding()
+        container.mux(extras)
 
     def _copy(self, stream: av.stream.Stream) -> None:
         samples = self._source.samples(stream)
@@ -46,41 +71,69 @@ class Muxed:
             self._refuse(stream, samples)
             return
         copy = add_copy(self._container, stream)
-        copy.metadata.update(stream.metadata)
+        if self._container.format.name in fragments.KINDS and (unframed := unframed_by(stream, copy)):
+            self._unframed[copy.index] = unframed
+        copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
         self._copies[stream.index] = copy
+        self.ledger.open(copy)
 
     def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
         """Say what holds a stream that the output does not."""
         kind = self._container.format.name
-        holding = [name for name in keepers(stream, samples, kind) if takes(name, self._encoder.encoder)]
+        holding = keepers(stream, samples, kind)
+        # Rather one for which all else can stay.
+        holding = [name for name in holding if takes(name, self._encoder.encoder)] or holding
         what = f"{stream.type} track {stream.index} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind}"
         endings = listed([KEEPERS[name] for name in holding])
-        if stream.type == "audio" and holding:
+        # A picture that moves is asked for without sound by its ending.
+        if stream.type == "audio" and holding and self._container.default_audio_codec != "none":
             raise SinkError(f"{what}; try an output in {endings}")
-        logger.warning("%s and is left out; %s", what, f"{endings} holds it" if holding else "no output here holds it")
+        self.notes.append(f"{what} and is left out; {f'{endings} holds it' if holding else 'no output here holds it'}")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and write what is ready, the packets of the copied streams among it."""
-        self._mux_passengers()
-        for packet in self._encoder.encode(frame):
-            self._container.mux(packet)
+        with self._watch():
+            self._mux_passengers()
+            for packet in self._encoder.encode(frame):
+                self._mux(packet)
 
     def finish(self) -> None:
-        """Write what the encoder and the source still hold, and the container's end."""
-        self._mux_passengers()
-        for packet in self._encoder.flush(self._source.last_duration):
-            self._container.mux(packet)
-        self._container.close()
+        """Write what the encoder and the source still hold, and the container's end, this whatever else fails."""
+        with self._watch():
+            try:
+                if not self._has_gap:
+                    self._mux_passengers()
+                    for packet in self._encoder.flush(self._source.last_duration):
+                        self._mux(packet)
+            finally:
+                self._container.close()
+
+    @contextmanager
+    def _watch(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.is_torn = True
+            raise
+
+    def _mux(self, packet: av.Packet[av.stream.Stream]) -> None:
+        # What came behind a packet that is missing could not be decoded.
+        was, self._has_gap = self._has_gap, True
+        self.ledger.take(packet)
+        self._container.mux(packet)
+        self._has_gap = was
 
     def _mux_passengers(self) -> None:
         while self._passengers:
             packet = self._passengers.popleft()
             copy = self._copies.get(packet.stream.index)
             if copy is not None:
-                packet.stream = copy
-                self._line_up(packet, copy)
-                self._container.mux(packet)
+                unframed, base = self._unframed.get(copy.index), packet.time_base
+                for each in unframed.filter(packet) if unframed else [packet]:
+                    each.stream, each.time_base = copy, base
+                    self._line_up(each, copy)
+                    self._mux(each)
 
     def _line_up(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> None:
         """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
@@ -101,32 +154,87 @@ class Muxed:
         return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
 
 
-class FileSink:
-    """A video file that gets its name when it is whole; until then it is `out.partial.mp4` beside it.
+def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
+    """Hand on what the source says of itself in words."""
+    encoder.track.metadata.update(titled(source.video.metadata))
+    encoder.track.disposition = source.video.disposition
+    # libvpx keeps alpha in a stream beside, which players look for by this tag.
+    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
+        del encoder.track.metadata[name]
+    if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
+        encoder.track.metadata["alpha_mode"] = "1"
+    container.metadata.update(source.container.metadata)
+    container.set_chapters(source.chapters)
 
-    Raises SinkError when the output cannot be written or its format is unknown.
+
+def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,
+                frames: Iterable[Frame]) -> None:  # fmt: skip
+    """A picture of `source` in a container, with what it says of itself and nothing beside; a rehearsal."""
+    encoder = Encoder(container, info, layout, encoding)
+    tag_outputs(container, encoder, source)
+    container.start_encoding()
+    for frame in frames:
+        container.mux(encoder.encode(frame))
+    container.mux(encoder.flush(1))
+    container.close()
+
+
+class FileSink:
+    """A video file that gets its name when it is whole; until then it is `out.partial.mp4` beside it, which can be
+    played as far as it is written.
+
+    Raises SinkError when the output cannot be written, or not without losing something and `overwrite` does not give
+    leave, when another run writes it, and when its format is unknown. `frames` counts those that were taken, and of an
+    abandoned output those that are kept. `notes` tell what of the source the output does not hold. With `verify` a
+    whole output is read back, and `differences` tell where it does not hold what was written.
     """
 
-    def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding,
-                 copy_streams: bool = True) -> None:  # fmt: skip
-        self.path = path
-        self.partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-        self.frames = 0
+    def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool = True,
+                 overwrite: bool = False, verify: bool = False) -> None:  # fmt: skip
+        self.path, self.frames, self._verify = path, 0, verify
+        self.notes: list[str] = []
+        self.differences: list[str] = []
+        self._partial = Partial(path, overwrite)
         try:
-            container = av.open(self.partial.absolute(), "w", container_options=_muxing(path, source))
-        except (av.FFmpegError, ValueError) as error:
-            raise SinkError(_open_failure(path, error)) from error
-        if container.format.name == "image2":
-            raise SinkError(f"{path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
-        self._container = container
-        try:
-            self._muxed = Muxed(container, source, layout, encoding, copy_streams)
-        except av.FFmpegError as error:
-            self._discard()
-            raise SinkError(_write_failure(path, error)) from error
+            self._container = self._open(source)
         except BaseException:
-            self._discard()
+            self._partial.discard()
             raise
+        self._is_whole = False
+        try:
+            self._begin(source, layout, settled(encoding, self._container), copy_streams)
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, av.FFmpegError):
+                raise SinkError(_write_failure(path, error)) from error
+            raise
+
+    def _open(self, source: Source) -> OutputContainer:
+        name = self._partial.begin()
+        try:
+            container = av.open(name, "w", container_options=dict(_PLAYABLE), metadata_errors=TOLERANT)
+        except (av.FFmpegError, ValueError) as error:
+            raise SinkError(_open_failure(self.path, error)) from error
+        if container.format.name == "image2":
+            raise SinkError(f"{self.path} has the ending of a single picture; try .mp4, .mkv, .mov or .webm")
+        container.container_options.update(_muxing(container.format.name, source))
+        return container
+
+    def _begin(self, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool) -> None:
+        kind = self._container.format.name
+        outlook = rehearse(kind, source, encoding, write_small) if copy_streams else Outlook()
+        source.first = None
+        self._follow(outlook.options)
+        self._muxed = Muxed(self._container, source, layout, encoding, copy_streams)
+        self._muxed.ledger.kept = outlook.kept
+        self.notes = [*self._muxed.notes, *outlook.losses] if copy_streams else []
+        for note in self.notes:
+            logger.warning("%s: %s", self.path.name, note)
+
+    def _follow(self, options: Mapping[str, str]) -> None:
+        for name, value in options.items():
+            others = self._container.container_options.get(name, "")
+            self._container.container_options[name] = f"{others}+{value}" if others else value
 
     def write(self, frame: Frame) -> None:
         """Encode and write one frame. Raises SinkError when the disk is full or the encoder refuses."""
@@ -135,56 +243,72 @@ class FileSink:
         except av.FFmpegError as error:
             raise SinkError(_write_failure(self.path, error)) from error
         self.frames += 1
+        self._partial.sync()
 
     def commit(self) -> None:
         """Finish the file and give it its name."""
         try:
             self._muxed.finish()
-        except av.FFmpegError as error:
+            self._is_whole = True
+            is_film = self._container.format.name in fragments.KINDS
+            self._partial.publish(fragments.straighten if is_film else None)
+        except SinkError:
+            raise
+        except (av.FFmpegError, OSError) as error:
             raise SinkError(_write_failure(self.path, error)) from error
-        os.replace(self.partial, self.path)
+        if self._verify:
+            self.differences = differences(self.path, self._muxed.ledger, self.frames)
 
     def abandon(self) -> Path | None:
         """Finish what is whole under the partial name and return that; None when nothing could be kept."""
-        if self.frames:
+        if not self.frames:
+            self._discard()
+            return None
+        if not self._is_whole:
             try:
                 self._muxed.finish()
-                return self.partial
-            except (av.FFmpegError, SinkError):
+            except Exception:  # whatever it was, something may be whole
                 logger.debug("the partial output could not be finished", exc_info=True)
-        self._discard()
-        return None
+        if self._muxed.is_torn:
+            self.frames = self._partial.keep()
+        self._partial.release()
+        return self._partial.path if self.frames else None
 
     def _discard(self) -> None:
         try:
             self._container.close()
         except av.FFmpegError:
             logger.debug("the partial output could not be closed", exc_info=True)
-        self.partial.unlink(missing_ok=True)
+        self._partial.discard()
 
 
 def check_output(path: Path, source: Path, overwrite: bool) -> None:
     """Raise SinkError where writing `path` would lose something or cannot work."""
-    if path.is_dir():
+    # Not Path's, which raise for names that are too long.
+    if os.path.isdir(path):
         raise SinkError(f"{path} is a folder; name a file in it")
-    if path.exists() and source.exists() and path.samefile(source):
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise SinkError(f"{path.name[:40]}... is longer than the {LONGEST_NAME} bytes of a file's name; shorten it")
+    if path.exists() and os.path.exists(source) and path.samefile(source):
         raise SinkError(f"{path} is the input itself; name another output")
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists; --overwrite replaces it, or name another output")
     folder = path.parent
     if not folder.is_dir():
         raise SinkError(f"{folder} is no folder that exists; create it first")
     if not os.access(folder, os.W_OK):
         raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
+    check_partial(path, source, overwrite)
 
 
-def _muxing(path: Path, source: Source) -> dict[str, str]:
-    if path.suffix.lower() not in (".mp4", ".mov", ".m4v"):
-        return {}
-    # Streams begin by the movie's clock, of milliseconds by default, to which their own times would be rounded.
-    clocks = [stream.time_base.denominator for stream in (source.video, *source.copied) if stream.time_base]
-    clock = math.lcm(*clocks)
-    return {"movflags": "+faststart", "movie_timescale": str(clock if clock < 2**31 else clocks[0])}
+def _muxing(kind: str, source: Source) -> dict[str, str]:
+    options = dict(_CLUSTERS.get(kind, {}))
+    if any(stream.type not in ("video", "audio") for stream in source.copied):
+        options |= _INTERLEAVED
+    if kind in fragments.KINDS:
+        # Streams begin by the movie's clock, of milliseconds by default, to which their own times would be rounded.
+        clocks = [stream.time_base.denominator for stream in (source.video, *source.copied) if stream.time_base]
+        clock = math.lcm(*clocks)
+        options |= {**fragments.OPTIONS, "movie_timescale": str(clock if clock < 2**31 else clocks[0])}
+    return options
 
 
 def _open_failure(path: Path, error: Exception) -> str:
@@ -193,7 +317,7 @@ def _open_failure(path: Path, error: Exception) -> str:
     return f"{path} has an ending that tells no video format; try .mp4, .mkv, .mov or .webm"
 
 
-def _write_failure(path: Path, error: av.FFmpegError) -> str:
+def _write_failure(path: Path, error: av.FFmpegError | OSError) -> str:
     advice = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "; make room or name an output on another disk"

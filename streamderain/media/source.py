@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +19,11 @@ from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
+from streamderain.media import sidedata
 from streamderain.media.address import in_full
 from streamderain.media.clock import SourceClock
+from streamderain.media.extras import TOLERANT, is_copied, is_cover
+from streamderain.media.fields import deinterlaced
 from streamderain.media.matroska import missing_bytes
 from streamderain.media.numbered import RATE, is_numbered, sequence
 from streamderain.media.order import DecodingOrder
@@ -27,8 +31,6 @@ from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public
 
 logger = logging.getLogger(__name__)
-
-_COPIED_KINDS = ("audio", "subtitle")
 
 _SAMPLES = 3
 
@@ -47,8 +49,9 @@ class Source:
 
     `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
     far; whoever writes the output takes them from the left. `damaged` counts packets that could not
-    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base.
-    `chapters` are PyAV's. It `was_moved` to another place than its beginning.
+    be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base. `first` is the
+    first picture, until somebody has looked at it. `chapters` are PyAV's. It `was_moved` to another place than its
+    beginning. `fields` is what it was before its frames were made whole.
     """
 
     name: str
@@ -60,8 +63,10 @@ class Source:
     passengers: deque[av.Packet[av.stream.Stream]] = field(default_factory=deque)
     damaged: int = 0
     last_duration: int = 0
+    first: av.VideoFrame | None = None
     chapters: list[Any] = field(default_factory=list)
     was_moved: bool = False
+    fields: VideoInfo | None = None
     _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
     _is_over: bool = False
 
@@ -103,6 +108,8 @@ class Source:
         self.passengers.clear()
         self.clock.resume()
         self.was_moved, self._decoded = True, _decode(self)
+        if self.fields:
+            self._decoded = deinterlaced(self._decoded, self.fields)
         return True
 
     def through(self, pictures: Generator[av.VideoFrame, None, None]) -> None:
@@ -129,16 +136,20 @@ class Source:
         self.close()
 
 
-def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
+def open_source(name: str | Path, hwaccel: str | None = None, deinterlace: bool = False) -> Source:
     """Open a video file and decode its first frame, which tells what the header may not.
 
     `hwaccel` names a libav device type, such as cuda; without it, or where it fails, decoding is done on
-    the CPU and the log says so. Raises SourceError for what is no readable video.
+    the CPU and the log says so. With `deinterlace` the frames of an interlaced video are made whole. Raises SourceError
+    for what is no readable video.
     """
     shown = public(str(name))
     container = _open(name, shown, hwaccel)
     try:
-        return _describe(container, shown)
+        source = _describe(container, shown)
+        if source.info.is_interlaced:
+            _settle_fields(source, deinterlace)
+        return source
     except BaseException:
         container.close()
         raise
@@ -146,37 +157,42 @@ def open_source(name: str | Path, hwaccel: str | None = None) -> Source:
 
 def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     path = Path(name)
-    if path.is_dir():
+    # Not Path's, which raises for names that are too long.
+    exists = os.path.exists(path)
+    if os.path.isdir(path):
         raise SourceError(f"{shown} is a folder; name a video file in it")
     if is_numbered(path):
-        return _open_sequence(path)
-    if "://" not in str(name) and not path.exists():
+        return _open_sequence(path, shown)
+    if "://" not in str(name) and not exists:
         raise SourceError(f"{shown} does not exist")
-    if path.exists():
+    if exists:
         name = in_full(path)
     elif isinstance(name, str):
         name = for_libav(name)
     try:
         if hwaccel:
             try:
-                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True))
+                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True), metadata_errors=TOLERANT)
             except (av.FFmpegError, ValueError, NotImplementedError) as error:
                 logger.warning("%s decoding is not available here (%s); decoding on the CPU", hwaccel, error)
-        return av.open(name)
+        return av.open(name, metadata_errors=TOLERANT)
     except av.FFmpegError as error:
         raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
 
 
-def _open_sequence(pattern: Path) -> InputContainer:
+def _open_sequence(pattern: Path, shown: str) -> InputContainer:
     first = min(sequence(pattern))
     logger.warning("%s tells no rate; it is taken for %d pictures a second", pattern, RATE)
     options = {"start_number": str(first), "framerate": str(RATE)}
-    return av.open(in_full(pattern), format="image2", options=options)
+    try:
+        return av.open(in_full(pattern), format="image2", options=options, metadata_errors=TOLERANT)
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown} cannot be opened as pictures: {error.strerror}") from error
 
 
 def _describe(container: InputContainer, shown: str) -> Source:
     # Cover art is a video stream too; its one picture is not what the file is about.
-    videos = [stream for stream in container.streams.video if not _is_cover(stream)]
+    videos = [stream for stream in container.streams.video if not is_cover(stream)]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise SourceError(f"{shown} holds no video, only {kinds}")
@@ -184,10 +200,7 @@ def _describe(container: InputContainer, shown: str) -> Source:
     if video.codec_context is None:
         raise SourceError(f"{shown} holds video of a codec that this libav cannot decode")
     video.thread_type = "AUTO"
-    copied = [stream for stream in container.streams if stream.type in _COPIED_KINDS]
-    for stream in container.streams:
-        if stream is not video and stream not in copied:
-            logger.warning("%s: stream %d (%s) is not copied", shown, stream.index, stream.type)
+    copied = [stream for stream in container.streams if stream is not video and is_copied(stream)]
     clock = SourceClock(shown, container, [video, *copied])
     source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied, clock)
     source.chapters = list(container.chapters())
@@ -196,13 +209,20 @@ def _describe(container: InputContainer, shown: str) -> Source:
         first = next(decoded)
     except StopIteration:
         raise SourceError(f"{shown} holds no frame that can be decoded") from None
-    source.info = video_info(container, video, first)
+    source.info, source.first = video_info(container, video, first), first
     source._decoded = _chain(first, decoded)
     return source
 
 
-def _is_cover(stream: av.VideoStream) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+def _settle_fields(source: Source, deinterlace: bool) -> None:
+    if not deinterlace:
+        logger.warning("%s is interlaced, and stays so; --deinterlace makes whole frames of its fields", source.name)
+        return
+    source.fields = source.info
+    whole = deinterlaced(source._decoded, source.info)
+    first = next(whole)
+    source._decoded, source.first = _chain(first, whole), first
+    source.info = replace(source.info, field_order=1)
 
 
 def _nothing() -> Generator[av.VideoFrame, None, None]:
@@ -319,6 +339,9 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
     elif container.duration is not None:
         duration = container.duration / av.time_base
     jpeg_range = first.format.name.startswith("yuvj")
+    matrix = sidedata.display_matrix(first)
+    rotation, mirrored = sidedata.orientation(matrix)
+    fields, chroma_location = sidedata.fields_and_chroma(first)
     return VideoInfo(
         codec=video.codec_context.name,
         pixel_format=first.format.name,
@@ -333,5 +356,18 @@ def video_info(container: InputContainer, video: av.VideoStream, first: av.Video
         color_space=int(first.colorspace),
         color_primaries=int(first.color_primaries),
         color_trc=int(first.color_trc),
-        rotation=round(first.rotation / 90) * 90 % 360,
+        rotation=rotation,
+        mirrored=mirrored,
+        display_matrix=matrix,
+        chroma_location=chroma_location,
+        field_order=_field_order(video.codec_context.field_order, fields),
+        mastering_display=sidedata.mastering_display(first),
+        content_light=sidedata.content_light(first),
+        has_variable_rate=bool(video.average_rate) and video.average_rate != video.base_rate,
     )
+
+
+def _field_order(promised: int, seen: int) -> int:
+    """The header's word where the first picture does not contradict it, which may be a whole one among others."""
+    top = {2: True, 5: True, 3: False, 4: False}
+    return promised if seen == 0 or top.get(promised) == top[seen] else seen

@@ -79,7 +79,7 @@ def decode_stills(source: StillSource) -> Iterator[Frame]:
         picture = read_picture(path)
         height, width = picture.samples.shape[:2]
         chroma: Any = "gray" if picture.samples.ndim == 2 else "444"
-        layout = PixelLayout(height, width, chroma, _BITS, "bt601", full_range=True, rotation=picture.rotation)
+        layout = PixelLayout(height, width, chroma, _BITS, "bt601", True, picture.rotation, picture.mirrored)
         planes = _planes(picture)
         source.taken.append((picture, planes))
         yield Frame(planes, layout, number, source.info.time_base)
@@ -119,6 +119,7 @@ class StillSink:
         self.frames = 0
         self._shown, self._outputs, self._source = shown, outputs, source
         self._told = _Told(shown)
+        self.notes, self.differences = self._told.notes, list[str]()
 
     def write(self, frame: Frame) -> None:
         """Write the picture that became `frame`. Raises SinkError."""
@@ -142,6 +143,7 @@ class SequenceSink:
     def __init__(self, pattern: Path, source: Source, overwrite: bool) -> None:
         self.frames = 0
         self._pattern, self._told = pattern, _Told(pattern)
+        self.notes, self.differences = self._told.notes, list[str]()
         there = numbered(pattern)
         if there and not overwrite:
             raise SinkError(f"{next(iter(there.values()))} exists; --overwrite replaces it, or name another output")
@@ -166,17 +168,18 @@ class SequenceSink:
 def _rgb(frame: Frame) -> NDArray[Any]:
     deep = frame.layout.bits > 8
     picture = to_video_frame(frame.data, frame.layout, "rgb48le" if deep else "rgb24").to_ndarray()
-    return np.ascontiguousarray(np.rot90(picture, frame.layout.rotation // 90))
+    standing = np.rot90(picture, frame.layout.rotation // 90)
+    return np.ascontiguousarray(standing[:, ::-1] if frame.layout.mirrored else standing)
 
 
 class _Told:
-    """What is lost, told once for all pictures of a run."""
+    """What is lost, told once for all pictures of a run; `notes` are what was told."""
 
     def __init__(self, name: Path) -> None:
-        self._name, self._notes = name, set[str]()
+        self._name, self.notes = name, list[str]()
 
     def tell(self, notes: Sequence[str]) -> None:
         for note in notes:
-            if note not in self._notes:
-                self._notes.add(note)
+            if note not in self.notes:
+                self.notes.append(note)
                 logger.warning("%s: %s", self._name, note)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from streamderain.backends.runnable import Runnable
+from dataclasses import replace
+
+from streamderain.backends.runnable import ROUNDED, Runnable
 from streamderain.networks import onnx, registry, weights
 
 
@@ -17,4 +19,5 @@ def load(model: str, device_type: str = "cpu") -> Runnable:
     path = weights.find(model, device_type)
     if path.suffix.lower() == ".onnx":
         return onnx.load(path)
-    return registry.runnable(registry.build(weights.read(path), str(path)))
+    network, rounded = registry.runnable(registry.build(weights.read(path), str(path))), path.with_suffix(ROUNDED)
+    return replace(network, rounded=rounded) if rounded.exists() else network

@@ -12,6 +12,9 @@ from yarl import URL
 
 from streamderain.errors import ConfigError
 
+PAGES = ("/", "/grid")
+"""What is opened in a browser, with the token in its address the first time."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
@@ -42,7 +45,7 @@ class Guard:
 
     On loopback the Host must be this machine's, so that no page elsewhere can reach it by a name of its own that it
     points here (DNS rebinding). Other sites may link to the page and do nothing else. Where there is a token, it comes
-    as `Authorization: Bearer`, as `?token=` of the page, or in the cookie that the page then sets; `public` paths need
+    as `Authorization: Bearer`, as `?token=` of a page, or in the cookie that it then sets; `public` paths need
     none. Raises ConfigError for a host that others reach and no token.
     """
 
@@ -66,7 +69,7 @@ class Guard:
             return refused(403, reason)
         if self._token is None or request.path in self._public or self._bears(request):
             return await handler(request)
-        asked = request.query.get("token") if request.method == "GET" and request.path == "/" else None
+        asked = request.query.get("token") if request.method == "GET" and request.path in PAGES else None
         if asked is None or not self._is_token(asked):
             answer = refused(401, "a token is needed; open the page as /?token=..., or send Authorization: Bearer ...")
             answer.headers["WWW-Authenticate"] = "Bearer"

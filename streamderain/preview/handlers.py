@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from streamderain.errors import ConfigError, UnknownStream
-from streamderain.preview import mjpeg
+from streamderain.preview import mjpeg, recordings
 from streamderain.preview.guard import Handler, refused
-from streamderain.preview.sink import Preview
+from streamderain.preview.sink import Gone, Preview
 from streamderain.preview.watchable import Watchable, checked
 
 if TYPE_CHECKING:
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
 
 ASSETS = {
     "/": ("page.html", "text/html"),
+    "/grid": ("grid.html", "text/html"),
+    "/grid.js": ("grid.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/stage.js": ("stage.js", "text/javascript"),
     "/ways.js": ("ways.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+
+
+SNAPSHOT_SECONDS = 10.0
+"""How long a snapshot waits for its picture."""
 
 
 class Refusal(Exception):
@@ -67,8 +75,15 @@ class Streams(dict[str, Watched]):
 class Handlers:
     """The routes of the page; belongs to the loop's thread."""
 
-    def __init__(self, streams: Streams, make_frame: MakeFrame | None, stalled_seconds: float) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        make_frame: MakeFrame | None,
+        stalled_seconds: float,
+        patience_seconds: float = SNAPSHOT_SECONDS,
+    ) -> None:
         self._streams = streams
+        self._patience_seconds = patience_seconds
         self._stalled_seconds = stalled_seconds
         self._peers: Peers | None = None
         if make_frame:
@@ -84,9 +99,15 @@ class Handlers:
             *(web.get(path, self._asset) for path in ASSETS),
             web.get("/api/streams", _told(self._list)),
             web.get("/api/streams/{name}", _told(self._one)),
+            web.get("/api/streams/{name}/events", _told(self._events)),
+            web.get("/api/streams/{name}/recordings", _told(self._recordings)),
+            web.get("/streams/{name}/recordings/{number}/{file}", _told(self._play)),
             web.post("/api/streams/{name}/settings", _told(self._adjust)),
             web.post("/offer", _told(self._offer)),
+            web.post("/streams/{name}/whep", _told(self._whep)),
+            web.delete("/streams/{name}/whep/{viewer}", _told(self._end_whep)),
             web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
+            web.get("/streams/{name}/snapshot.jpg", _told(self._snapshot)),
         ]
 
     async def close(self) -> None:
@@ -111,6 +132,18 @@ class Handlers:
         watchable = self._streams.named(name).watchable
         return web.json_response({"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()})
 
+    async def _events(self, request: web.Request) -> web.Response:
+        return web.json_response(self._streams.named(request.match_info["name"]).watchable.history())
+
+    async def _recordings(self, request: web.Request) -> web.Response:
+        return web.json_response(await recordings.listed(self._streams.named(request.match_info["name"]).watchable))
+
+    async def _play(self, request: web.Request) -> web.StreamResponse:
+        asked = request.match_info
+        return await recordings.played(
+            self._streams.named(asked["name"]).watchable, f"{asked['number']}/{asked['file']}"
+        )
+
     async def _adjust(self, request: web.Request) -> web.Response:
         watchable = self._streams.named(request.match_info["name"]).watchable
         watchable.adjust(**checked(await _json(request), watchable.settings()))
@@ -126,10 +159,58 @@ class Handlers:
             raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
         return web.json_response(await self._peers.answer(preview, offer["sdp"]))
 
+    async def _whep(self, request: web.Request) -> web.Response:
+        """WHEP, draft-ietf-wish-whep: an offer that has all its candidates is answered in full."""
+        preview = self._streams.named(name := request.match_info["name"]).preview
+        if request.content_type != "application/sdp":
+            raise Refusal(415, f"the body is {request.content_type}; WHEP wants an offer as application/sdp")
+        if self._peers is None:
+            raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
+        self._streams.check_room()
+        try:
+            offer = (await request.read()).decode()
+        except UnicodeDecodeError:
+            raise ConfigError("the offer makes no sense (it is no text in UTF-8)") from None
+        answer, viewer = await self._peers.open(preview, offer)
+        place = f"/streams/{quote(name, safe='')}/whep/{viewer}"
+        return web.Response(status=201, text=answer, content_type="application/sdp", headers={"Location": place})
+
+    async def _end_whep(self, request: web.Request) -> web.Response:
+        preview = self._streams.named(request.match_info["name"]).preview
+        if self._peers is None or not self._peers.end(preview, request.match_info["viewer"]):
+            raise Refusal(404, "there is no such viewer; it may have ended")
+        return web.Response(status=200)
+
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
         preview = self._streams.named(request.match_info["name"]).preview
         self._streams.check_room()
         return await mjpeg.stream(request, preview, self._stalled_seconds)
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        watched = self._streams.named(request.match_info["name"])
+        width = _width(request.query.get("width"))
+        numbers = watched.watchable.numbers()
+        if numbers.get("connected") is False:
+            raise Refusal(503, f"the source is away ({numbers.get('reason') or 'it is waited for'}); try again later")
+        self._streams.check_room()
+        try:
+            with watched.preview.viewer():
+                picture = await asyncio.wait_for(watched.preview.after(0), self._patience_seconds)
+                data = await picture.alone(request.query.get("rainy") in ("1", "true"), width)
+        except TimeoutError:
+            raise Refusal(503, f"no picture came within {self._patience_seconds:g} s; try again later") from None
+        except Gone:
+            raise Refusal(404, "the stream has ended") from None
+        return web.Response(body=data, content_type="image/jpeg")
+
+
+def _width(asked: str | None) -> int | None:
+    """How wide a picture may be at most; None for as it is."""
+    if asked is None:
+        return None
+    if not asked.isascii() or not asked.isdecimal() or len(asked) > 5 or not 16 <= int(asked) <= 8192:
+        raise ConfigError(f"width is {asked[:40]!r}; allowed: 16 to 8192")
+    return int(asked)
 
 
 def _told(handler: Handler) -> Handler:

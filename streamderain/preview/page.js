@@ -2,6 +2,8 @@ import * as stage from "/stage.js";
 import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
 
 const HIDDEN_MS = 10000;
+const MOST_EVENTS = 30;
+const RECORDINGS_EVERY = 20; // seconds
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 
@@ -13,6 +15,8 @@ if (query.has("token")) {
 
 let stream = null; // the name of the one that is watched
 let numbers = null; // its newest ones, null while the server does not answer
+let happened = ""; // what its events were when they were asked for last
+let ticks = 0; // since the stream was chosen
 let turn = new AbortController(); // ends the playing of a stream
 
 // ---- the picture
@@ -66,6 +70,11 @@ async function refresh() {
     if (now.name !== stream) return undefined; // another was chosen meanwhile
     numbers = now.numbers;
     tell(now);
+    // Something has happened since it was asked last, or this is another stream.
+    const mark = JSON.stringify([stream, now.numbers.events, now.numbers.outputs, now.numbers.failure].map(steady));
+    if (mark !== happened) await happenings();
+    happened = mark;
+    if (ticks++ % RECORDINGS_EVERY === 0) await recordings();
   } catch (error) {
     numbers = null;
     state("bad", error.status === 401 ? "token needed" : error.status ? error.message : "server does not answer");
@@ -80,6 +89,7 @@ async function list() {
     $("picker").replaceChildren(...names.map((name) => new Option(name, name)));
   }
   $("picker").hidden = names.length < 2;
+  $("all").hidden = names.length < 2;
   $("only").hidden = names.length !== 1;
   $("only").textContent = names[0] ?? "";
   if (!names.includes(stream)) choose(names.includes(wanted()) ? wanted() : (names[0] ?? null));
@@ -96,6 +106,7 @@ function wanted() {
 function choose(name) {
   stream = name;
   numbers = null;
+  ticks = 0;
   for (const dial of dials) dial.forget();
   if (name === null) {
     stop();
@@ -128,8 +139,63 @@ function tell({ numbers: now, settings }) {
   $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
   text("reconnects", now.reconnects);
   text("rain", 100 * (now.rain_level ?? NaN), 2);
-  $("dry").textContent = now.dry ? "dry" : "";
+  $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";
   for (const dial of dials) dial.told(settings[dial.name]);
+}
+
+async function happenings() {
+  const events = await (await ask(`/api/streams/${encodeURIComponent(stream)}/events`)).json();
+  $("events").replaceChildren(...events.slice(-MOST_EVENTS).reverse().map(event));
+  $("events").parentElement.hidden = !events.length;
+}
+
+async function recordings() {
+  const path = `streams/${encodeURIComponent(stream)}/recordings`;
+  const files = await (await ask(`/api/${path}`)).json();
+  $("recordings").replaceChildren(...files.map((file) => recording(path, file)));
+  $("recordings").parentElement.hidden = !files.length;
+}
+
+function recording(path, { name, bytes, at }) {
+  const told = document.createElement("li");
+  const when = document.createElement("time");
+  when.textContent = new Date(at * 1000).toLocaleString();
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = name.slice(name.indexOf("/") + 1);
+  button.addEventListener("click", () => watch(button.textContent, `/${path}/${name.split("/").map(encodeURIComponent).join("/")}`));
+  told.append(when, button, size(bytes));
+  return told;
+}
+
+function size(bytes) {
+  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+function watch(name, url) {
+  const [player, film, complaint] = [$("player"), $("player").querySelector("video"), $("player").querySelector("p")];
+  player.querySelector("b").textContent = name;
+  complaint.hidden = true;
+  complaint.querySelector("a").href = url;
+  film.onerror = () => (complaint.hidden = !film.hasAttribute("src"));
+  film.src = url;
+  player.showModal();
+}
+
+function event({ at, kind, subject, reason, times }) {
+  const told = document.createElement("li");
+  const when = document.createElement("time");
+  when.dateTime = new Date(at * 1000).toISOString();
+  when.textContent = new Date(at * 1000).toLocaleString();
+  const often = times > 1 ? `${times} times` : "";
+  told.append(when, [`${subject} ${kind}`, reason, often].filter(Boolean).join(", "));
+  return told;
+}
+
+// What of a value changes only when something happens: not how many packets an output has written.
+function steady(value) {
+  return Array.isArray(value) ? value.map(({ name, state, reason, reopened }) => [name, state, reason, reopened]) : value;
 }
 
 function span(seconds) {
@@ -207,6 +273,19 @@ const dials = [new Dial("strength"), new Dial("blend")];
 $("picker").addEventListener("change", () => {
   history.replaceState(null, "", `#${encodeURIComponent($("picker").value)}`);
   choose($("picker").value);
+});
+
+// A press on it moves no divider.
+$("full").addEventListener("pointerdown", (event) => event.stopPropagation());
+$("full").addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else $("screen").requestFullscreen();
+});
+
+$("player").addEventListener("close", () => {
+  const film = $("player").querySelector("video");
+  film.removeAttribute("src");
+  film.load(); // lets go of the connection
 });
 
 let leaving = 0;

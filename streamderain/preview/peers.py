@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -31,16 +32,23 @@ CLOCK_RATE = 90000
 
 
 class PreviewTrack(MediaStreamTrack):
-    """A stream's newest picture whenever the encoder asks; what came in between is not sent."""
+    """A stream's newest picture whenever the encoder asks, both beside each other, or the clean one `alone`; what came
+    in between is not sent.
+    """
 
     kind = "video"
 
-    def __init__(self, preview: Preview, make_frame: MakeFrame) -> None:
+    def __init__(self, preview: Preview, make_frame: MakeFrame, alone: bool) -> None:
         super().__init__()
+        self._alone = alone
         self._preview = preview
         self._make_frame = make_frame
         self._number = 0
         self._began = time.monotonic()
+
+    def shows(self, preview: Preview) -> bool:
+        """Whether it is of that stream."""
+        return self._preview is preview
 
     async def recv(self) -> Any:
         """The next av.VideoFrame, its time that of sending."""
@@ -49,7 +57,7 @@ class PreviewTrack(MediaStreamTrack):
         except Gone as error:
             raise MediaStreamError from error
         self._number = picture.number
-        frame = self._make_frame(await picture.pixels())
+        frame = self._make_frame(await (picture.clean() if self._alone else picture.pixels()))
         frame.pts = round((time.monotonic() - self._began) * CLOCK_RATE)
         frame.time_base = Fraction(1, CLOCK_RATE)
         return frame
@@ -64,20 +72,42 @@ class Peers:
         vpx.DEFAULT_BITRATE, vpx.MAX_BITRATE = START_BITRATE, MOST_BITRATE
         self._make_frame = make_frame
         self._connect_seconds = connect_seconds
+        self._named: dict[str, PreviewTrack] = {}
         self._viewers: dict[asyncio.Task[None], PreviewTrack] = {}
 
     async def answer(self, preview: Preview, sdp: str) -> dict[str, str]:
-        """The answer to a browser's offer, {"sdp", "type"}. Raises ConfigError for one that makes no sense."""
+        """The answer to the page's offer, {"sdp", "type"}: both pictures. Raises ConfigError for one that makes no
+        sense.
+        """
+        answered, _ = await self._begin(preview, sdp, alone=False)
+        return answered
+
+    async def open(self, preview: Preview, sdp: str) -> tuple[str, str]:
+        """The answer to a WHEP client's offer, the clean picture, and a name to `end` it by. Raises ConfigError."""
+        answered, track = await self._begin(preview, sdp, alone=True)
+        self._named[name := secrets.token_urlsafe(16)] = track
+        track.on("ended", lambda: self._named.pop(name, None))
+        return answered["sdp"], name
+
+    def end(self, preview: Preview, name: str) -> bool:
+        """End a viewer of that stream; whether there was one of that name."""
+        track = self._named.get(name)
+        if track is None or not track.shows(preview):
+            return False
+        track.stop()
+        return True
+
+    async def _begin(self, preview: Preview, sdp: str, alone: bool) -> tuple[dict[str, str], PreviewTrack]:
         if sdp.count("\nm=") > MOST_SECTIONS or sdp.count("\na=candidate") > MOST_CANDIDATES:
             raise ConfigError(
                 f"the offer is too large; allowed: {MOST_SECTIONS} sections, {MOST_CANDIDATES} candidates"
             )
-        track = PreviewTrack(preview, self._make_frame)
+        track = PreviewTrack(preview, self._make_frame, alone)
         answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
         viewer = asyncio.create_task(self._serve(preview, track, sdp, answered))
         self._viewers[viewer] = track
         viewer.add_done_callback(self._viewers.pop)
-        return await answered
+        return await answered, track
 
     async def close(self) -> None:
         """End all of them."""
@@ -102,6 +132,7 @@ class Peers:
             if not answered.cancelled():
                 answered.set_exception(error)
         finally:
+            track.stop()
             await connection.close()
 
     async def _watch(self, connection: RTCPeerConnection, preview: Preview, track: PreviewTrack) -> None:
@@ -109,7 +140,7 @@ class Peers:
         changed = asyncio.Event()
         connection.on("connectionstatechange", changed.set)
         track.on("ended", changed.set)
-        (sender,) = connection.getSenders()
+        (sender,) = (each for each in connection.getSenders() if each.track is track)
         silence, before = 0, (0, 0)
         with preview.viewer(), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._connect_seconds):
@@ -139,8 +170,9 @@ async def _negotiate(connection: RTCPeerConnection, track: PreviewTrack, sdp: st
         # Only this waits, for names on the network; what follows opens sockets, and must not be cut off.
         async with asyncio.timeout(NEGOTIATE_SECONDS):
             await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-        if sending.mid is None or len(connection.getTransceivers()) > 1:
-            raise ConfigError("the offer must have one section, of video; it has others or none")
+        # Players ask for sound too; there is none, and the answer says so.
+        if sending.mid is None or [each.kind for each in connection.getTransceivers()].count("video") > 1:
+            raise ConfigError("the offer must have one section of video; it has others or none")
         await connection.setLocalDescription(await connection.createAnswer())
     except ConfigError:
         raise

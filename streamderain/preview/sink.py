@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor
 
-from streamderain.preview.jpeg import Pixels, beside, jpeg
+from streamderain.preview.jpeg import Pixels, alone, beside, jpeg, single
 
 
 class Gone(Exception):
@@ -23,6 +24,7 @@ class Picture:
         self._pair = rainy, clean
         self._pixels: asyncio.Task[Pixels] | None = None
         self._jpeg: asyncio.Task[bytes] | None = None
+        self._clean: asyncio.Task[Pixels] | None = None
 
     async def pixels(self) -> Pixels:
         """The double-wide picture, (h, 2w, 3) uint8 in RGB."""
@@ -30,18 +32,31 @@ class Picture:
             self._pixels = asyncio.ensure_future(asyncio.to_thread(beside, *self._pair))
         return await asyncio.shield(self._pixels)  # a viewer who leaves takes it from nobody else
 
+    async def clean(self) -> Pixels:
+        """The derained picture alone, (h, w, 3) uint8 in RGB."""
+        if self._clean is None:
+            self._clean = asyncio.ensure_future(asyncio.to_thread(single, self._pair[1]))
+        return await asyncio.shield(self._clean)
+
     async def jpeg(self) -> bytes:
         """The double-wide picture as a JPEG file."""
         if self._jpeg is None:
             self._jpeg = asyncio.ensure_future(self._encode())
         return await asyncio.shield(self._jpeg)
 
+    async def alone(self, rainy: bool, width: int | None) -> bytes:
+        """One of the two as a JPEG file, in full or at most so wide."""
+        picture = self._pair[0 if rainy else 1]
+        return await asyncio.to_thread(lambda: jpeg(alone(picture, width)))
+
     async def _encode(self) -> bytes:
         return await asyncio.to_thread(jpeg, await self.pixels())
 
 
 class Preview:
-    """The sink of one stream. `show` and `watched` may be used in any thread, the rest in the page's own."""
+    """The sink of one stream. `show` and `watched` may be used in any thread, the rest in the page's own.
+    `since` is when the first of those who watch came.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,6 +66,7 @@ class Preview:
         self._gone = False
         self._waiting: set[asyncio.Future[None]] = set()
         self.viewers = 0
+        self.since = 0.0
 
     @property
     def watched(self) -> bool:
@@ -80,6 +96,8 @@ class Preview:
     @contextmanager
     def viewer(self) -> Iterator[None]:
         """Counts as watching inside."""
+        if not self.viewers:
+            self.since = time.monotonic()
         self.viewers += 1
         try:
             yield

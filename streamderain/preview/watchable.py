@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from streamderain.errors import ConfigError, nearest
 
 
 class Watchable(Protocol):
-    """A stream that can be watched. All of it is called in the page's thread and must return at once."""
+    """A stream that can be watched. All but `recordings` is called in the page's thread and must return at once."""
 
     def numbers(self) -> dict[str, Any]:
         """How it stands, as JSON can carry it; what is missing or None is shown as a dash.
@@ -18,6 +19,12 @@ class Watchable(Protocol):
         away), `age` (of the last frame, in seconds), `outputs` ([{"name", "state", "reason"}]), `rain_level` (0 to 1)
         and `dry`.
         """
+
+    def history(self) -> list[dict[str, Any]]:
+        """What happened, oldest first: [{"at" (seconds since 1970), "kind", "subject", "reason", "times"}]."""
+
+    def recordings(self) -> dict[str, Path]:
+        """Files that may be seen, by names that stand in URLs; may look at the disk."""
 
     def settings(self) -> dict[str, float]:
         """What can be adjusted, and its value, 0 to 1: `strength` and `blend`."""

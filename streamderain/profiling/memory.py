@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import torch
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _REFERENCES, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -25,12 +29,14 @@ class Peak:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
 
-    def process_mib(self) -> float:
-        """Of the process, in the machine's memory."""
+    def process_mib(self) -> float | None:
+        """Of the process, in the machine's memory; None where the system does not tell."""
         try:
             lines = _STATUS.read_text().splitlines()
             return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
         except (OSError, StopIteration):
+            if not resource:
+                return None
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -85,7 +85,7 @@ class Measured:
     fps: float
     network_fps: float
     latency: dict[str, Latency]
-    peak_memory_mib: float
+    peak_memory_mib: float | None
     peak_gpu_mib: float | None
     frames: int
     delay_frames: int

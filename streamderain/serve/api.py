@@ -148,6 +148,12 @@ _HEALTHY, _READY = ("Yes.", schemas.Health), ("Yes.", schemas.Readiness)
 OPERATIONS = (
     Operation("GET", "/api/streams", "All streams.", {200: ("All.", schemas.Summaries)}),
     Operation("GET", "/api/streams/{name}", "One stream.", {200: ("It.", schemas.Stream), 404: _NOT_THERE}),
+    Operation("GET", "/api/streams/{name}/events", "What happened to a stream, and why.",
+              {200: ("The latest, oldest first.", schemas.History), 404: _NOT_THERE}),
+    Operation("GET", "/api/streams/{name}/recordings", "What a stream has recorded, as far as it is there.",
+              {200: ("The latest.", schemas.Recordings), 404: _NOT_THERE}),
+    Operation("GET", "/streams/{name}/recordings/{number}/{file}", "A recording, or the part that Range asks for.",
+              {200: ("All.", "video/x-matroska"), 206: ("A part.", "video/x-matroska"), 404: _NOT_THERE}),
     Operation("PUT", "/api/streams/{name}", "Add a stream, or replace the one of that name. One that runs so already "
               "is left alone.", {200: ("Replaced.", schemas.Stream), 201: ("Added.", schemas.Stream),
                                  400: ("It cannot be.", schemas.Fault)}, schemas.AskedStream),
@@ -161,6 +167,14 @@ OPERATIONS = (
               {200: ("Done.", schemas.Reloaded), 400: ("The file is bad; nothing has changed.", schemas.Fault)}),
     Operation("GET", "/streams/{name}.mjpg", "Rainy and derained side by side, without end.",
               {200: ("Pictures.", "multipart/x-mixed-replace"), 404: _NOT_THERE}),
+    Operation("GET", "/streams/{name}/snapshot.jpg", "The newest derained picture, with ?rainy=1 the rainy one; with "
+              "?width=640 at most so wide.", {200: ("A picture.", "image/jpeg"), 404: _NOT_THERE,
+                                              503: ("There is none.", schemas.Fault)}),
+    Operation("POST", "/streams/{name}/whep", "WHEP: the derained picture, for an SDP offer with all its candidates.",
+              {201: ("The answer; Location ends it.", "application/sdp"), 404: _NOT_THERE,
+               415: ("It is no offer.", schemas.Fault)}),
+    Operation("DELETE", "/streams/{name}/whep/{viewer}", "End what WHEP began.",
+              {200: ("Ended.", None), 404: _NOT_THERE}),
     Operation("POST", "/offer", "A WebRTC offer, {type, sdp, stream}.", {200: ("The answer.", "application/json")}),
     Operation("GET", "/healthz", "Whether the process works.",
               {200: _HEALTHY, 503: ("No.", schemas.Health)}),

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import UnknownStream
 from streamderain.live.outputs import CLOSE_SECONDS
 from streamderain.live.publisher import DRAIN_SECONDS
 from streamderain.live.run import LEAVE_SECONDS
 from streamderain.media.url import public
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.served import Served, Show, in_words
 
 logger = logging.getLogger(__name__)

@@ -69,6 +69,8 @@ _KINDS = (
           lambda stream, now: _one(now.held_fps) if now.held_fps else [], family=GaugeMetricFamily),
     _Kind("rain_level", "The share of the light that is taken away, smoothed, 0 to 1; absent before it is known.",
           lambda stream, now: _one(now.rain_level) if now.rain_level is not None else [], family=GaugeMetricFamily),
+    _Kind("raining", "1 while it rains; absent before it is known.",
+          lambda stream, now: _one(now.raining) if now.raining is not None else [], family=GaugeMetricFamily),
     _Kind("dry", "1 while frames are left as they are, as it does not rain.",
           lambda stream, now: _one(now.dry), family=GaugeMetricFamily),
     _Kind("source_connected", "1 while pictures come from the source.",

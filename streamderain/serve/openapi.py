@@ -54,7 +54,7 @@ def _operation(operation: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     if names := re.findall(r"\{(\w+)\}", operation.path):
         told["parameters"] = [
             {"name": name, "in": "path", "required": True,
-             "schema": {"type": "string", "pattern": f"^{NAME}$"}}
+             "schema": {"type": "string", **({"pattern": f"^{NAME}$"} if name == "name" else {})}}
             for name in names
         ]  # fmt: skip
     if operation.takes:

@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
-from streamderain.config import LiveConfig, ServeConfig, StreamConfig, build
+from streamderain.config import LiveConfig, build
 from streamderain.errors import ConfigError, SinkError, SourceError, nearest
 from streamderain.media.address import parse
 from streamderain.media.encoder import Encoding
 from streamderain.media.trial import try_outputs
 from streamderain.media.url import public, redacted
+from streamderain.serve.config import MqttConfig, ServeConfig, StreamConfig, shown
 
 SHARED = ("model", "device", "backend", "precision", "memory")
 """Settings of the one network; all streams have them in common."""
@@ -41,7 +43,8 @@ SETTLED_SECONDS, SETTLED_TRIES = 0.2, 10
 """A file that says the same after this long is whole; so often that is looked at."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TOP = ("host", "port", "token", "max_batch", "defaults", "streams")
+_TOP = ("host", "port", "token", "max_batch", "mqtt", "webhooks", "defaults", "streams")
+_MQTT = tuple(each.name for each in dataclasses.fields(MqttConfig))
 
 
 def read(path: Path, environment: Mapping[str, str] = os.environ) -> ServeConfig:
@@ -132,7 +135,46 @@ def _config(values: Mapping[str, Any]) -> ServeConfig:
         port=_whole("port", values.get("port", plain.port), 0, 65535),
         token=None if values.get("token") is None else _token(values["token"]),
         max_batch=_whole("max_batch", values.get("max_batch", plain.max_batch), 0, 64),
+        mqtt=_mqtt(_mapping(values, "mqtt")) if values.get("mqtt") is not None else None,
+        webhooks=_webhooks(values.get("webhooks")),
     )
+
+
+def _webhooks(value: Any) -> tuple[str, ...]:
+    """URLs, whose ends are often secret, so that no message shows them."""
+    urls = [value] if isinstance(value, str) else value or []
+    if not isinstance(urls, list) or not all(isinstance(each, str) for each in urls):
+        raise ConfigError("webhooks is no list of URLs; expected for example [https://example.org/hook]")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"webhooks: {shown(url) if '://' in url else 'one'} is no URL of http or https")
+    return tuple(urls)
+
+
+def _mqtt(values: Mapping[str, Any]) -> MqttConfig:
+    """The broker; no message shows its password."""
+    try:
+        _known(values, _MQTT)
+    except ConfigError as error:
+        raise ConfigError(f"mqtt: {error}") from None
+    tls, plain, discovery = values.get("tls", False), MqttConfig(""), values.get("discovery", "homeassistant")
+    if not isinstance(tls, bool):
+        raise ConfigError("mqtt: tls is neither true nor false")
+    if not isinstance(values.get("host"), str) or not values["host"]:
+        raise ConfigError("mqtt: it has no host; expected for example {host: 127.0.0.1, port: 1883}")
+    for key in ("username", "password"):
+        if values.get(key) is not None and not isinstance(values[key], str):
+            raise ConfigError(f"mqtt: the {key} is no text; in quotes, digits are text too")
+    if values.get("password") is not None and values.get("username") is None:
+        raise ConfigError("mqtt: there is a password and no username; MQTT wants both")
+    prefix = values.get("prefix", plain.prefix)
+    for key, text in (("prefix", prefix), ("discovery", discovery)):
+        # null turns discovery off.
+        if not (isinstance(text, str) and re.fullmatch(NAME, text)) and not (key == "discovery" and text is None):
+            raise ConfigError(f"mqtt: {key} is {str(text)[:60]}; allowed: 1 to 60 of A-Z, a-z, 0-9, _ and -")
+    port = _whole("mqtt: port", values.get("port", 8883 if tls else plain.port), 1, 65535)
+    return MqttConfig(values["host"], port, values.get("username"), values.get("password"), tls, prefix, discovery)
 
 
 def _stream(values: Mapping[str, Any], defaults: LiveConfig) -> StreamConfig:
@@ -147,6 +189,7 @@ def _stream(values: Mapping[str, Any], defaults: LiveConfig) -> StreamConfig:
         raise ConfigError("outputs is no list of names; expected for example [rtsp://127.0.0.1:8554/clean]")
     asked = StreamConfig(source, tuple(outputs), _settings(own, SETTINGS, ("source", "outputs")))
     config = dataclasses.replace(defaults, **asked.settings)
+    config.check_demand(outputs)
     if not parse(source).is_live and not config.realtime:
         raise ConfigError(f"{public(source)} is a file, not live; realtime: true reads it at the pace of its times")
     return asked
@@ -251,6 +294,9 @@ def _whole(key: str, value: Any, least: int, most: int) -> int:
 def summary(config: ServeConfig) -> list[str]:
     """Lines that tell what a config serves, without passwords."""
     lines = [f"{config.host}:{config.port}, {'with' if config.token else 'without'} a token"]
+    if config.mqtt:
+        lines.append(f"mqtt: {config.mqtt.host}:{config.mqtt.port}")
+    lines += [f"webhook: {shown(url)}" for url in config.webhooks]
     for name, stream in config.streams.items():
         outputs = ", ".join(map(public, stream.outputs)) or "the page alone"
         own = "".join(f", {key}: {value}" for key, value in stream.settings.items())

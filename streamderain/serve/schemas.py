@@ -50,8 +50,8 @@ class Numbers(BaseModel):
     `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
     shown again. The source is `connected` while pictures come, and `away` while they do not though they should,
     for that `reason`; `age` is how many seconds ago the newest frame arrived that went out. `source` stands there
-    without passwords. `rain_level` is the share of the light that is taken away, 0 to 1; `dry`, with `only_in_rain`,
-    says that frames are left as they are.
+    without passwords. `rain_level` is the share of the light that is taken away, 0 to 1, and `raining` is
+    null before it is known; `dry`, with `only_in_rain`, says that frames are left as they are.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Numbers(BaseModel):
     reconnects: int
     filled: int
     rain_level: float | None
+    raining: bool | None
     dry: bool
     restarts: int
     failure: str | None
@@ -89,6 +90,34 @@ class Summary(BaseModel):
 
 class Summaries(RootModel[list[Summary]]):
     """All streams."""
+
+
+class Event(BaseModel):
+    """What happened `at`, seconds since 1970, to `source`, to the stream, or to the output of that name; `times` counts
+    how often in a row.
+    """
+
+    at: float
+    kind: str
+    subject: str
+    reason: str
+    times: int
+
+
+class History(RootModel[list[Event]]):
+    """The latest hundred events of a stream, oldest first."""
+
+
+class Recording(BaseModel):
+    """A file; `name` is what follows /streams/NAME/recordings/, `at` when it was last written to."""
+
+    name: str
+    bytes: int
+    at: float
+
+
+class Recordings(RootModel[list[Recording]]):
+    """The latest five hundred, newest first."""
 
 
 class Dials(BaseModel):

@@ -12,15 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.errors import SourceError, StreamderainError
 from streamderain.frames import Network, Restored, VideoInfo
+from streamderain.live.events import Events
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch
 from streamderain.live.run import LiveRun
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import is_recording, unused
 from streamderain.media.url import public, redacted
+from streamderain.serve.config import StreamConfig
 from streamderain.stream.background import Background
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ STUCK_SECONDS = 30.0
 
 class Served:
     """A stream that `start` puts into a thread of its own. `run` is the present or last run, `restarts` counts those
-    that followed a crash, `failure` is why the last one ended.
+    that followed a crash, `failure` is why the last one ended, `events` what happened in all; `watched` may be set.
 
     `known` is what its source was like before. A file that ended has no successor, nor has a run that gave its source
     up after `retries`. Raises what LiveRun raises.
@@ -54,12 +56,14 @@ class Served:
         self.name, self.asked, self.config = name, asked, config
         self.restarts, self.ended = 0, False
         self.failure: str | None = None
+        self.watched: Callable[[], bool] = lambda: True
         self._network = network
         self._show: Show = lambda pair: None
         self._stopping: Future[None] = Future()
         self._thread: Background[None] | None = None
         self._after: Sequence[Served] = ()
         self._crashes = 0
+        self.events = Events()
         self._seen: object = None
         self._seen_at = 0.0
         self.run = self._made(known)
@@ -152,6 +156,7 @@ class Served:
         except Exception as error:
             self._crashes = 1 if time.monotonic() - began > STEADY_SECONDS else self._crashes + 1
             self.failure = in_words(error)
+            self.events.add("crashed", "stream", self.failure)
             is_final = isinstance(error, SourceError) and self.config.retries is not None
             logger.error("%s: %s%s", self.name, self.failure, "" if is_final else "; it will be started again")
             logger.debug("%s", self.name, exc_info=True)
@@ -167,7 +172,15 @@ class Served:
     def _made(self, known: VideoInfo | None) -> LiveRun:
         outputs = tuple(_unused(output) for output in self.asked.outputs)
         return LiveRun(
-            self.asked.source, outputs, self.config, self._network, self.name, lambda pair: self._show(pair), known
+            self.asked.source,
+            outputs,
+            self.config,
+            self._network,
+            self.name,
+            lambda pair: self._show(pair),
+            known,
+            self.events,
+            lambda: self.watched(),
         )
 
     def _stopped_within(self, seconds: float) -> bool:

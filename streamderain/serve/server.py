@@ -16,16 +16,19 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streamderain.config import LiveConfig, ServeConfig
+from streamderain.config import LiveConfig
 from streamderain.engine.engine import load_network
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
 from streamderain.media.shown import rgb_frame
+from streamderain.serve.config import ServeConfig
 from streamderain.serve.fleet import Fleet
+from streamderain.serve.mqtt import Mqtt, Now
 from streamderain.serve.reading import SHARED, read, read_again, try_streams
 from streamderain.serve.served import Served, Show
+from streamderain.serve.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from streamderain.preview.server import PreviewServer
@@ -39,7 +42,7 @@ END_SECONDS = 3.5
 
 GPU_BATCH = 8
 
-_FIXED = ("host", "port", "token", "max_batch")
+_FIXED = ("host", "port", "token", "max_batch", "mqtt", "webhooks")
 
 
 class Server:
@@ -57,9 +60,12 @@ class Server:
         self.config, self._reread = config, reread
         self.fleet: Fleet | None = None
         self._worker = ThreadPoolExecutor(1, "streamderain-fleet")
+        self._mqtt: Mqtt | None = None
         self._page = self._opened_page()
+        self._webhooks = Webhooks(config.webhooks) if config.webhooks else None
         try:
             self.fleet = Fleet(self._shared(network), config.defaults, self._shown, self._page.remove)
+            self._mqtt = Mqtt(config.mqtt, self._standing) if config.mqtt else None
             self.do(partial(self.fleet.become, config.streams)).result()
         except BaseException:
             self.close()
@@ -102,14 +108,19 @@ class Server:
 
     def close(self) -> None:
         """Send out what is on its way and end all, in less than 5 seconds."""
-        is_idle = True
+        is_idle, deadline = True, time.monotonic() + END_SECONDS
+        ended: Future[None] | None = None
         if fleet := self.fleet:
-            deadline = time.monotonic() + END_SECONDS
             # At once, whatever the worker is at.
             fleet.stop()
             ended = self.do(lambda: fleet.close(max(0.0, deadline - time.monotonic())))
+        if self._mqtt:
+            self._mqtt.close()
+        if self._webhooks:
+            self._webhooks.close()
+        if fleet and ended:
             with suppress(NotYet):
-                ended.result(END_SECONDS + 0.5)
+                ended.result(max(0.0, deadline + 0.5 - time.monotonic()))
             is_idle = ended.done()
             fleet.network.close(0.5)
         self._worker.shutdown(wait=is_idle, cancel_futures=True)
@@ -137,8 +148,15 @@ class Server:
         # On a GPU a new size takes a moment, and graphs are recorded while nothing else runs.
         return SharedNetwork(alone, self.config.max_batch or (1 if on_cpu else GPU_BATCH), aside=on_cpu)
 
+    def _standing(self) -> list[Now]:
+        return [(stream.name, stream.state, stream.numbers()) for stream in self.fleet or ()]
+
     def _shown(self, stream: Served) -> Show:
-        return shown_on(self._page.add(stream.name, stream.watch()))
+        if self._webhooks:
+            stream.events.told = partial(self._webhooks.tell, stream.name)
+        preview = self._page.add(stream.name, stream.watch())
+        stream.watched = lambda: preview.watched
+        return shown_on(preview)
 
     def _kept(self, fresh: ServeConfig) -> LiveConfig:
         """The new defaults, but for what the one network is; says what waits for the next start."""

@@ -19,7 +19,9 @@ def draw_log(log: Path, picture: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise TrainingError("a plot needs matplotlib; install streamderain[plot], or leave --plot out") from error
+        raise TrainingError(
+            "a plot needs matplotlib; try: pip install 'streamderain[plot]', or leave --plot out"
+        ) from error
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
     figure = Figure(figsize=(8, 9), layout="constrained")

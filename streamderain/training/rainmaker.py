@@ -124,7 +124,8 @@ def _rain_on_video(clean: Path, rainy: Path, config: RainConfig, report: Callabl
                     f"allowed: up to {float(1 / rate):.4f}"
                 )
             stations = (Station("rain", lambda frames: _rain_on_frames(frames, config), ahead=2),)
-            sink = FileSink(rainy, source, layout_of(source.info), recording(config, source.info))
+            encoding = recording(config, source.info)
+            sink = FileSink(rainy, source, layout_of(source.info), encoding, overwrite=config.overwrite)
             return carry(source, stations, [(sink, lambda pair: pair.rainy)], report)
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None

@@ -25,6 +25,15 @@ class Parted(PartedNetwork):
         """See PartedNetwork."""
         return frames - 0.5, frames
 
+    def entry_of_codes(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """See PartedNetwork."""
+        return self.stem(codes.float() / 255)
+
+    def of_codes(self, codes: Tensor) -> Tensor:
+        """All of it, of codes."""
+        stem, choices = self.entry_of_codes(codes)
+        return self.joined(choices, self.trunk(stem))
+
     def trunk(self, stem: Tensor) -> Tensor:
         """See PartedNetwork."""
         made: Tensor = self.second(torch.tanh(self.first(stem)))
@@ -37,4 +46,4 @@ class Parted(PartedNetwork):
 
 def parted(seed: int = 0) -> Runnable:
     """One that backends can run, and keep on disk."""
-    return Runnable(Descriptor("parted", lowers=True), Parted(seed), sources=(Path(__file__),))
+    return Runnable(Descriptor("parted", lowers=True, pictures=1), Parted(seed), sources=(Path(__file__),))

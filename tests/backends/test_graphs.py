@@ -72,6 +72,26 @@ def test_where_recording_fails_it_runs_without_and_says_so_once(caplog: pytest.L
     assert caplog.text.count("CUDA graphs cannot record") == 1
 
 
+@torch.inference_mode()
+def test_a_shape_that_memory_is_short_for_runs_without_and_others_are_recorded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record = Recorder()
+
+    def short(run: Run, example: Tensor) -> Run:
+        if example.shape[-1] > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return record(run, example)
+
+    derainer = NETWORKS["published"]
+    backend = GraphsBackend(runnable(derainer), CPU, record=short)
+    for side in (32, 16):
+        frames = window(derainer, 1, 16, side)
+        torch.testing.assert_close(backend(frames), derainer(frames), rtol=0, atol=1e-5)
+    assert [shape[-1] for shape in record.shapes] == [16]
+    assert "no memory is left to record a pass for pictures of 32x16" in caplog.text
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize(
     "variant", [OURS, Variant(widths=(16, 32, 64, 128), blocks=(1, 1, 1, 1))], ids=["ours", "published"]

@@ -83,6 +83,15 @@ def test_overwrite_replaces_what_exists(folder: Path) -> None:
     assert (outcome.result, outcome.frames) == ("derained", 12)
 
 
+def test_what_an_interrupted_run_left_is_a_failure_of_that_file_alone(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "a.partial.mp4").write_text("hours of work")
+    left, _, other = derain_many(jobs(folder), CONFIG, network=Still())
+    assert (left.result, other.result) == ("failed", "derained")
+    assert "a.partial.mp4 is what an earlier run left; move it away, or --overwrite replaces it" in left.said
+    assert (folder / "out" / "a.partial.mp4").read_text() == "hours of work"
+
+
 def test_a_fault_of_ours_in_one_file_does_not_end_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opens(name: Path, *options: object) -> None:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd")

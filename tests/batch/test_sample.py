@@ -67,7 +67,7 @@ def test_ctrl_c_leaves_nothing_but_what_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "lasts", "said"),
     [
-        (DerainConfig(start="1"), 1.0, "--try takes a length above 0, and no --start"),
+        (DerainConfig(start="1"), 1.0, "--try takes a length above 0, without --start"),
         (CONFIG, 0.0, "--try takes a length above 0"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -126,3 +127,13 @@ def test_blending_can_be_told_from_none() -> None:
         steady = stripes(0.43, True) * 255
         apart.append(sum(float((pair.clean.data.view(32, 48) - steady).abs().mean()) for pair in pairs))
     assert apart[1] < 0.9 * apart[0]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_what_the_decoder_gave_goes_through_untouched_and_stays_with_its_frame(batch: int) -> None:
+    originals = [object() for _ in LEVELS]
+    frames = film([stripes(level, upright=True) for level in LEVELS])
+    carried = (replace(frame, original=original) for frame, original in zip(frames, originals, strict=True))
+    pairs = list(Engine(Watcher(), DerainConfig(batch=batch)).run(carried))
+    for pair, original in zip(pairs, originals, strict=True):
+        assert pair.clean.original is pair.rainy.original is original

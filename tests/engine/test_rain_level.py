@@ -99,6 +99,38 @@ def test_a_level_between_the_two_thresholds_keeps_what_is() -> None:
     assert not any(level(*([0.0] * 8 + [between]) * 10))
 
 
+def test_it_rains_from_the_upper_threshold_on_until_it_was_dry_for_long() -> None:
+    def told(*shares: float) -> list[bool | None]:
+        rain, said = RainLevel(only_in_rain=False), []
+        for second, share in enumerate(shares):
+            rain._smooth(share, second)
+            rain._decide(share, second)
+            said.append(rain.is_raining)
+        assert not rain.is_dry
+        return said
+
+    between, dry = 4e-4, int(DRY_SECONDS)
+    assert told(*[between] * 30)[-1] is None
+    assert told(6e-4, *[between] * 30)[-1] is True
+    assert told(*[0.0] * (dry + 1), *[between] * 30) == [None] * dry + [False] * 31
+    assert told(*[0.0] * (dry + 1), 6e-4)[-1] is True
+    assert told(6e-4, *[0.0] * 30)[-1] is False
+
+
+def test_while_nobody_watches_frames_pass_untouched_and_one_a_second_is_looked_at() -> None:
+    network, watching = Wall(), [False]
+    engine = Engine(network, DerainConfig(neighbours="past"))
+    engine.rain.watched = lambda: watching[0]
+    pairs = list(engine.run(frame(number, 0.02) for number in range(100)))
+    untouched = [torch.equal(pair.rainy.data, pair.clean.data) for pair in pairs]
+    assert network.calls == untouched.count(False) == 20
+    assert engine.rain.level == pytest.approx(0.02 * 80 / 85, rel=0.3)
+    assert engine.rain.is_raining
+    watching[0] = True
+    pairs = list(engine.run(frame(number, 0.02) for number in range(100, 120)))
+    assert not any(torch.equal(pair.rainy.data, pair.clean.data) for pair in pairs)
+
+
 def test_without_the_setting_every_frame_goes_through() -> None:
     network = Wall()
     engine = Engine(network, DerainConfig(neighbours="past"))

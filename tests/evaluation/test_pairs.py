@@ -59,3 +59,13 @@ def test_what_does_not_match_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "b-clean.mp4")
     with pytest.raises(EvaluationError, match=r"b-clean\.mp4 has no counterpart in .*; expected b\.mp4"):
         find_sets(tmp_path)
+
+
+def test_hidden_files_need_no_counterpart(tmp_path: Path) -> None:
+    for kind in ("rainy", "clean"):
+        touch(tmp_path / "street" / kind / "a.png")
+    touch(
+        tmp_path / "street" / "rainy" / "._a.png", tmp_path / ".cache" / "rainy" / "b.png", tmp_path / "._a-clean.mp4"
+    )
+    (found,) = find_sets(tmp_path)
+    assert [pair.name for pair in found.pairs] == ["a.png"]

@@ -105,10 +105,13 @@ class Studio:
                 container.mux(packets)
         return path
 
-    def through(self, source: Path, name: str = "out.mp4", encoding: Encoding = LOSSLESS, **options: Any) -> Path:
-        """Decode `source` and write every frame unchanged to `name`."""
+    def through(self, source: Path, name: str = "out.mp4", encoding: Encoding = LOSSLESS, verify: bool = True,
+                **options: Any) -> Path:  # fmt: skip
+        """Decode `source` and write every frame unchanged to `name`, which is read back."""
         with open_source(source, **options) as opened:
-            copy_frames(opened, FileSink(self.folder / name, opened, layout_of(opened.info), encoding))
+            sink = FileSink(self.folder / name, opened, layout_of(opened.info), encoding, overwrite=True, verify=verify)
+            copy_frames(opened, sink)
+            assert sink.differences == []
         return self.folder / name
 
     def look(self, path: Path) -> Seen:

@@ -17,15 +17,17 @@ from streamderain.media.source import open_source
 from tests.media.conftest import LOSSLESS
 
 LAYOUTS = [
-    PixelLayout(*size, chroma=chroma, rotation=rotation)  # type: ignore[arg-type]
+    PixelLayout(*size, chroma=chroma, rotation=rotation, mirrored=mirrored)  # type: ignore[arg-type]
     for size in ((32, 48), (37, 51), (2, 3))
     for chroma in ("420", "422", "444", "gray")
     for rotation in (0, 90, 180, 270)
+    for mirrored in (False, True)
 ]
 
 
-def upright(plane: torch.Tensor, rotation: int) -> torch.Tensor:
-    return torch.rot90(plane, rotation // 90)
+def upright(plane: torch.Tensor, layout: PixelLayout) -> torch.Tensor:
+    turned = torch.rot90(plane, layout.rotation // 90)
+    return turned.flip(-1) if layout.mirrored else turned
 
 
 def numbered(layout: PixelLayout, start: int) -> Frame:
@@ -34,7 +36,7 @@ def numbered(layout: PixelLayout, start: int) -> Frame:
 
 
 @pytest.mark.parametrize(
-    "layout", LAYOUTS, ids=lambda each: f"{each.height}x{each.width}-{each.chroma}-{each.rotation}"
+    "layout", LAYOUTS, ids=lambda each: f"{each.height}x{each.width}-{each.chroma}-{each.rotation}-{each.mirrored}"
 )
 def test_the_left_half_is_rainy_and_the_right_half_clean(layout: PixelLayout) -> None:
     rainy, clean = numbered(layout, 0), numbered(layout, 100)
@@ -49,9 +51,9 @@ def test_the_left_half_is_rainy_and_the_right_half_clean(layout: PixelLayout) ->
         even.plane_shapes,
         strict=True,
     ):
-        left, right = upright(plane, layout.rotation).chunk(2, dim=1)
-        assert torch.equal(left, upright(before[: shape[0], : shape[1]], layout.rotation))
-        assert torch.equal(right, upright(after[: shape[0], : shape[1]], layout.rotation))
+        left, right = upright(plane, layout).chunk(2, dim=1)
+        assert torch.equal(left, upright(before[: shape[0], : shape[1]], layout))
+        assert torch.equal(right, upright(after[: shape[0], : shape[1]], layout))
 
 
 @pytest.mark.parametrize("rotation", [0, 90])

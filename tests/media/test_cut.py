@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,12 +14,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
 from streamderain.media.source import open_source
 from streamderain.run import derain
 from tests.media.conftest import Studio
+from tests.media.test_fields import comb
 
 LOSSLESS: dict[str, Any] = {"encoder": "ffv1", "crf": None}
 
@@ -145,6 +148,33 @@ def test_subtitles_and_chapters_are_cut_too(studio: Studio) -> None:
     assert kept == [(0, Fraction(1, 2)), (Fraction(1, 2), 1)]
 
 
+def test_what_a_part_does_not_have_is_not_missed_in_it(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+    base = Fraction(1, 1000)
+    chapters = [
+        {"id": number, "start": 2500 * number, "end": 2500 * (number + 1), "time_base": base,
+         "metadata": {"title": str(number)}}
+        for number in range(2)
+    ]  # fmt: skip
+    source = studio.clip("in.mkv", pts=range(125), passengers=[_sound], chapters=chapters, metadata={"title": "A walk"})
+    report = studio.folder / "report.json"
+    with caplog.at_level(logging.WARNING, "streamderain"):
+        config = DerainConfig(start="3", end="4", report=report, **LOSSLESS)
+        derain(source, studio.folder / "out.mkv", config, network=Mean())
+    found = json.loads(report.read_text())
+    assert (found["frames"], found["verified"], found["lost"], found["differences"]) == (25, True, [], [])
+    assert caplog.text == ""
+
+
+def test_a_part_of_two_fields_a_frame_is_made_whole_too(studio: Studio, tmp_path: Path) -> None:
+    options = {"preset": "ultrafast", "qp": "0", "g": "10", "flags": "+ildct+ilme"}
+    pictures = [comb(number % 8, True) for number in range(60)]
+    source = studio.clip(size=(64, 96), pts=range(60), options=options, pictures=pictures)
+    settings: dict[str, Any] = {**LOSSLESS, "network": Mean(), "strength": 0.0, "deinterlace": True}
+    derain(source, tmp_path / "whole.mkv", **settings)
+    derain(source, tmp_path / "part.mkv", start="1.6", end="2", **settings)
+    assert same(frames_of(tmp_path / "part.mkv"), frames_of(tmp_path / "whole.mkv")[40:50])
+
+
 def test_a_place_is_gone_to_and_not_read_up_to(long: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import streamderain.media.source as source_module
 
@@ -172,7 +202,8 @@ def test_a_cut_off_end_is_told_where_the_beginning_was_not_read(
     short.write_bytes((tmp_path / "fast.mov").read_bytes()[:middle])
     with pytest.raises(SourceError, match=r"ends after 1[01][0-9] of 125 frames"):
         derain(short, tmp_path / "out.mkv", network=Mean(), start="3", **LOSSLESS)
-    derain(short, tmp_path / "out.mkv", network=Mean(), start="3", end="4", **LOSSLESS)
+    derain(short, tmp_path / "out.mkv", network=Mean(), start="3", end="4", overwrite=True, **LOSSLESS)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "streamderain"):
         derain(long, tmp_path / "end.mkv", network=Mean(), start="3", **LOSSLESS)
     assert caplog.text == ""

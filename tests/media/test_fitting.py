@@ -103,12 +103,13 @@ def test_grey_becomes_colour_and_colour_grey(full_range: bool) -> None:
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("chroma", ["420", "422"])
-def test_a_turned_picture_stands_upright_in_an_unturned_one(rotation: int, chroma: str) -> None:
+def test_a_turned_picture_stands_upright_in_an_unturned_one(rotation: int, mirrored: bool, chroma: str) -> None:
     upright = np.full((72, 128), 60)
     upright[:36, :64] = 200
-    coded = np.rot90(upright, -rotation // 90)
-    layout = PixelLayout(*coded.shape, chroma=chroma, rotation=rotation)  # type: ignore[arg-type]
+    coded = np.rot90(np.fliplr(upright) if mirrored else upright, -rotation // 90)
+    layout = PixelLayout(*coded.shape, chroma=chroma, rotation=rotation, mirrored=mirrored)  # type: ignore[arg-type]
     frame = plain(layout)
     layout.split(frame.data)[0].copy_(torch.from_numpy(coded.copy()))
     luma, blue, _ = planes(fitted(frame, WIDE))
@@ -167,6 +168,18 @@ def test_a_note_stands_upright_in_a_turned_picture() -> None:
     assert rows.min() > 500
     assert columns.max() < 250
     assert np.ptp(columns) > 2 * np.ptp(rows)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_note_reads_the_same_in_a_mirrored_picture(rotation: int) -> None:
+    size = (640, 360) if rotation % 180 else (360, 640)
+    plainly, mirrored = (
+        np.rot90(
+            planes(noted(plain(PixelLayout(*size, rotation=rotation, mirrored=each)), "NO SIGNAL"))[0], rotation // 90
+        )
+        for each in (False, True)
+    )
+    assert np.array_equal(np.fliplr(mirrored), plainly)
 
 
 def test_a_long_note_is_made_small_enough() -> None:

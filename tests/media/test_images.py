@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from streamderain.errors import SinkError, SourceError
-from streamderain.media.images import read_image, write_image
+from streamderain.media.images import list_images, read_image, shown_in, write_image
 
 PICTURE = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
@@ -32,3 +32,12 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "a.png")
     with pytest.raises(SourceError, match=r"none\.png cannot be read: No such file"):
         read_image(tmp_path / "none.png")
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    """macOS leaves ._NAME beside each file on a disk of others."""
+    for name in ("b.png", "._b.png", ".hidden.png", "a.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / ".Trashes").mkdir()
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.png"]
+    assert [path.name for path in shown_in(tmp_path)] == ["a.jpg", "b.png"]

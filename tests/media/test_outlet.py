@@ -188,7 +188,9 @@ def test_a_recording_may_be_of_another_codec(encoder: str, ending: str, tmp_path
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_a_recording_is_turned_as_its_source_was(ending: str, tmp_path: Path) -> None:
-    broadcast, sent = chunks(2, info=replace(INFO, rotation=90))
+    broadcast, sent = chunks(
+        2, info=replace(INFO, rotation=90, display_matrix=(0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30))
+    )
     fill(Outlet(str(tmp_path / f"out.{ending}"), broadcast.streams), sent)
     with av.open(tmp_path / f"out.{ending}") as container:
         assert next(container.decode(video=0)).rotation == 90

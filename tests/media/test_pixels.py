@@ -138,8 +138,9 @@ def test_grey_without_a_tag_is_full_range_and_tagged_so(studio: Any) -> None:
 
 
 def rgb_of(planes: tuple[torch.Tensor, ...], weights: tuple[float, float]) -> np.ndarray:
-    """Limited 4:4:4 of eight bits by the book."""
-    y, cb, cr = (plane.numpy().astype(np.float64) for plane in planes)
+    """Limited 4:4:4 by the book, of eight bits or of ten."""
+    unit = 1 if planes[0].dtype == torch.uint8 else 4
+    y, cb, cr = (plane.numpy().astype(np.float64) / unit for plane in planes)
     y, cb, cr = (y - 16) / 219, (cb - 128) / 224, (cr - 128) / 224
     red = y + 2 * (1 - weights[0]) * cr
     blue = y + 2 * (1 - weights[1]) * cb
@@ -163,8 +164,11 @@ SHOWN = picture(0, 32, 48, "rgb24").to_ndarray()
 )
 def test_rgb_becomes_bt709_and_is_tagged_so(studio: Any, name: str, codec: str, pixel_format: str) -> None:
     source = studio.clip(name, codec=codec, pixel_format=pixel_format, pts=range(2))
+    usual = studio.look(studio.through(source, "usual.mkv", Encoding()))
+    assert (usual.info.pixel_format, usual.info.color_space, usual.info.color_range) == ("yuv444p", 1, 1)
+    # Eight bits would round.
     after = studio.look(studio.through(source, "out.mkv"))
-    assert (after.info.pixel_format, after.info.color_space, after.info.color_range) == ("yuv444p", 1, 1)
+    assert (after.info.pixel_format, after.info.color_space, after.info.color_range) == ("yuv444p10le", 1, 1)
     assert np.abs(rgb_of(after.planes[0], (0.2126, 0.0722)) - SHOWN).max() < 3
 
 

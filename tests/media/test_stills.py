@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,11 +11,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from streamderain.errors import SinkError, SourceError, StationError, StreamderainError
+from streamderain.frames import Frame, PixelLayout
 from streamderain.media.pictures import read_picture
+from streamderain.media.stills import StillSource, _rgb, decode_stills
 from streamderain.run import derain
 
 
@@ -168,3 +171,27 @@ def test_what_cannot_be_is_one_line_and_loses_nothing(
     assert isinstance(caught.value, StreamderainError)
     assert said in str(caught.value)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_told_to_who_looks_at_the_frame(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) * 10).save(tmp_path / "a.png", exif=exif)
+    frame = next(decode_stills(StillSource("a", [tmp_path / "a.png"])))
+    (plane,) = frame.layout.split(frame.data)
+    upright = torch.rot90(plane, frame.layout.rotation // 90)
+    shown = (upright.flip(-1) if frame.layout.mirrored else upright).numpy() / (4095 / 255)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert np.allclose(shown, np.array(ImageOps.exif_transpose(picture)), atol=0.1)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_pictures_of_a_video_stand_upright(rotation: int, mirrored: bool) -> None:
+    layout = PixelLayout(32, 48, "gray", full_range=True, rotation=rotation, mirrored=mirrored)
+    plane = torch.arange(32 * 48).remainder(256).to(torch.uint8)
+    picture = _rgb(Frame(plane, layout, 0, Fraction(1, 25)))[..., 0]
+    upright = torch.rot90(plane.view(32, 48), rotation // 90)
+    wanted = (upright.flip(-1) if mirrored else upright).numpy()
+    assert np.abs(picture.astype(int) - wanted).max() <= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class Camera:
     """A stream that never runs, and remembers what was adjusted."""
 
     def __init__(self, **numbers: Any) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.files: dict[str, Path] = {}
         self.adjusted: list[dict[str, float]] = []
         self._settings = {"strength": 1.0, "blend": 0.5}
         self._numbers = {
@@ -31,6 +34,12 @@ class Camera:
 
     def numbers(self) -> dict[str, Any]:
         return self._numbers
+
+    def history(self) -> list[dict[str, Any]]:
+        return self.events
+
+    def recordings(self) -> dict[str, Path]:
+        return self.files
 
     def settings(self) -> dict[str, float]:
         return dict(self._settings)

@@ -28,6 +28,10 @@ PIXEL = """([x, y]) => {
   const canvas = document.getElementById("canvas");
   return [...canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data].slice(0, 3);
 }"""
+TILE = """() => {
+  const canvas = document.querySelector(".tile canvas");
+  return [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3);
+}"""
 RECOLOURED = 60
 
 Opened = Callable[..., "Page"]
@@ -214,6 +218,80 @@ def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, se
     assert page.locator("#outputs").is_hidden()
 
 
+def test_what_happened_is_listed_the_newest_first(opened: Opened, preview: Preview, camera: Camera) -> None:
+    page = opened()
+    page.wait_for_selector("#state:text-is('live')")
+    assert page.locator("#events").is_hidden()
+    camera.events += [
+        {"at": 1.7e9, "kind": "connected", "subject": "source", "reason": "h264 64x48", "times": 1},
+        {"at": 1.8e9, "kind": "refused", "subject": "source", "reason": "<b>401</b>", "times": 3},
+    ]
+    camera._numbers["events"] = {"connected": 1, "refused": 3}
+    page.wait_for_selector("#events li")
+    newest, oldest = page.locator("#events li").all_text_contents()
+    assert newest.endswith("source refused, <b>401</b>, 3 times")
+    assert oldest.endswith("source connected, h264 64x48")
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_recording_is_played(
+    opened: Opened, preview: Preview, camera: Camera, clip: Path, tmp_path: Path, ending: str
+) -> None:
+    import av
+
+    film = tmp_path / f"rain-1.{ending}"
+    with av.open(clip) as source, av.open(film, "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    camera.files[f"1/{film.name}"] = film
+    page = opened()
+    page.get_by_role("button", name=film.name).click()
+    hold(page, lambda: page.evaluate("() => document.querySelector('#player video').videoWidth") == 48)
+    page.get_by_role("button", name="Close").click()
+    page.wait_for_selector("#player", state="hidden")
+    assert page.evaluate("() => document.querySelector('#player video').hasAttribute('src')") is False
+    assert page.locator("#player p").is_hidden()
+
+
+def test_all_cameras_are_seen_at_once_and_one_is_chosen(
+    opened: Opened, server: PreviewServer, preview: Preview, feed: Callable[..., None]
+) -> None:
+    feed(red_and_blue)
+    server.add("back & yard", Camera(connected=False))
+    page = opened("grid")
+    page.wait_for_selector("#state:text-is('1 of 2 live')")
+    tiles = page.locator(".tile")
+    assert [each.locator(".caption").inner_text() for each in tiles.all()] == ["front/door 1", "back & yard"]
+    page.wait_for_selector(".tile canvas:visible")
+    first = page.evaluate(TILE)
+    # Blue, as the derained picture is.
+    assert first[2] > first[0] + RECOLOURED
+    hold(page, lambda: page.evaluate(TILE) != first)
+    assert tiles.last.locator(".state").inner_text() == "source away"
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement?.id") == "grid")
+    page.evaluate("() => document.exitFullscreen()")
+    server.remove("back & yard")
+    page.wait_for_selector("#state:text-is('1 of 1 live')")
+    tiles.first.click()
+    way(page, "WebRTC")
+    assert page.locator("#all").is_hidden()
+    page.close()
+    wait_until(lambda: not preview.watched)
+
+
+def test_the_picture_fills_the_screen_and_the_divider_stays_where_it_was(opened: Opened, preview: Preview) -> None:
+    page = opened()
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement?.id") == "screen")
+    assert page.get_by_role("slider", name="Divider").get_attribute("aria-valuenow") == "50"
+    page.get_by_role("button", name="Full screen").click()
+    hold(page, lambda: page.evaluate("() => document.fullscreenElement") is None)
+
+
 def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None:
     with PreviewServer("0.0.0.0", 0, "secret", make_frame) as server:
         preview = server.add("cam", Camera())
@@ -223,8 +301,14 @@ def test_the_token_opens_the_page_and_leaves_the_address(opened: Opened) -> None
             way(page, "MJPEG")
             assert page.url == server.url + "?mjpeg=1"
             assert page.evaluate("() => document.cookie") == ""
+            grid = opened("grid?token=secret", url=server.url)
+            grid.wait_for_selector("#state:text-is('1 of 1 live')")
+            assert grid.url == server.url + "grid"
+            # Before the server, which it asks all the time.
+            grid.close()
             page.reload()
             way(page, "MJPEG")
+            page.close()
         finally:
             feeder.stop()
 

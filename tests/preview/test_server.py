@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +20,12 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from yarl import URL
 
 from streamderain.errors import ConfigError, SinkError
+from streamderain.preview.handlers import Handlers, Refusal, Streams, Watched
 from streamderain.preview.server import MOST_VIEWERS, PreviewServer
 from streamderain.preview.sink import Preview
 from tests.preview.conftest import BLUE, RED, Camera, noise, red_and_blue
@@ -37,8 +42,6 @@ def ask(url: str, data: object = None) -> tuple[int, Any]:
             body = data if isinstance(data, bytes) or data is None else json.dumps(data).encode()
             async with session.request("GET" if data is None else "POST", url, data=body) as reply:
                 return reply.status, await reply.json()
-
-    from yarl import URL
 
     url = URL(url, encoded=True)  # type: ignore[assignment]
     return asyncio.run(run())
@@ -144,8 +147,6 @@ def test_mjpeg_is_multipart_and_shows_both_pictures(
     feed(red_and_blue)
 
     async def run() -> list[bytes]:
-        from yarl import URL
-
         async with (
             aiohttp.ClientSession() as session,
             session.get(URL(server.url + f"streams/{NAME}.mjpg", encoded=True)) as reply,
@@ -168,6 +169,108 @@ def test_mjpeg_is_multipart_and_shows_both_pictures(
     assert abs(int(pixels[30, 40, 2]) - RED[0]) < 8
     assert abs(int(pixels[30, 150, 0]) - BLUE[2]) < 8
     wait_until(lambda: not preview.watched)
+
+
+def raw(server: PreviewServer, path: str, headers: str = "") -> tuple[int, bytes]:
+    """A request whose path is sent as it stands there, and the body of the answer."""
+    address = urlsplit(server.url)
+    assert address.hostname
+    with socket.create_connection((address.hostname, address.port), 20) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n".encode())
+        received = b""
+        while more := connection.recv(1 << 16):
+            received += more
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def test_recordings_are_listed_and_played_in_parts(
+    server: PreviewServer, preview: Preview, camera: Camera, tmp_path: Path
+) -> None:
+    for number, name in enumerate(["rain-1.mkv", "rain 2.mp4"]):
+        (tmp_path / name).write_bytes(bytes(range(100)))
+        os.utime(tmp_path / name, (1000.0 + number, 1000.0 + number))
+        camera.files[f"1/{name}"] = tmp_path / name
+    camera.files["1/gone.mkv"] = tmp_path / "gone.mkv"
+    status, told = ask(server.url + f"api/streams/{NAME}/recordings")
+    assert (status, told[0]) == (200, {"name": "1/rain 2.mp4", "bytes": 100, "at": 1001.0})
+    assert [each["name"] for each in told] == ["1/rain 2.mp4", "1/rain-1.mkv"]
+    path = f"/streams/{NAME}/recordings/1"
+    assert raw(server, f"{path}/rain%202.mp4") == (200, bytes(range(100)))
+    assert raw(server, f"{path}/rain-1.mkv", "Range: bytes=10-19\r\n") == (206, bytes(range(10, 20)))
+    assert raw(server, f"{path}/gone.mkv")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "1/secret", "1/../secret", "../secret", "1/..%2Fsecret", "1/%2e%2e%2fsecret", "..%2F/secret",
+        "/etc/passwd", "1/%2Fetc%2Fpasswd", "1/rain.mkv%00", "1/..%5Csecret", "1/rain.mkv/../secret", "2/rain.mkv",
+        "1%2Frain.mkv", "1/", "%2e/.",
+    ],
+)  # fmt: skip
+def test_nothing_but_recordings_can_be_had(
+    server: PreviewServer, preview: Preview, camera: Camera, tmp_path: Path, end: str
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("s3cr3t")
+    (folder / "secret").write_text("s3cr3t")
+    (folder / "rain.mkv").write_text("rain")
+    camera.files["1/rain.mkv"] = folder / "rain.mkv"
+    status, body = raw(server, f"/streams/{NAME}/recordings/{end}")
+    assert status in (400, 404)
+    assert b"s3cr3t" not in body
+    assert b"root:" not in body
+    assert raw(server, f"/streams/{NAME}/recordings/1/rain.mkv") == (200, b"rain")
+
+
+def snapshot(server: PreviewServer, query: str = "") -> tuple[int, Any]:
+    async def run() -> tuple[int, Any]:
+        url = URL(server.url + f"streams/{NAME}/snapshot.jpg{query}", encoded=True)
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            if reply.content_type == "application/json":
+                return reply.status, (await reply.json())["error"]
+            assert reply.content_type == "image/jpeg"
+            return reply.status, cv2.imdecode(np.frombuffer(await reply.read(), np.uint8), cv2.IMREAD_COLOR)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("query", "channel", "shape"),
+    [("", 0, (64, 96, 3)), ("?rainy=1", 2, (64, 96, 3)), ("?width=48", 0, (32, 48, 3)), ("?width=400", 0, (64, 96, 3))],
+)
+def test_a_snapshot_is_one_whole_picture(
+    server: PreviewServer, preview: Preview, feed: Callable[..., None], query: str, channel: int, shape: tuple[int, ...]
+) -> None:
+    feed(red_and_blue)
+    status, pixels = snapshot(server, query)
+    assert (status, pixels.shape, int(pixels[20, 20].argmax())) == (200, shape, channel)
+    wait_until(lambda: not preview.watched)
+
+
+def test_a_snapshot_that_cannot_be_says_why(server: PreviewServer, preview: Preview, camera: Camera) -> None:
+    for width in ("0", "1e3", "99999", "-5", "%D9%A3%D9%A3"):
+        status, why = snapshot(server, f"?width={width}")
+        assert (status, why.endswith("allowed: 16 to 8192")) == (400, True)
+    camera._numbers |= {"connected": False, "reason": "refused, 401"}
+    assert snapshot(server) == (503, "the source is away (refused, 401); try again later")
+    assert refusal(ask(server.url + "streams/nobody/snapshot.jpg"))[0] == 404
+
+
+def test_a_snapshot_waits_for_a_picture_and_not_for_ever(preview: Preview, camera: Camera) -> None:
+    async def run() -> int:
+        streams = Streams(1)
+        streams["cam"] = Watched(camera, Preview(asyncio.get_running_loop()))
+        handlers, request = Handlers(streams, None, 1.0, patience_seconds=0.01), make_mocked_request("GET", "/")
+        request._match_info = {"name": "cam"}  # type: ignore[assignment]
+        with pytest.raises(Refusal, match=r"no picture came within 0\.01 s") as caught:
+            await handlers._snapshot(request)
+        assert not streams["cam"].preview.watched
+        return caught.value.status
+
+    assert asyncio.run(run()) == 503
 
 
 def test_a_client_that_never_reads_is_dropped_and_disturbs_nobody(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_viewer_gets_the_newest_and_each_once() -> None:
             preview.show(plain(BLUE), plain(BLUE))
             assert (await again).number == picture.number + 1
         assert not preview.watched
+
+    asyncio.run(run())
+
+
+def test_it_is_known_since_when_somebody_watches() -> None:
+    async def run() -> None:
+        preview = Preview(asyncio.get_running_loop())
+        with preview.viewer():
+            first = preview.since
+            assert 0 < first <= time.monotonic()
+            with preview.viewer():
+                assert preview.since == first
+        with preview.viewer():
+            assert preview.since >= first
 
     asyncio.run(run())
 

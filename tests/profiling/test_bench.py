@@ -17,6 +17,7 @@ from streamderain.media.images import read_clip
 from streamderain.media.source import open_source
 from streamderain.media.synthetic import write_test_video
 from streamderain.profiling import bench as bench_module
+from streamderain.profiling import memory
 from streamderain.profiling.bench import QUICK, Bench
 from streamderain.profiling.memory import Peak
 from streamderain.profiling.rows import STATIONS, Setup, Size
@@ -132,12 +133,19 @@ def test_the_peak_of_memory_is_that_since_it_was_asked_for() -> None:
     earlier = bytearray(200 * 2**20)
     del earlier
     peak = Peak(torch.device("cpu"))
-    before = peak.process_mib()
+    before = peak.process_mib() or 0
     held = torch.ones(40 * 2**20)
-    assert peak.process_mib() - before == pytest.approx(160, abs=20)
+    assert (peak.process_mib() or 0) - before == pytest.approx(160, abs=20)
     del held
-    assert peak.process_mib() - before == pytest.approx(160, abs=20)
+    assert (peak.process_mib() or 0) - before == pytest.approx(160, abs=20)
     assert peak.gpu_mib() is None
+
+
+def test_a_system_that_tells_no_memory_has_none_in_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    assert (Peak(torch.device("cpu")).process_mib() or 0) > 50  # what getrusage says
+    monkeypatch.setattr(memory, "resource", None)
+    assert Peak(torch.device("cpu")).process_mib() is None
 
 
 def test_the_video_moves_and_is_encoded(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
 
-from streamderain.config import LiveConfig, ServeConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.frames import Network
+from streamderain.serve.config import ServeConfig, StreamConfig
 from streamderain.serve.server import Server
 from tests.live.networks import Darker
 

@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from streamderain.cli.app import app
-from streamderain.config import LiveConfig, ServeConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.serve import schemas
 from streamderain.serve.api import OPERATIONS, Api
+from streamderain.serve.config import ServeConfig, StreamConfig
 from streamderain.serve.reading import read_again
 from streamderain.serve.server import Server
+from tests.live.networks import Darker
 from tests.secrets import FORMS, SECRET
 from tests.serve.asking import QUICK, SOURCE, ask, published, refusal, serving
 from tests.waiting import wait_until
@@ -78,6 +82,8 @@ def test_every_operation_answers_as_its_document_says(server: Server) -> None:
     operations = [(path, *each) for path, methods in document["paths"].items() for each in methods.items()]
     for path, method, operation in sorted(operations, key=lambda each: each[1] == "delete"):
         endless = path.endswith(".mjpg")
+        if path.endswith("snapshot.jpg"):
+            wait_until(lambda: published(server, "front") > 0)
         answer = ask(
             server.url, path.replace("{name}", "front"), method.upper(), bodies.get((method, path)),
             most=9 if endless else -1,
@@ -90,8 +96,25 @@ def test_every_operation_answers_as_its_document_says(server: Server) -> None:
         schema = told["content"][answer.type].get("schema")
         assert not (schema and faults(answer.body, schema, document)), (path, method)
     refused = {(path, method) for status, path, method in seen if status >= 400}
-    # There is no file here, and a GET of the page makes no offer.
-    assert refused == {("/api/reload", "post"), ("/offer", "post")}
+    # There is no file here, nor a recording, and a GET of the page makes no offer.
+    nothing_there = ("/streams/{name}/recordings/{number}/{file}", "get")
+    no_viewer = {("/streams/{name}/whep", "post"), ("/streams/{name}/whep/{viewer}", "delete")}
+    assert refused == {("/api/reload", "post"), ("/offer", "post"), nothing_there, *no_viewer}
+
+
+def test_a_snapshot_of_a_stream_that_nobody_watched_is_derained_all_the_same() -> None:
+    asked = StreamConfig(SOURCE, settings={"on_demand": True})
+    with serving(Darker(by=0.4), front=asked) as server:
+        wait_until(lambda: published(server, "front") > 2)
+        for _ in range(4):
+            rainy, clean = (
+                ask(server.url, f"/streams/front/snapshot.jpg{query}").body.encode("latin-1")
+                for query in ("?rainy=1", "")
+            )
+            brightness = [
+                float(cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR).mean()) for each in (rainy, clean)
+            ]
+            assert brightness[1] < brightness[0] - 20
 
 
 def test_every_route_is_in_the_document_and_nothing_else(server: Server) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import av
 import pytest
 
-from streamderain.config import StreamConfig
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError, SinkError
 from streamderain.frames import Network, Restored
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet
 from streamderain.serve import served
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
 from tests.cameras import Cameras

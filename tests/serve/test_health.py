@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from streamderain.config import ServeConfig, StreamConfig
 from streamderain.media.live import Backoff
 from streamderain.serve import served
+from streamderain.serve.config import ServeConfig, StreamConfig
 from streamderain.serve.served import Served
 from streamderain.serve.server import Server
 from tests.live.networks import Darker

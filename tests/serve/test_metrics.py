@@ -10,7 +10,7 @@ import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamderain.config import StreamConfig
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.server import Server
 from tests.cameras import Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamderain.config import LiveConfig, StreamConfig
+from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
+from streamderain.serve.config import MqttConfig, StreamConfig
 from streamderain.serve.reading import SETTINGS, SHARED, UNSERVED, read, stream_config, summary
 from tests.secrets import FORMS, SECRET
 
@@ -66,6 +67,21 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert "12345678" not in told
 
 
+def test_brokers_and_webhooks_are_told_without_their_secrets(tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("mqtt: {host: broker, username: me, password: '${PASSWORD}', tls: true}")
+    config = read(tmp_path / "serve.yaml", ENVIRONMENT)
+    assert config.mqtt == MqttConfig("broker", 8883, "me", "hunter2secret", True)
+    assert summary(config)[1] == "mqtt: broker:8883"
+    assert "hunter2secret" not in repr(config) + "".join(summary(config))
+    (tmp_path / "serve.yaml").write_text("webhooks: https://chat.example.org/services/${PASSWORD}")
+    config = read(tmp_path / "serve.yaml", ENVIRONMENT)
+    assert config.webhooks == ("https://chat.example.org/services/hunter2secret",)
+    assert summary(config)[1] == "webhook: https://chat.example.org/***"
+    assert "hunter2secret" not in repr(config)
+    (tmp_path / "serve.yaml").write_text("mqtt: {host: broker, discovery: null}")
+    assert read(tmp_path / "serve.yaml").mqtt == MqttConfig("broker", discovery=None)
+
+
 def test_an_empty_file_serves_nothing_on_this_machine(tmp_path: Path) -> None:
     (tmp_path / "serve.yaml").touch()
     config = read(tmp_path / "serve.yaml")
@@ -76,6 +92,17 @@ def test_an_empty_file_serves_nothing_on_this_machine(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("hots: 127.0.0.1", "no setting is called hots; did you mean host?"),
+        ("webhooks: 5", "webhooks is no list of URLs"),
+        ("webhooks: [https://a/x, ftp://hunter2secret@b/hunter2secret]", "webhooks: ftp://b/*** is no URL of http"),
+        ("webhooks: [hunter2secret]", "webhooks: one is no URL of http or https"),
+        ("streams: {a: {source: test, outputs: [x.mkv], on_demand: true}}", "stream a: on_demand counts who watches"),
+        ("mqtt: {port: 1883}", "mqtt: it has no host"),
+        ("mqtt: {host: a, pot: 1}", "mqtt: no setting is called pot; did you mean port?"),
+        ("mqtt: {host: a, port: 0}", "mqtt: port is 0; allowed: 1 to 65535"),
+        ("mqtt: {host: a, username: me, password: 4711}", "mqtt: the password is no text"),
+        ("mqtt: {host: a, password: hunter2secret}", "mqtt: there is a password and no username"),
+        ("mqtt: {host: a, prefix: a/b}", "mqtt: prefix is a/b"),
+        ("mqtt: {host: a, tls: 1}", "mqtt: tls is neither true nor false"),
         ("defaults: {max_latancy: 1}", "no setting is called max_latancy; did you mean max_latency?"),
         ("streams: {a: {source: test, outputs: [], sauce: 1}}", "stream a: no setting is called sauce; did you mean "
                                                                  "source?"),

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import LiveConfig, StreamConfig
-from streamderain.frames import Network
+from streamderain.config import LiveConfig
+from streamderain.frames import Network, Restored
 from streamderain.media.live import Backoff
 from streamderain.serve import served
+from streamderain.serve.config import StreamConfig
 from streamderain.serve.served import Served
 from tests.live.networks import Darker
 from tests.serve.asking import QUICK, SOURCE
@@ -47,6 +48,26 @@ def test_what_was_turned_stays_so_after_a_crash(monkeypatch: pytest.MonkeyPatch,
         assert (told["state"], told["failure"], told["restarts"]) == ("live", None, stream.restarts)
     assert len(list(tmp_path.glob("rain*.mkv"))) >= 2
     assert stream.state == "ended"
+
+
+def test_on_demand_it_derains_while_somebody_watches() -> None:
+    network, watching = Darker(by=0.3), [False]
+    stream = Served("a", StreamConfig(SOURCE), replace(QUICK, on_demand=True), network)
+    stream.watched = lambda: watching[0]
+    seen: list[Restored] = []
+    stream.start(seen.append)
+    try:
+        wait_until(lambda: len(seen) > 25)
+        # One in twenty is looked at, and those of the first second.
+        assert network.calls <= 3
+        watching[0] = True
+        before = network.calls
+        wait_until(lambda: network.calls > before + 25)
+        assert float(seen[-1].clean.data.float().mean()) < float(seen[-1].rainy.data.float().mean())
+        assert not stream.is_stuck
+    finally:
+        stream.stop()
+        assert stream.join(10)
 
 
 def test_a_file_that_ended_has_no_successor(clip: Path) -> None:

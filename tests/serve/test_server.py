@@ -21,8 +21,8 @@ import yaml
 from typer.testing import CliRunner
 
 from streamderain.cli.app import app
-from streamderain.config import ServeConfig
 from streamderain.errors import ConfigError, SinkError
+from streamderain.serve.config import ServeConfig
 from streamderain.serve.reading import read
 from streamderain.serve.server import Server
 from tests.live.networks import Darker
@@ -168,6 +168,30 @@ def test_the_files_that_come_with_it_are_what_they_should_be() -> None:
     in_image = (DEPLOY / "Dockerfile").read_text()
     assert ours["volumes"][0].split(":")[1] in in_image
     assert f":{deployed.port}/healthz" in in_image
+
+
+def test_the_files_for_frigate_name_each_other_rightly() -> None:
+    folder = DEPLOY / "frigate"
+    secrets = {"STREAMDERAIN_TOKEN": "only for us", "CAMERA": "rtsp://camera/stream", "MQTT_PASSWORD": "hunter2"}
+    deployed = read(folder / "serve.yaml", secrets)
+    frigate = yaml.safe_load((folder / "frigate.yaml").read_text())
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    ours, theirs = services["streamderain"], services["frigate"]
+    assert set(ours["environment"]) == set(secrets)
+    assert (folder / ours["build"]["context"] / ours["build"]["dockerfile"]).is_file()
+    for service in services.values():
+        for volume in service.get("volumes", ()):
+            place = volume.split(":")[0]
+            assert not place.startswith(".") or (folder / place).exists()
+    camera = frigate["cameras"]["yard"]
+    detect, record = camera["ffmpeg"]["inputs"]
+    assert (detect["path"],) == deployed.streams["yard"].outputs
+    assert record["path"].strip("{}") in theirs["environment"]
+    assert deployed.streams["yard"].settings["slate"] == f"{camera['detect']['width']}x{camera['detect']['height']}"
+    assert deployed.mqtt
+    assert deployed.mqtt.host == frigate["mqtt"]["host"]
+    assert deployed.mqtt.host in services
+    assert deployed.mqtt.username == frigate["mqtt"]["user"]
 
 
 def test_the_unit_starts_what_there_is() -> None:

@@ -27,5 +27,5 @@ def test_every_column_is_drawn(tmp_path: Path) -> None:
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(TrainingError, match=r"install streamderain\[plot\]"):
+    with pytest.raises(TrainingError, match=r"pip install 'streamderain\[plot\]'"):
         draw_log(tmp_path / "log.csv", tmp_path / "log.png")

@@ -292,7 +292,13 @@ class DRSformer(PartedNetwork):
         return F.pixel_unshuffle(stem, self.variant.scale) if self.variant.scale > 1 else stem
 
     def trunk(self, stem: Tensor) -> Tensor:
-        """The U-net, all that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""
+        """All that has weights: its input -> (N, answers, H / scale, W / scale), what `joined` takes."""
+        x = self.features(stem)
+        residual: Tensor = self.output(x)
+        return torch.cat((residual, self.vote(x)), dim=1) if self.variant.aligned else residual
+
+    def features(self, stem: Tensor) -> Tensor:
+        """The U-net: what `output` and `vote` read, (N, 2 * width, H / scale, W / scale)."""
         level1 = self.encoder_level1(self.encoder_level0(self.patch_embed(stem)))
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
@@ -300,19 +306,24 @@ class DRSformer(PartedNetwork):
         x = self.decoder_level3(self.reduce_chan_level3(torch.cat((x, level3), dim=1)))
         x = self.decoder_level2(self.reduce_chan_level2(torch.cat((self.up3_2(x), level2), dim=1)))
         x = self.decoder_level1(torch.cat((self.up2_1(x), level1), dim=1))
-        x = self.refinement(x)
-        residual: Tensor = self.output(x)
-        return torch.cat((residual, self.vote(x)), dim=1) if self.variant.aligned else residual
+        refined: Tensor = self.refinement(x)
+        return refined
 
     def joined(self, choices: Tensor, answer: Tensor) -> Tensor:
         """The choice of each pixel and what is added to it: pictures (N, K, 3, H, W) and the trunk's answer ->
         (N, 3, H, W).
         """
-        if self.variant.scale > 1:
-            answer = F.pixel_shuffle(answer, self.variant.scale)
-        residual = answer[:, :3]
+        answer = self.shuffled(answer)
         if not self.variant.aligned:
-            return choices[:, 0] + residual
-        shares = answer[:, 3:].softmax(dim=1)
-        chosen: Tensor = (shares[:, :, None] * choices).sum(dim=1)
-        return chosen + residual
+            return choices[:, 0] + answer
+        return self.chosen(choices, answer[:, 3:]) + answer[:, :3]
+
+    def shuffled(self, answer: Tensor) -> Tensor:
+        """(N, C * scale * scale, h, w) -> (N, C, h * scale, w * scale)."""
+        return F.pixel_shuffle(answer, self.variant.scale) if self.variant.scale > 1 else answer
+
+    @staticmethod
+    def chosen(choices: Tensor, votes: Tensor) -> Tensor:
+        """Pictures (N, K, 3, H, W), by the votes for each at each pixel, (N, K, H, W) -> (N, 3, H, W)."""
+        mixed: Tensor = (votes.softmax(dim=1)[:, :, None] * choices).sum(dim=1)
+        return mixed

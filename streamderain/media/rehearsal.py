@@ -1,0 +1,183 @@
+"""Before the first frame: what of a source an output will not hold; by writing a small one and reading it back."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from streamderain.errors import SinkError
+from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.encoder import Encoding
+from streamderain.media.extras import KEEPERS, TOLERANT, titled
+from streamderain.media.pixels import holds_alpha, layout_of, to_planes
+from streamderain.media.sidedata import CARRIED, carried_kinds
+from streamderain.media.source import Source, video_info
+
+logger = logging.getLogger(__name__)
+
+_SIDE = 192
+"""Pixels of the longer side of what is written; its tags are those of a large one."""
+
+_ENCODERS = ("libx264", "libx265", "ffv1", "prores_ks")
+"""To name where another does not hold something, in this order."""
+
+_NOISE = re.compile(
+    r"encoder|major_brand|minor_version|compatible_brands|handler_name|vendor_id|encoded_by|_statistics_.*|duration"
+    r"|name|bps|number_of_(frames|bytes)|source_id|rotate|alpha_mode|creation_time|filename|mimetype"
+)
+"""Tags that writers make anew, or that are told otherwise."""
+
+_QUICKTIME = {"movflags": "use_metadata_tags"}
+"""Has libav write tags under any name, which QuickTime reads, in the place of those that iTunes reads."""
+
+_FAULTS = (av.FFmpegError, ValueError, OSError, SinkError)
+
+Facts = Mapping[str, Any]
+Write = Callable[[OutputContainer, Source, VideoInfo, PixelLayout, Encoding, Iterable[Frame]], None]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will come of an output: `options` that its container needs, `losses` in words, and the facts that are
+    `kept`.
+    """
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
+    kept: Facts = field(default_factory=dict)
+
+
+def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Outlook:
+    """How an output of this format, by libav's name, will come out. `write` writes one, with the frames it is given.
+
+    Where that cannot be tried, nothing is foretold.
+    """
+    if source.first is None:
+        return Outlook()
+    had = facts_of(source.container, source.video, source.first, source.chapters)
+    trial = _Trial(source, write)
+    try:
+        tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
+    except _FAULTS:
+        logger.debug("the output could not be tried", exc_info=True)
+        return Outlook()
+    options, lost = min(tries, key=lambda each: len(each[1]))
+    kept = {name: value for name, value in had.items() if name not in lost}
+    return Outlook(options, tuple(_told(had, lost, kind, encoding, trial)), kept)
+
+
+def _options(kind: str) -> list[dict[str, str]]:
+    return [{}, _QUICKTIME] if kind in ("mp4", "mov", "ipod") else [{}]
+
+
+@dataclass
+class _Trial:
+    source: Source
+    write: Write
+
+    def lost(self, had: Facts, kind: str, encoding: Encoding, options: Mapping[str, str]) -> list[str]:
+        """The names of those facts that do not come back."""
+        memory = io.BytesIO()
+        container = av.open(memory, "w", format=kind, container_options=dict(options), metadata_errors=TOLERANT)
+        first = self.source.first
+        assert first is not None
+        own = first.pts, first.time_base, first.pict_type
+        try:
+            info, frame = self._small(first)
+            self.write(container, self.source, info, frame.layout, encoding, [frame])
+        finally:
+            container.close()
+            # A picture that is small itself was written as it is, at another time.
+            first.pts, first.time_base, first.pict_type = own
+        memory.seek(0)
+        with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as again:
+            video = next(iter(again.streams.video), None)
+            picture = next(again.decode(video), None) if video else None
+            if video is None or picture is None:
+                raise ValueError("nothing came back")
+            has = facts_of(again, video, picture)
+        return [name for name, value in had.items() if has.get(name) != value]
+
+    def _small(self, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
+        scale = min(1.0, _SIDE / max(first.width, first.height))
+        # Even, and large enough for every encoder, as far as the picture is.
+        width, height = (min(side, max(64, round(side * scale) // 8 * 8)) for side in (first.width, first.height))
+        picture = first.reformat(width, height)
+        info = replace(self.source.info, width=width, height=height)
+        layout = layout_of(info)
+        return info, Frame(to_planes(picture, info, layout), layout, 0, info.time_base, original=picture)
+
+
+def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Trial) -> Iterable[str]:
+    """A sentence for all that the same output would keep."""
+    others = [(each, encoding, f"an output in {ending}") for each, ending in KEEPERS.items() if each != kind]
+    others += [(kind, _plain(encoding, name), f"--encoder {name}") for name in _ENCODERS if name != encoding.encoder]
+    others += [("matroska", _plain(encoding, name), f"--encoder {name} with an output in .mkv") for name in _ENCODERS]
+    left, what = list(lost), kind if kind == encoding.encoder else f"{kind} with {encoding.encoder}"
+    for other, encoder, advice in others:
+        if not left:
+            return
+        try:
+            lost_there = trial.lost(had, other, encoder, _options(other)[-1])
+        except _FAULTS:
+            continue
+        kept = [name for name in left if name not in lost_there]
+        if kept:
+            yield f"{what} does not hold {_listed(kept)}; {advice} does"
+            left = [name for name in left if name not in kept]
+    if left:
+        yield f"{what} does not hold {_listed(left)}, nor does any other output here"
+
+
+def _plain(encoding: Encoding, name: str) -> Encoding:
+    return replace(encoding, encoder=name, preset=None, options={})
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def facts_of(
+    container: InputContainer, video: av.VideoStream, picture: av.VideoFrame, chapters: list[Any] | None = None
+) -> Facts:
+    """What a file says of its picture and of itself, by what it is called, as values that can be compared; `chapters`
+    are its own unless they are given.
+    """
+    info = video_info(container, video, picture)
+    # What no decoder here shows; what it does is told with the pixel format.
+    alpha = "1" in [value for key, value in video.metadata.items() if key.lower() == "alpha_mode"]
+    # Left is where it lies unless something else is said; and without halved chroma there is nothing to say.
+    chroma = None if info.chroma_location in ("unspecified", "left") else info.chroma_location
+    chapters = container.chapters() if chapters is None else chapters
+    facts: dict[str, Any] = {
+        "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
+        "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
+        "where chroma lies": chroma if layout_of(info).chroma == "420" else None,
+        "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
+        "the content light level": info.content_light,
+        "alpha": alpha and not holds_alpha(info.pixel_format),
+        "the chapters": [chapter["metadata"].get("title") for chapter in chapters],
+        **{CARRIED[kind]: True for kind in carried_kinds(picture)},
+        **{f"the tag {key}": value for key, value in _tags(container.metadata).items()},
+        **{f"the picture's tag {key}": value for key, value in _tags(titled(video.metadata)).items()},
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _rounded(value: Any) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
+    """By lower case, as Matroska writes them all in upper case."""
+    found = {key.lower(): value.strip() for key, value in metadata.items()}
+    return {
+        key: value for key, value in found.items() if not _NOISE.fullmatch(key) and (key, value) != ("language", "und")
+    }

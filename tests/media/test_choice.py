@@ -1,0 +1,127 @@
+"""An output's ending alone is enough: it takes an encoder, a rate and a quality that suit it."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from streamderain.errors import SinkError
+from streamderain.media.encoder import Encoding
+from streamderain.media.options import joined, options_of
+from tests.media.test_sink import sound
+
+AUTO = Encoding("auto")
+
+ENDINGS = {
+    "mp4": "h264", "m4v": "h264", "mov": "h264", "mkv": "h264", "ts": "h264", "flv": "h264", "3gp": "h264",
+    "webm": "vp9", "ogv": "vp8", "gif": "gif", "avi": "mpeg4", "wmv": "wmv2", "mpg": "mpeg2video", "vob": "mpeg2video",
+    "mxf": "mpeg2video", "apng": "apng", "y4m": "rawvideo",
+}  # fmt: skip
+
+
+def held(path: Path) -> tuple[str, list[Fraction]]:
+    """The codec of a file, and the times of its frames from the first on, in seconds."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        times = [frame.pts * frame.time_base for frame in container.decode(stream)]
+        return stream.codec_context.codec.canonical_name, [time - times[0] for time in times]
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(60)])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_ending_takes_an_encoder_and_keeps_its_frames(studio: Any, ending: str, rate: Fraction) -> None:
+    clock = Fraction(1, 90_000)
+    pts = [round(number / rate / clock) for number in range(8)]
+    source = studio.clip(size=(64, 96), pts=pts, time_base=clock, rate=rate)
+    codec, times = held(studio.through(source, f"out.{ending}", AUTO))
+    assert codec == ENDINGS[ending]
+    assert len(times) == 8
+    leeway = {"gif": Fraction(1, 199), "ogv": 1 / rate}.get(ending, Fraction(1, 999))
+    for found, number in zip(times, range(8), strict=True):
+        assert abs(found - number / rate) <= leeway
+
+
+def test_formats_without_sound_leave_it_out_with_a_word(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = studio.clip("in.mp4", pts=range(8), passengers=[sound()])
+    for ending in ("gif", "apng"):
+        assert len(held(studio.through(source, f"out.{ending}", AUTO))[1]) == 8
+        assert f"audio track 1 (aac) does not fit into {ending} and is left out; " in caplog.text
+    with pytest.raises(SinkError, match=r"audio track 1 \(aac\) does not fit into webm"):
+        studio.through(source, "out.webm", AUTO)
+
+
+def test_what_the_user_names_is_not_replaced(studio: Any) -> None:
+    with pytest.raises(
+        SinkError, match=r"libx264 does not go into webm; try --encoder libvpx-vp9, or an output in \.mp4, \.mkv"
+    ):
+        studio.through(studio.clip(), "out.webm", Encoding("libx264"))
+    assert held(studio.through(studio.clip(), "out.avi", Encoding("ffv1")))[0] == "ffv1"
+
+
+@pytest.mark.parametrize(("ending", "encoder"), [("gif", "gif"), ("webm", "libvpx-vp9")])
+def test_advice_names_an_encoder_that_fits(studio: Any, ending: str, encoder: str) -> None:
+    with pytest.raises(SinkError, match=rf"try --encoder {encoder}, or an output in \.mp4, \.mkv"):
+        studio.through(
+            studio.clip(size=(64, 96)), f"out.{ending}", Encoding("libsvtav1" if ending != "webm" else "libx265")
+        )
+    studio.through(studio.clip(), f"out.{ending}", Encoding(encoder))
+
+
+@pytest.mark.parametrize("ending", ["avi", "gif", "mpg"])
+def test_uneven_times_that_have_no_place_are_told_and_no_frame_is_lost(
+    studio: Any, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pts = [0, 3600, 9000, 10800, 20000, 21000, 30000, 33000]
+    source = studio.clip(pts=pts, time_base=Fraction(1, 90_000), options={"qp": "0", "bf": "0"})
+    with caplog.at_level(logging.WARNING):
+        _, times = held(studio.through(source, f"out.{ending}", AUTO))
+    assert len(times) == 8
+    assert times == sorted(set(times))
+    assert abs(times[-1] - Fraction(33, 90)) < Fraction(1, 10)
+    assert "has no place for the times of the input: they are rounded to" in caplog.text
+
+
+def test_even_times_are_not_spoken_of(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = studio.clip(pts=range(0, 3600 * 8, 3600), time_base=Fraction(1, 90_000))
+    for ending in ("avi", "mpg", "mxf", "y4m"):
+        studio.through(source, f"out.{ending}", AUTO)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "ending"), [("mpeg4", "avi"), ("mpeg2video", "mpg"), ("wmv2", "wmv"), ("mjpeg", "avi")]
+)
+def test_crf_moves_encoders_that_know_only_a_quantiser(studio: Any, encoder: str, ending: str) -> None:
+    source = studio.clip("in.mkv", codec="ffv1", size=(64, 96), pts=range(6))
+    sizes = [studio.through(source, f"{crf}.{ending}", Encoding(encoder, crf)).stat().st_size for crf in (16, 24, 40)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+
+
+def test_what_a_user_asks_of_the_rate_prevails() -> None:
+    assert options_of("mpeg4", {"b": "90000"}, None, 18) == {"b": "90000"}
+    assert options_of("mpeg4", {"qmax": "9"}, None, 18) == {"qmax": "9"}
+    assert options_of("mpeg4", {}, None, 18) == {"qmin": "2", "qmax": "2"}
+    assert options_of("libx264", {"crf": "9"}, None, 18) == {"crf": "9"}
+    assert options_of("ffv1", {}, None, 18) == {}
+
+
+def test_lists_are_joined_with_the_user_s_word_last() -> None:
+    assert joined({"x265-params": "a=1", "bf": "0"}, {"x265-params": "a=2", "bf": "3"}) == {
+        "x265-params": "a=1:a=2",
+        "bf": "3",
+    }
+
+
+def test_a_preset_that_the_fitting_encoder_lacks_is_left_out_with_a_word(
+    studio: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio.through(studio.clip(), "out.avi", Encoding("auto", preset="slow"))
+    assert "mpeg4 has no presets; slow is left out" in caplog.text
+    with pytest.raises(SinkError, match="mpeg4 has no presets; leave --preset out"):
+        studio.through(studio.clip(), "out.avi", Encoding("mpeg4", preset="slow"))
