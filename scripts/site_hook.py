@@ -19,6 +19,7 @@ BESIDE = (
     "benchmarks/judge.json",
     "benchmarks/quality.md",
     "benchmarks/temporal.md",
+    "configs/deploy/frigate/compose.yaml",
     "configs/grafana-dashboard.json",
     "configs/serve.yaml",
     "samples/README.md",

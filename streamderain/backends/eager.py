@@ -17,7 +17,9 @@ def torch_precision(device: torch.device, wanted: str, lowers: bool = True) -> t
     """
     if device.type == "cuda":
         if wanted == "auto":
-            return torch.bfloat16 if lowers and torch.cuda.is_bf16_supported() else torch.float32
+            return (
+                torch.bfloat16 if lowers and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+            )
         known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
         if wanted not in known:
             raise DeviceError(f"a GPU computes in {', '.join(known)} here, not {wanted}; try --precision auto")

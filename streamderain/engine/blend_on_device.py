@@ -1,4 +1,4 @@
-"""DeviceBlender: what `temporal.blend` does, with tensors on any device.
+"""DeviceBlender: what `engine.blend` does, with tensors on any device.
 
 Nothing here waits for the device: no value is asked for, and no map is made elsewhere.
 """
@@ -71,7 +71,7 @@ class DeviceMoment:
 
 
 class DeviceBlender:
-    """Blends derained frames with their neighbours, as `temporal.blend.TemporalBlender` does."""
+    """Blends derained frames with their neighbours, as `engine.blend.TemporalBlender` does."""
 
     def __init__(self, strength: float) -> None:
         if not 0 <= strength <= 1:

@@ -53,7 +53,8 @@ def _faded(run: Callable[[Tensor], Tensor], pictures: Tensor, rows: Spans, colum
             answer = run(pictures[..., top:bottom, left:right])
             if total is None:
                 total = answer.new_zeros(*answer.shape[:2], height, width)
-            weight = torch.outer(_fade(bottom - top, overlap), _fade(right - left, overlap)).to(weights)
+            # Made where they are used: a map from the host would be waited for.
+            weight = torch.outer(*(_fade(side, overlap, weights.device) for side in (bottom - top, right - left)))
             total[..., top:bottom, left:right] += answer * weight
             weights[top:bottom, left:right] += weight
     assert total is not None
@@ -87,7 +88,7 @@ def spans(length: int, count: int, overlap: int, side: int = 0) -> Spans:
     return [(begin, begin + side) for begin in begins]
 
 
-def _fade(length: int, overlap: int) -> Tensor:
+def _fade(length: int, overlap: int, device: torch.device) -> Tensor:
     """Weights that rise from and fall to nearly zero over `overlap` at both ends."""
-    position = torch.arange(length, dtype=torch.float32) + 0.5
+    position = torch.arange(length, dtype=torch.float32, device=device) + 0.5
     return (torch.minimum(position, length - position) / overlap).clamp(max=1.0)
