@@ -58,7 +58,7 @@ def _encode_alone(clip: Path, output: Path) -> float:
     with open_source(clip) as source:
         frames = list(decode(source))
         began = time.monotonic()
-        sink = FileSink(output, source, layout_of(source.info), Encoding())
+        sink = FileSink(output, source, layout_of(source.info), Encoding(), overwrite=True)
         for frame in frames:
             sink.write(frame)
         sink.commit()

@@ -113,7 +113,8 @@ def run(clip: Path, output: Path, network: Network, config: DerainConfig, settle
     out: list[float] = []
     with open_source(clip, config.hwaccel) as opened:
         encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
-        sink = FileSink(output, opened, layout_of(opened.info), available(encoding, config.hwaccel))
+        available_here = available(encoding, config.hwaccel)
+        sink = FileSink(output, opened, layout_of(opened.info), available_here, overwrite=config.overwrite)
         engine = Engine(watched or network, config)
         stations = engine.stations()
         if settled:
