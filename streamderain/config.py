@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
 from streamderain.errors import ConfigError, nearest
+from streamderain.quantities import host_and_port, kept, moment, seconds, size_of
 
 C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig | JudgeConfig")
 
@@ -52,6 +53,8 @@ class DerainConfig:
                                    "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
     strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
     only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
+    start: str | None = _setting(None, "leave out what is before: seconds, or hh:mm:ss.f; the output begins at 0")
+    end: str | None = _setting(None, "leave out what is from there on")
     encoder: str = _setting("auto", "video encoder, by its libav name; auto takes libx264, or what the output's ending "
                             "asks for")  # fmt: skip
     crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf or a quantiser")
@@ -81,6 +84,20 @@ class DerainConfig:
             raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
         if not 0 <= self.batch <= 64:
             raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
+
+        if self.part and self.via_ffmpeg:
+            raise ConfigError("via_ffmpeg and start or end are both set; ffmpeg copies all of the sound: leave one out")
+
+    @property
+    def part(self) -> tuple[Fraction, Fraction | None] | None:
+        """`start` and `end`, in seconds; None for the whole. Raises ConfigError where that is no part."""
+        if self.start is None and self.end is None:
+            return None
+        start = Fraction(0) if self.start is None else moment("start", self.start)
+        end = None if self.end is None else moment("end", self.end)
+        if end is not None and end <= start:
+            raise ConfigError(f"end is {self.end}; it must be later than start, {self.start or 0}")
+        return start, end
 
     @property
     def blending(self) -> float:
@@ -134,45 +151,6 @@ class LiveConfig(DerainConfig):
         """Raise ConfigError where it cannot be known whether anybody watches."""
         if self.on_demand and outputs:
             raise ConfigError("on_demand counts who watches the page, and who reads outputs cannot be known; drop one")
-
-
-def seconds(duration: str) -> float:
-    """`90s`, `10m`, `1h` or plain seconds -> seconds. Raises ConfigError for anything else, and below a second."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", duration.strip())
-    length = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if length < 1:
-        raise ConfigError(f"{duration} is no length of time; expected 1 second or more, such as 90s, 10m or 1h")
-    return length
-
-
-def kept(words: Sequence[str]) -> tuple[float | None, int | None]:
-    """`7d` and `200GB` -> seconds and bytes that are kept, None where nothing is said. Raises ConfigError."""
-    units = {"h": 3600.0, "d": 86400.0, "w": 604800.0, "MB": 1e6, "GB": 1e9, "TB": 1e12}
-    found: dict[bool, float] = {}
-    for word in words:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(h|d|w|MB|GB|TB)", word.strip())
-        is_time = match is not None and match[2] in "hdw"
-        if not match or not float(match[1]) or is_time in found:
-            raise ConfigError(f"keep is {', '.join(words)}; expected one length of time or one size or both: 7d, 200GB")
-        found[is_time] = float(match[1]) * units[match[2]]
-    return found.get(True), int(found[False]) if False in found else None
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """`640x360` -> width and height, even and 16 to 8192. Raises ConfigError."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (16 <= width <= 8192 and 16 <= height <= 8192) or width % 2 or height % 2:
-        raise ConfigError(f"{text} is no size; expected WIDTHxHEIGHT, both even and 16 to 8192, such as 1280x720")
-    return width, height
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """`8090`, `0.0.0.0:8090` or `[::]:8090` -> a host, by itself 127.0.0.1, and a port. Raises ConfigError."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
-        raise ConfigError(f"{address} is no port; expected 0 to 65535, such as 8090, or a host before it: 0.0.0.0:8090")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 @dataclass(frozen=True)

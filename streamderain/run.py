@@ -14,14 +14,19 @@ from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
 from streamderain.errors import DifferenceError, SinkError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame, Network, Restored, VideoInfo
+from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
+from streamderain.media.cut import cut
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
+from streamderain.media.numbered import is_numbered
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
+from streamderain.media.stills import SequenceSink, StillSink, StillSource, are_stills, decode_stills, still_jobs
 from streamderain.media.url import public
+from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.stats import StationStats, slowest
 
@@ -90,24 +95,54 @@ def derain(
     finished, it says that `output` is whole. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
+    if are_stills(source, output):
+        return _derain_stills(Path(source), Path(output), config, report, network)
     _check_outputs(source, str(output), config)
     try:
-        with open_source(source, config.hwaccel, config.deinterlace) as opened:
-            network = network or _ready(opened.info, config)
+        with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
+            network = _ready(opened.info, config, network)
             engine = Engine(network, config)
+            stations = (*engine.stations(), *_cut(opened, engine, config))
             sinks = _open_sinks(opened, str(output), config)
-            done = carry(opened, engine.stations(), sinks, report, engine.delay)
+            done = carry(opened, stations, sinks, report, engine.delay)
             _judge(public(str(output)), sinks[0][0], config)
             return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
 
 
-def _ready(video: VideoInfo, config: DerainConfig) -> Network:
+def _derain_stills(
+    source: Path, output: Path, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
+) -> Progress:
+    """Derain a picture, or a sequence of them, into such."""
+    if config.compare or config.part:
+        raise SinkError("pictures have no --compare, --start or --end; leave it out")
+    check_output(output, source, config.overwrite)
+    jobs = still_jobs(source, output, config.overwrite)
+    try:
+        stills = StillSource(str(source), list(jobs))
+        engine = Engine(_ready(stills.info, config, network), config)
+        sink = StillSink(output, list(jobs.values()), stills)
+        done = carry(stills, engine.stations(), [(sink, lambda pair: pair.clean)], report, engine.delay)
+        _judge(str(output), sink, config)
+        return done
+    except KeyboardInterrupt:
+        raise Stopped("stopped before the first frame") from None
+
+
+def _ready(video: VideoInfo, config: DerainConfig, network: Network | None) -> Network:
     """The network, once it is known that such a video fits into memory."""
-    network = load_network(config)
-    network.plan(batch_size(config, network.device), video.height, video.width)
+    network = network or load_network(config)
+    if isinstance(network, Restorer):
+        network.plan(batch_size(config, network.device), video.height, video.width)
     return network
+
+
+def _cut(source: Source, engine: Engine, config: DerainConfig) -> tuple[Station, ...]:
+    """The source cut to the part that is wanted, and the station that leaves out what the engine alone is to see."""
+    if config.part is None:
+        return ()
+    return (Station("cut", cut(source, *config.part, engine.lead, engine.delay).shown),)
 
 
 def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> None:
@@ -124,7 +159,9 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
     layout = layout_of(source.info)
     encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
     sinks: list[Output] = []
-    if config.via_ffmpeg:
+    if is_numbered(output):
+        sinks.append((SequenceSink(Path(output), source, config.overwrite), lambda pair: pair.clean))
+    elif config.via_ffmpeg:
         sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
     else:
         encoding = available(encoding, config.hwaccel)
@@ -141,7 +178,7 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
 
 
 def carry(
-    source: Source,
+    source: Source | StillSource,
     stations: tuple[Station, ...],
     sinks: list[Output],
     report: Callable[[Progress], None],
@@ -160,7 +197,8 @@ def carry(
             yield
 
     began, frames, uncommitted = time.monotonic(), 0, [sink for sink, _ in sinks]
-    pipeline = Pipeline(source, Station("decode", decode, ahead=2), *stations, Station("encode", write))
+    reading = decode_stills if isinstance(source, StillSource) else decode
+    pipeline = Pipeline(source, Station("decode", reading, ahead=2), *stations, Station("encode", write))
 
     def progress() -> Progress:
         return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats, delay_frames)
@@ -187,8 +225,8 @@ def carry(
 def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
     """Write the report, and raise DifferenceError where the output is not what was written to it."""
     if report := config.report:
-        # What ffmpeg writes is its own.
-        is_verified = config.verify and not config.via_ffmpeg
+        # What ffmpeg writes is its own, and pictures are not read back.
+        is_verified = config.verify and isinstance(sink, FileSink)
         found = {"output": output, "frames": sink.frames, "verified": is_verified, "lost": sink.notes,
                  "differences": sink.differences}  # fmt: skip
         try:

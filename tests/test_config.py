@@ -12,11 +12,10 @@ from streamderain.config import (
     RainConfig,
     TrainConfig,
     build,
-    host_and_port,
     presets,
-    seconds,
 )
 from streamderain.errors import ConfigError
+from streamderain.quantities import host_and_port, seconds
 
 
 def test_presets_come_with_the_package_and_all_of_them_fit() -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "streamderain"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("training",),
+    ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
     ("run", "live"),
@@ -24,7 +24,7 @@ ROWS = (
     ("media", "stream", "networks", "preview"),
     ("backends",),
     ("temporal",),
-    ("frames", "folders"),
+    ("frames", "folders", "quantities"),
     ("errors",),
 )
 """From top to bottom; a module imports from rows below its own, and from its own room."""

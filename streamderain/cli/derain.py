@@ -1,4 +1,4 @@
-"""`streamderain derain`, which may be left out: one video or live stream, source to outputs."""
+"""`streamderain derain`, which may be left out: a video, many files or a live stream, source to outputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from streamderain.cli.many import Shown, derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
 from streamderain.cli.progress import live_line, progress_bar, warnings_in_log
+from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 
@@ -19,20 +21,41 @@ from streamderain.errors import ConfigError
 @configured(LiveConfig, with_saved=True)
 def derain(
     source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="a video file; or live: a URL, a camera's number, screen, test")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="a video file; files, folders or globs, in front of a folder to write to; or live: a URL, a camera's "
+            "number, screen, test",
+        ),
     ],
     outputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="OUTPUT", help="the file to write; of a live source any of files, HLS folders/, and URLs"
+            metavar="OUTPUT",
+            help="the file to write, or a folder for many; of a live source any of files, HLS folders/, and URLs",
         ),
     ] = None,
     *,
+    list_file: Annotated[
+        str | None, typer.Option("--list", help="derain the files that this one names, one a line; - for stdin")
+    ] = None,
+    lasts: Annotated[
+        float | None,
+        typer.Option(
+            "--try",
+            metavar="SECONDS",
+            help="Derain a few seconds where it rains most, rainy beside two strengths, and say what the whole takes.",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Derain what comes into the folder INPUT, until Ctrl-C.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON, nothing else.")] = False,
     config: LiveConfig,
 ) -> None:
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
+    from streamderain.batch.jobs import are_many
     from streamderain.media.address import parse
 
     is_live = parse(source).is_live or config.realtime
@@ -40,17 +63,46 @@ def derain(
     if (quiet and not as_json) or (as_json and is_live):
         logging.getLogger("streamderain").setLevel(logging.ERROR)
     named = outputs or []
+    if lasts is not None and (list_file is not None or watch or (named and are_many([source, *named]))):
+        raise ConfigError("--try is for one file; name one, and a file to write to")
+    if list_file is not None or watch:
+        _derain_many([source, *named], list_file, watch, config, Shown(quiet, as_json))
+        return
     if not named and config.preview is None:
         raise ConfigError("no output is named; name one, such as out.mp4")
     if is_live:
+        if lasts is not None:
+            raise ConfigError("--try is for a file; a live stream has no rainiest part")
         _derain_live(source, named, config, quiet, as_json)
+        return
+    if named and are_many([source, *named]):
+        _derain_many([source, *named], None, False, config, Shown(quiet, as_json))
         return
     if len(named) > 1:
         raise ConfigError(f"{len(named)} outputs are named; a file goes into one, unless --realtime makes it live")
+    _check_not_live(config)
+    if lasts is not None:
+        try_out(source, named[0], lasts, config, Shown(quiet, as_json))
+        return
+    _derain_file(source, named[0], config, quiet, as_json)
+
+
+def _check_not_live(config: LiveConfig) -> None:
     for setting in ("preview", "segment", "keep", "on_demand"):
         if getattr(config, setting) not in (None, (), False):
             raise ConfigError(f"--{setting.replace('_', '-')} is for live streams; --realtime makes a file one")
-    _derain_file(source, named[0], config, quiet, as_json)
+
+
+def _derain_many(names: list[str], list_file: str | None, watch: bool, config: LiveConfig, shown: Shown) -> None:
+    _check_not_live(config)
+    if list_file is not None and watch:
+        raise ConfigError("--list and --watch are both set; a list does not fill up: leave out one of them")
+    if list_file is not None:
+        derain_listed(names, list_file, config, shown)
+    elif watch:
+        derain_watched(names, config, shown)
+    else:
+        derain_many_files(names, config, shown)
 
 
 def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_json: bool) -> None:
@@ -79,6 +131,8 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
 
 
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
+    if config.part:
+        raise ConfigError("--start and --end are for one file; a live stream has no beginning")
     from streamderain.live.derain import derain_live
 
     if not quiet and not as_json:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
-    """What draws the progress that it is called with on stderr, or nothing where it is not `shown`."""
+def progress_bar(shown: bool) -> Iterator[Callable[..., None]]:
+    """What draws the progress that it is called with on stderr, behind the name of a file where one is given, or
+    nothing where it is not `shown`.
+    """
     if not shown:
-        yield lambda progress: None
+        yield lambda progress, name="": None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("frames  {task.fields[fps]:.1f} fps  ETA"),
@@ -35,9 +39,16 @@ def progress_bar(shown: bool) -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=Console(stderr=True)) as bar, _log_above():
         task = bar.add_task("", total=None, fps=0.0, slowest="-")
 
-        def report(progress: Progress) -> None:
+        def report(progress: Progress, name: str = "") -> None:
             pace, slowest = progress.frames_per_second, progress.slowest.name
-            bar.update(task, completed=progress.frames, total=progress.expected, fps=pace, slowest=slowest)
+            bar.update(
+                task,
+                description=escape(name),
+                completed=progress.frames,
+                total=progress.expected,
+                fps=pace,
+                slowest=slowest,
+            )
 
         yield report
 

@@ -65,6 +65,11 @@ class Engine:
         """How many frames, repeated ones not counted, must have come after a frame before it goes out."""
         return self.reach[1] + self._blend_reach[1]
 
+    @property
+    def lead(self) -> int:
+        """How many frames before a frame, repeated ones not counted, have a say in what it becomes."""
+        return self.reach[0] + self._blend_reach[0]
+
     def run(self, frames: Iterable[Frame]) -> Iterator[Restored]:
         """Derain frames in order of time; threads end with the iterator."""
         with Pipeline(frames, *self.stations()) as restored:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from streamderain.config import LiveConfig, host_and_port
+from streamderain.config import LiveConfig
 from streamderain.engine.engine import load_network
 from streamderain.errors import SinkError, Stopped
 from streamderain.frames import Network
@@ -14,6 +14,7 @@ from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
 from streamderain.media.shown import rgb_frame
+from streamderain.quantities import host_and_port
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from streamderain.config import kept
 from streamderain.media.outlet import is_recording
+from streamderain.quantities import kept
 
 logger = logging.getLogger(__name__)
 

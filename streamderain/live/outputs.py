@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streamderain.config import LiveConfig, seconds
+from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.live.keeping import Keeper
@@ -23,6 +23,7 @@ from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet, is_recording
 from streamderain.media.pulse import Pulse, connections
 from streamderain.media.url import port_of, public, redacted
+from streamderain.quantities import seconds
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.watched import Watched
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from streamderain.config import LiveConfig, size_of
+from streamderain.config import LiveConfig
 from streamderain.frames import Frame, Restored, VideoInfo
 from streamderain.live.numbers import OutputNumbers
 from streamderain.live.outputs import Outputs
@@ -14,6 +14,7 @@ from streamderain.live.slate import USUAL, blank
 from streamderain.media.live import LiveSource
 from streamderain.media.note import noted
 from streamderain.media.pixels import layout_of
+from streamderain.quantities import size_of
 from streamderain.stream.background import Background
 from streamderain.stream.latency import LatencyMeter
 

@@ -98,11 +98,22 @@ class SourceClock:
         decoder's order tells; those of other streams all have them, and `dts` never goes back in a stream.
         """
         self._packets = Ahead(packets)
-        self._begin()
+        if not self._clocks:
+            self._begin()
         for packet in self._packets:
             if packet.size or packet.dts is not None:
                 self._place(packet, self._tracks[packet.stream_index])
             yield packet
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether times are on the clock all through the source as they are at its beginning."""
+        return not self._jumps
+
+    def resume(self) -> None:
+        """What is placed next comes from another place of the source."""
+        for track in self._tracks.values():
+            track.forget()
 
     def coming(self, stream: av.stream.Stream) -> list[Packet]:
         """Those of the next packets that belong to `stream`, as they are in the source; for nobody while one is asked

@@ -1,7 +1,8 @@
-"""Rainy and derained side by side in one frame, for the eye."""
+"""Pictures side by side in one frame, for the eye: rainy and derained."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,27 +10,31 @@ import torch
 from streamderain.frames import Frame, PixelLayout, Restored
 
 
-def compared_layout(layout: PixelLayout) -> PixelLayout:
-    """The layout of `beside`'s frames: twice as wide as shown, each half cut to an even length."""
+def compared_layout(layout: PixelLayout, pictures: int = 2) -> PixelLayout:
+    """The layout of frames with so many pictures: as much wider as shown, each picture cut to an even length."""
     height, width = layout.height // 2 * 2, layout.width // 2 * 2
     if layout.rotation % 180:
-        return replace(layout, height=height * 2, width=width)
-    return replace(layout, height=height, width=width * 2)
+        return replace(layout, height=height * pictures, width=width)
+    return replace(layout, height=height, width=width * pictures)
 
 
 def beside(pair: Restored) -> Frame:
     """One frame that shows the rainy picture left and the derained one right."""
-    layout = pair.clean.layout
-    half = replace(layout, height=layout.height // 2 * 2, width=layout.width // 2 * 2)
-    halves = [pair.rainy, pair.clean]
-    if (layout.rotation in (180, 270)) != layout.mirrored:
-        # What is coded first is shown last.
-        halves.reverse()
+    return abreast([pair.rainy, pair.clean])
+
+
+def abreast(frames: Sequence[Frame]) -> Frame:
+    """One frame that shows these, of one layout, from left to right; with the time of the last."""
+    layout = frames[-1].layout
+    part = replace(layout, height=layout.height // 2 * 2, width=layout.width // 2 * 2)
+    # What is coded first may be shown last.
+    is_reversed = (layout.rotation in (180, 270)) != layout.mirrored
+    coded = list(reversed(frames)) if is_reversed else list(frames)
     across = -2 if layout.rotation % 180 else -1
     planes = []
-    for first, second, shape in zip(
-        layout.split(halves[0].data), layout.split(halves[1].data), half.plane_shapes, strict=True
-    ):
+    kinds = zip(*(layout.split(each.data) for each in coded), strict=True)
+    for same, shape in zip(kinds, part.plane_shapes, strict=True):
         cut = (slice(shape[0]), slice(shape[1]))
-        planes.append(torch.cat((first[cut], second[cut]), dim=across).flatten())
-    return Frame(torch.cat(planes), compared_layout(layout), pair.clean.pts, pair.clean.time_base)
+        planes.append(torch.cat([plane[cut] for plane in same], dim=across).flatten())
+    seen = compared_layout(layout, len(frames))
+    return Frame(torch.cat(planes), seen, frames[-1].pts, frames[-1].time_base)

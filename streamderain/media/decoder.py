@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 
 from streamderain.errors import SourceError
 from streamderain.frames import Frame
-from streamderain.media.order import in_order
+from streamderain.media.order import in_order, usual_step
 from streamderain.media.pixels import holds_more, layout_of, to_planes
 from streamderain.media.source import Source
 
@@ -21,7 +20,7 @@ def decode(source: Source) -> Iterator[Frame]:
     """
     info = source.info
     layout = layout_of(info)
-    step = max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
+    step = usual_step(info)
 
     def tell(pts: int) -> None:
         source.clock.tell("a picture has no time of its own", float(pts * info.time_base), "it is shown between others")

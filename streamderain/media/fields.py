@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import av
 from av.filter import Graph
@@ -11,7 +11,7 @@ from av.filter import Graph
 from streamderain.frames import VideoInfo
 
 
-def deinterlaced(pictures: Iterable[av.VideoFrame], info: VideoInfo) -> Iterator[av.VideoFrame]:
+def deinterlaced(pictures: Iterable[av.VideoFrame], info: VideoInfo) -> Generator[av.VideoFrame, None, None]:
     """One whole frame for each picture, at its time, by libav's bwdif; a picture that is whole already stays."""
     graph: Graph | None = None
     # The filter holds one back, and counts time its own way.

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import av
 
+from streamderain.frames import VideoInfo
 from streamderain.media.ahead import Ahead
 
 Packet: TypeAlias = "av.Packet[av.stream.Stream]"
@@ -18,6 +19,11 @@ _LEAST = Fraction(1, 1000)
 
 _ASTRAY = 3
 """How many pictures are looked at ahead for one whose time is in order."""
+
+
+def usual_step(info: VideoInfo) -> int:
+    """From one picture to the next, in units of the time base; 25 a second where nothing is told."""
+    return max(1, round(1 / ((info.frame_rate or Fraction(25)) * info.time_base)))
 
 
 class DecodingOrder:

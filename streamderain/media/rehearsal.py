@@ -61,7 +61,7 @@ def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Out
     """
     if source.first is None:
         return Outlook()
-    had = facts_of(source.container, source.video, source.first)
+    had = facts_of(source.container, source.video, source.first, source.chapters)
     trial = _Trial(source, write)
     try:
         tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
@@ -144,13 +144,18 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def facts_of(container: InputContainer, video: av.VideoStream, picture: av.VideoFrame) -> Facts:
-    """What a file says of its picture and of itself, by what it is called, as values that can be compared."""
+def facts_of(
+    container: InputContainer, video: av.VideoStream, picture: av.VideoFrame, chapters: list[Any] | None = None
+) -> Facts:
+    """What a file says of its picture and of itself, by what it is called, as values that can be compared; `chapters`
+    are its own unless they are given.
+    """
     info = video_info(container, video, picture)
     # What no decoder here shows; what it does is told with the pixel format.
     alpha = "1" in [value for key, value in video.metadata.items() if key.lower() == "alpha_mode"]
     # Left is where it lies unless something else is said; and without halved chroma there is nothing to say.
     chroma = None if info.chroma_location in ("unspecified", "left") else info.chroma_location
+    chapters = container.chapters() if chapters is None else chapters
     facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
         "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
@@ -158,7 +163,7 @@ def facts_of(container: InputContainer, video: av.VideoStream, picture: av.Video
         "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
         "the content light level": info.content_light,
         "alpha": alpha and not holds_alpha(info.pixel_format),
-        "the chapters": [chapter["metadata"].get("title") for chapter in container.chapters()],
+        "the chapters": [chapter["metadata"].get("title") for chapter in chapters],
         **{CARRIED[kind]: True for kind in carried_kinds(picture)},
         **{f"the tag {key}": value for key, value in _tags(container.metadata).items()},
         **{f"the picture's tag {key}": value for key, value in _tags(titled(video.metadata)).items()},

@@ -164,7 +164,7 @@ def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) ->
     if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
         encoder.track.metadata["alpha_mode"] = "1"
     container.metadata.update(source.container.metadata)
-    container.set_chapters(source.container.chapters())
+    container.set_chapters(source.chapters)
 
 
 def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,

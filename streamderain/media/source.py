@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -24,6 +25,7 @@ from streamderain.media.clock import SourceClock
 from streamderain.media.extras import TOLERANT, is_copied, is_cover
 from streamderain.media.fields import deinterlaced
 from streamderain.media.matroska import missing_bytes
+from streamderain.media.numbered import RATE, is_numbered, sequence
 from streamderain.media.order import DecodingOrder
 from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public
@@ -48,7 +50,8 @@ class Source:
     `passengers` holds the packets of the copied streams that were met on the way to the frames decoded so
     far; whoever writes the output takes them from the left. `damaged` counts packets that could not
     be decoded. `last_duration` is how long the frame decoded last is shown, in units of the time base. `first` is the
-    first picture, until somebody has looked at it.
+    first picture, until somebody has looked at it. `chapters` are PyAV's. It `was_moved` to another place than its
+    beginning. `fields` is what it was before its frames were made whole.
     """
 
     name: str
@@ -61,6 +64,9 @@ class Source:
     damaged: int = 0
     last_duration: int = 0
     first: av.VideoFrame | None = None
+    chapters: list[Any] = field(default_factory=list)
+    was_moved: bool = False
+    fields: VideoInfo | None = None
     _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
     _is_over: bool = False
 
@@ -85,6 +91,30 @@ class Source:
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
         self.passengers = deque(maxlen=0)
+
+    def go_to(self, seconds: Fraction) -> bool:
+        """Go on with a key picture at or before `seconds` on the clock, and what is beside it.
+
+        False where the container cannot, or where only reading all before tells what the clock is there.
+        """
+        if not self.clock.is_steady or _gives_no_pts(self):
+            return False
+        base = exact(self.video.time_base) or Fraction(1, 90000)
+        try:
+            self.container.seek(math.floor((seconds + self.clock.begins) / base), stream=self.video)
+        except av.FFmpegError:
+            return False
+        self._decoded.close()
+        self.passengers.clear()
+        self.clock.resume()
+        self.was_moved, self._decoded = True, _decode(self)
+        if self.fields:
+            self._decoded = deinterlaced(self._decoded, self.fields)
+        return True
+
+    def through(self, pictures: Generator[av.VideoFrame, None, None]) -> None:
+        """Give these pictures from now on, which are made of those that it gave."""
+        self._decoded = pictures
 
     def close(self) -> None:
         """Close the file, from any thread; where another one waits in libav for its next frame, that one does so when
@@ -131,6 +161,8 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
     exists = os.path.exists(path)
     if os.path.isdir(path):
         raise SourceError(f"{shown} is a folder; name a video file in it")
+    if is_numbered(path):
+        return _open_sequence(path, shown)
     if "://" not in str(name) and not exists:
         raise SourceError(f"{shown} does not exist")
     if exists:
@@ -148,6 +180,16 @@ def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
         raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
 
 
+def _open_sequence(pattern: Path, shown: str) -> InputContainer:
+    first = min(sequence(pattern))
+    logger.warning("%s tells no rate; it is taken for %d pictures a second", pattern, RATE)
+    options = {"start_number": str(first), "framerate": str(RATE)}
+    try:
+        return av.open(in_full(pattern), format="image2", options=options, metadata_errors=TOLERANT)
+    except av.FFmpegError as error:
+        raise SourceError(f"{shown} cannot be opened as pictures: {error.strerror}") from error
+
+
 def _describe(container: InputContainer, shown: str) -> Source:
     # Cover art is a video stream too; its one picture is not what the file is about.
     videos = [stream for stream in container.streams.video if not is_cover(stream)]
@@ -161,6 +203,7 @@ def _describe(container: InputContainer, shown: str) -> Source:
     copied = [stream for stream in container.streams if stream is not video and is_copied(stream)]
     clock = SourceClock(shown, container, [video, *copied])
     source = Source(shown, VideoInfo("", "", 0, 0, Fraction(1)), container, video, copied, clock)
+    source.chapters = list(container.chapters())
     decoded = _decode(source)
     try:
         first = next(decoded)
@@ -175,6 +218,7 @@ def _settle_fields(source: Source, deinterlace: bool) -> None:
     if not deinterlace:
         logger.warning("%s is interlaced, and stays so; --deinterlace makes whole frames of its fields", source.name)
         return
+    source.fields = source.info
     whole = deinterlaced(source._decoded, source.info)
     first = next(whole)
     source._decoded, source.first = _chain(first, whole), first
@@ -190,7 +234,7 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[a
     yield from others
 
 
-def _decode(source: Source) -> Iterator[av.VideoFrame]:
+def _decode(source: Source) -> Generator[av.VideoFrame, None, None]:
     order = DecodingOrder(_gives_no_pts(source))
     for packet in source.clock.placed(_packets(source)):
         if packet.stream is not source.video:
@@ -222,6 +266,8 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
                     # Only the last sample of a cut file reads short; it would decode to a smeared picture.
                     cut = True
                     continue
+                if source.was_moved and not packets:
+                    packets = _entries_before(packet, source.video)
                 packets += packet.size > 0 or packet.dts is not None
                 if not packet.size and packet.dts is not None:
                     # The frame before is shown for longer; a decoder would take it for the end.
@@ -232,6 +278,11 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
     _check_whole(source, packets, ends, cut)
+
+
+def _entries_before(packet: av.Packet[av.stream.Stream], video: av.VideoStream) -> int:
+    """How many packets the index has before this one."""
+    return next((number for number, entry in enumerate(video.index_entries) if entry.pos == packet.pos), 0)
 
 
 def _is_indexed(source: Source) -> bool:

@@ -39,6 +39,10 @@ class Track:
     was_loose: bool = False
     _last_units: int | None = None
 
+    def forget(self) -> None:
+        """Nothing came before."""
+        self.last, self.end, self.step, self.gap, self.was_loose, self._last_units = None, 0.0, 0.0, 0.0, False, None
+
     def seconds(self, packet: Packet) -> float | None:
         """When the packet is, as the source counts."""
         units = packet.pts if packet.dts is None else packet.dts

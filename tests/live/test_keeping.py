@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from streamderain.config import LiveConfig, kept
+from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
 from streamderain.live.keeping import LOOK_SECONDS, Keeper, recordings
 from streamderain.live.run import LiveRun
+from streamderain.quantities import kept
 from tests.live.networks import Darker
 from tests.live.running import running
 from tests.waiting import wait_until

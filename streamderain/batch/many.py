@@ -1,0 +1,71 @@
+"""Jobs -> what came of each, as a generator: one network for all, and on past what fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from streamderain.batch.jobs import Job
+from streamderain.config import DerainConfig
+from streamderain.engine.engine import load_network
+from streamderain.errors import Stopped, StreamderainError
+from streamderain.frames import Network
+from streamderain.run import Progress, derain
+
+logger = logging.getLogger(__name__)
+
+Result = Literal["derained", "skipped", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: `said` is why it was not derained, in one line."""
+
+    job: Job
+    result: Result
+    frames: int = 0
+    seconds: float = 0.0
+    said: str = ""
+
+
+def derain_many(
+    jobs: Iterable[Job],
+    config: DerainConfig,
+    report: Callable[[Job, Progress], None] = lambda job, progress: None,
+    network: Network | None = None,
+) -> Iterator[Outcome]:
+    """Derain one file after the other, all with the same network, which is loaded for the first that needs it.
+
+    What fails is told, and the next one taken. An output that exists is skipped unless `config.overwrite`. Folders are
+    made where they are missing. Ctrl-C within a file ends with that one, "stopped". Raises WeightsError or DeviceError
+    where no network can be loaded.
+    """
+    for job in jobs:
+        if job.output.exists() and not config.overwrite:
+            yield Outcome(job, "skipped", said=f"{job.output} exists; --overwrite replaces it")
+            continue
+        network = network or load_network(config)
+        outcome = _outcome(job, config, report, network)
+        yield outcome
+        if outcome.result == "stopped":
+            return
+
+
+def _outcome(job: Job, config: DerainConfig, report: Callable[[Job, Progress], None], network: Network) -> Outcome:
+    try:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        done = derain(job.source, job.output, config, lambda progress: report(job, progress), network)
+    except Stopped as stopped:
+        return Outcome(job, "stopped", said=str(stopped))
+    except (StreamderainError, OSError) as error:
+        return Outcome(job, "failed", said=_line(error))
+    except Exception as error:  # a fault of ours in one file is no reason to leave the others
+        logger.debug("%s", job.source, exc_info=True)
+        return Outcome(job, "failed", said=f"unexpected {type(error).__name__}: {_line(error)}")
+    return Outcome(job, "derained", done.frames, done.seconds)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
