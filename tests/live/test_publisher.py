@@ -15,22 +15,10 @@ from streamderain.errors import SinkError
 from streamderain.frames import Frame, VideoInfo
 from streamderain.media.broadcast import Broadcast
 from streamderain.media.encoder import Encoder
+from tests.clock import Clock
 from tests.media.receivers import INFO, frame, recorded
 
 from .publishing import StubSource, published, publisher
-
-
-class Clock:
-    """Time that passes while somebody waits for frames, and when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def passes(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.mark.parametrize("latency", [0.1, 1.0, 3.0])

@@ -30,6 +30,7 @@ from tests.media.receivers import (
     receiver,
     recorded,
 )
+from tests.waiting import wait_until
 
 STEADY = Encoding(crf=10, options={"sc_threshold": "0"})
 """Keyframes at 0, 2, 4 s and nowhere else."""
@@ -258,11 +259,11 @@ def test_segments_survive_that_the_program_is_killed(tmp_path: Path) -> None:
     names = [str(tmp_path / f"{ending}.{ending}") for ending in ("mkv", "mp4", "ts")]
     program = subprocess.Popen([sys.executable, "-c", FOREVER, *names], cwd=Path(__file__).parents[2])
     try:
-        until = time.monotonic() + 2 * PATIENCE
-        while len(list(tmp_path.glob("*-*"))) < 9 or not all_grown(tmp_path):
-            assert program.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(
+            lambda: program.poll() is not None or (len(list(tmp_path.glob("*-*"))) >= 9 and all_grown(tmp_path)),
+            2 * PATIENCE,
+        )
+        assert program.poll() is None
     finally:
         program.send_signal(signal.SIGKILL)
         program.wait()

@@ -10,17 +10,9 @@ import pytest
 
 from streamderain.errors import SinkError
 from streamderain.media.pulse import Connection, Pulse, connections
+from tests.clock import Clock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was acknowledged")
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Ends:

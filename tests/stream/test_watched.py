@@ -13,6 +13,7 @@ import pytest
 from streamderain.errors import SinkError
 from streamderain.stream import watched as watched_module
 from streamderain.stream.watched import MOST_FROZEN, Watched
+from tests.clock import Clock
 
 from .conftest import PATIENCE
 
@@ -20,19 +21,6 @@ FROZEN = 5.0
 
 POLLS = 30_000
 """Looks at what must come to be; a machine that is slow is slow at them too."""
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def passes(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Server:
