@@ -29,6 +29,7 @@ from streamderain.networks import weights
 from streamderain.networks.drsformer.fused import fused
 from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
 from streamderain.networks.drsformer.variant import Variant
+from streamderain.training.quantising import IN_FLOAT
 
 # NNCF reports each use to its makers, but not from a build server.
 os.environ["CI"] = "true"
@@ -41,9 +42,6 @@ PATCHES = (8, 68, 48, 48)
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What OpenVINO is asked for; in int8 the rest is in float32."""
-
-FLOAT_TYPES = ["GroupConvolution", "MatMul", "MVN", "Multiply", "Divide", "ReduceSum"]
-"""Operations that int8 does not quicken, or that need the digits."""
 
 
 def _candidate(
@@ -104,10 +102,10 @@ def converted(network: DRSformer) -> openvino.Model:
 
 
 def quantised(model: openvino.Model, stem: np.ndarray[Any, Any]) -> openvino.Model:
-    """The same in int8, but for operations of `FLOAT_TYPES`."""
+    """The same in int8, but for operations of `IN_FLOAT`."""
     import nncf
 
-    kept = nncf.IgnoredScope(types=FLOAT_TYPES, validate=False)
+    kept = nncf.IgnoredScope(types=list(IN_FLOAT), validate=False)
     return nncf.quantize(model, nncf.Dataset([stem]), subset_size=1, ignored_scope=kept)
 
 
@@ -196,7 +194,7 @@ def main() -> None:
         if what == "training step":
             yardstick = times["fast", what]
         about[name][what] = {**taken, "of_fast_in_float32": round(taken[measure] / yardstick[measure], 3)}
-    save("trunks", {"stem": STEM, "rounds": ROUNDS, "float_in_int8": FLOAT_TYPES, "trunks": about})
+    save("trunks", {"stem": STEM, "rounds": ROUNDS, "float_in_int8": IN_FLOAT, "trunks": about})
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ EXAMPLE_SIDE = 192
 STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
 """How the stem of a network in parts is made, by what it is given: frames as they came, or aligned outside."""
 
-TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "int8": 0.1}
-"""What a module's answer may be off by, of 0..1."""
+TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
+"""What a module's answer may be off by, of 0..1; none of those that are compared has a form in int8."""
 
 _NAMES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What OpenVINO calls the precision of a trunk. What is int8 of a network says its own file, which is of 8-bit codes;

@@ -11,13 +11,14 @@ import av
 from av.container import OutputContainer
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
+from streamderain.media import copying
 from streamderain.media.copying import name_of
 
 TOLERANT = "surrogateescape"
 """How tags that are not UTF-8 are read, and written again as they were."""
 
-KEEPERS = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4", "mpegts": ".ts"}
-"""Formats to name where another does not hold something, in this order, and their endings."""
+KEEPERS = {kind: copying.KEEPERS[kind] for kind in ("matroska", "mov", "mp4", "mpegts")}
+"""Of the formats worth naming those that hold more than pictures and sound, in this order."""
 
 _WORDS = {"attachment": "attachment", "video": "further video track"}
 

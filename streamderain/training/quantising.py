@@ -98,8 +98,9 @@ def quantised(network: DRSformer, calibration: Sequence[Tensor]) -> openvino.Mod
 
 def _behind_the_last(model: openvino.Model) -> set[str]:
     """The names of all operations that what the last convolutions answer goes through."""
-    waiting = [each for each in model.get_ops() if any(last in each.get_friendly_name() for last in (OUTPUT, VOTE))]
-    waiting = [each for each in waiting if each.get_type_name() == "Convolution"]
+    waiting = [
+        each for each in _convolutions(model) if any(last in each.get_friendly_name() for last in (OUTPUT, VOTE))
+    ]
     found: set[str] = set()
     while waiting:
         for output in waiting.pop().outputs():
