@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.logging
 from av.filter import Graph
+
+_HEARING = threading.Lock()
 
 ONE = 1 << 16
 """1 in the first eight numbers of a display matrix; the last has 30 bits behind the point."""
@@ -107,16 +113,30 @@ def fields_and_chroma(picture: av.VideoFrame) -> tuple[int, str]:
     # Without the side data, which it would tell byte by byte.
     chain = [entry, graph.add("sidedata", "delete"), graph.add("showinfo", "checksum=0"), graph.add("buffersink")]
     graph.link_nodes(*chain).configure()
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        with av.logging.Capture() as said:
-            entry.push(picture)
-            chain[-1].pull()
-    finally:
-        av.logging.set_level(level)
+    with _libav_heard() as said:
+        entry.push(picture)
+        chain[-1].pull()
     words = dict(word.split(":", 1) for _, _, line in said for word in line.split() if ":" in word)
     return {"T": TOP_FIRST, "B": BOTTOM_FIRST}.get(words.get("i", ""), 0), words.get("cl", "unspecified")
+
+
+@contextmanager
+def _libav_heard() -> Iterator[list[tuple[int, str, str]]]:
+    """What libav says in this thread inside; what it says in others meanwhile reaches no log.
+
+    The level is the process's: two threads that set it back in turn would leave it raised for good.
+    """
+    log = logging.getLogger("libav")
+    with _HEARING:
+        level, passed_on = av.logging.get_level(), log.propagate
+        log.propagate = False
+        av.logging.set_level(av.logging.INFO)
+        try:
+            with av.logging.Capture() as said:
+                yield said
+        finally:
+            av.logging.set_level(level)
+            log.propagate = passed_on
 
 
 def _all_of(picture: av.VideoFrame) -> Any:

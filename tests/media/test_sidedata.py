@@ -1,0 +1,37 @@
+"""What a picture says of itself, asked in several threads at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import av
+import av.logging
+import numpy as np
+import pytest
+
+from streamderain.media.sidedata import fields_and_chroma
+
+AT_ONCE = 4
+
+
+def test_threads_that_ask_at_once_leave_libav_silent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    picture = av.VideoFrame.from_ndarray(np.zeros((16, 16), np.uint8), "gray")
+    picture.pts = 0
+    start = threading.Barrier(AT_ONCE)
+    found = []
+
+    def ask() -> None:
+        start.wait()
+        found.extend(fields_and_chroma(picture) for _ in range(40))
+
+    threads = [threading.Thread(target=ask) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(0, "unspecified")] * (AT_ONCE * 40)
+    assert av.logging.get_level() is None
+    assert logging.getLogger("libav").propagate
+    assert [record.name for record in caplog.records] == []
