@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from streamderain.errors import EvaluationError
-from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, STILL
+from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, PAST_ALONE, STILL
 
 GATE_DB = 42.0
 """What each dry window must reach."""
@@ -83,10 +83,10 @@ class Verdict:
     scores: tuple[Score, ...]
 
     def gains(self) -> dict[str, Gain]:
-        """Of each group of rain: stills, moving windows and, where there are both, all."""
+        """Of each group of rain: each kind of its windows, and all."""
         found: dict[str, Gain] = {}
         for group in dict.fromkeys(score.group for score in self.scores if score.group not in (DRY, LOOK_ALIKES)):
-            for kind in (STILL, MOVING):
+            for kind in (STILL, MOVING, PAST_ALONE):
                 if chosen := self._of(group, kind):
                     found[f"{group}, {kind}"] = Gain.of(chosen)
             found[group] = Gain.of(self._of(group))
@@ -189,7 +189,7 @@ def _changes(new: Verdict, old: Verdict) -> Iterator[tuple[str, float, float]]:
         if name == GRID:
             yield f"{GRID}, mean", gain.mean - before[name].mean, MARGIN_DB
             yield f"{GRID}, worst tenth", gain.worst_tenth - before[name].worst_tenth, MARGIN_DB
-        elif "," not in name:
+        elif "," in name and not name.startswith(GRID):
             yield f"{name}, mean", gain.mean - before[name].mean, MARGIN_OF_FEW_DB
 
 
