@@ -93,7 +93,7 @@ def test_worse_ones_are_refused_with_the_reason(new: Verdict, reason: str) -> No
 def test_what_one_kind_of_window_loses_another_does_not_make_good() -> None:
     past = (Score("foreign", "past alone", "a", 20.0, 23.0),)
     old = replace(verdict(), scores=scores() + past)
-    new = replace(verdict(), scores=scores(changed({19: 2.0}), foreign=9.0) + (replace(past[0], derained=22.0),))
+    new = replace(verdict(), scores=(*scores(changed({19: 2.0}), foreign=9.0), replace(past[0], derained=22.0)))
     assert compare(new, old).reasons == ("foreign, past alone, mean falls by 1.00 dB",)
 
 
