@@ -23,6 +23,10 @@ SAME_DB = 0.05
 """By which an untouched window's PSNR may differ where processors round differently."""
 
 
+ASKED = ("version", "digest", "every")
+"""What of two verdicts is equal where they can be compared."""
+
+
 @dataclass(frozen=True)
 class Score:
     """PSNR on Y in dB of a case: `untouched` that of what came in, `derained` that of what came out."""
@@ -123,6 +127,10 @@ class Verdict:
         """Whether no dry window was harmed."""
         return all(harm.lowest >= GATE_DB for harm in self.dry().values())
 
+    def is_comparable(self, other: Verdict) -> bool:
+        """Whether both were asked the same, by the same version of the judge."""
+        return all(getattr(self, what) == getattr(other, what) for what in ASKED)
+
     def _of(self, group: str, kind: str | None = None) -> list[Score]:
         return [score for score in self.scores if score.group == group and kind in (None, score.kind)]
 
@@ -194,7 +202,7 @@ def _changes(new: Verdict, old: Verdict) -> Iterator[tuple[str, float, float]]:
 
 
 def _check_same(new: Verdict, old: Verdict) -> None:
-    for what in ("version", "digest", "every"):
+    for what in ASKED:
         here, there = getattr(new, what), getattr(old, what)
         if here != there:
             raise EvaluationError(f"verdicts differ in {what}, {here} and {there}; judge both weights anew")
