@@ -16,7 +16,7 @@ from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.colour import to_rgb
 from streamderain.frames import Network, PixelLayout, takes_aligned
-from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, ways_between
+from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, planes_of, ways_between
 from streamderain.temporal.motion import Gauge
 from streamderain.temporal.motion import Ways as DeviceWays
 
@@ -85,15 +85,8 @@ class SharpEyes:
         return torch.from_numpy(np.stack([self._window(row) for row in rows]))
 
     def _window(self, row: Sequence[Sight]) -> Picture:
-        cv2 = opencv()
-
         ways = [None if later is earlier else later.ways_from(earlier) for earlier, later in pairwise(row)]
-        pictures = network_window([sight.picture for sight in row], self.current, ways)
-        height, width = pictures[0].shape[:2]
-        planes = np.empty((len(pictures), 3, height, width), np.uint8)
-        for picture, into in zip(pictures, planes, strict=True):
-            cv2.split(picture, list(into))
-        return planes
+        return planes_of(network_window([sight.picture for sight in row], self.current, ways))
 
     def rainy(self, seen: Sight) -> Tensor:
         """See Eyes."""
