@@ -19,6 +19,8 @@ ROWS = (
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
     ("run", "live"),
+    ("parts",),
+    ("carry",),
     ("engine",),
     ("config", "machine", "rain"),
     ("media", "stream", "networks", "preview"),

@@ -45,10 +45,17 @@ class Engine:
     """Scenes, windows, network and blending, as `config` says, each in a thread of its own while `run` goes on.
 
     `dials` are those of the config unless somebody keeps them in hand, who may then turn blending on later. `rain`
-    tells how much it rains.
+    tells how much it rains. A batch leaves `within` so many seconds after its first frame though it is not full; where
+    that is None it waits, and which frames go together does not depend on when they come.
     """
 
-    def __init__(self, network: Network, config: DerainConfig, dials: Dials | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: DerainConfig,
+        dials: Dials | None = None,
+        within: float | None = FULL_WITHIN_SECONDS,
+    ) -> None:
         self.network = network
         self.device = network.device
         self.batch_size = batch_size(config, network.device)
@@ -57,6 +64,7 @@ class Engine:
         self._dials = dials or Dials(config.strength, config.blending)
         self._eyes: Eyes = eyes_of(network)
         self.rain = RainLevel(config.only_in_rain)
+        self._within = within
         self._lanes = lanes_on(network.device)
         self._prepared: set[PixelLayout] = set()
 
@@ -96,7 +104,7 @@ class Engine:
         self.network.restore(self._eyes.join([[seen] * (self.network.past + 1 + self.network.future)]))
 
     def _uploaded(self, frames: Iterable[Frame]) -> Iterator[Batch]:
-        return upload(batch(mark_scenes(frames), self.batch_size, FULL_WITHIN_SECONDS), self._lanes.upload)
+        return upload(batch(mark_scenes(frames), self.batch_size, self._within), self._lanes.upload)
 
     def _restored(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         # Around the whole loop, as the windows are joined on the device too; this thread does nothing else.

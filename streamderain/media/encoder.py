@@ -247,6 +247,8 @@ class Encoder:
         nothing can be encoded afterwards.
         """
         held, self._held = self._held, None
+        if held is None and not self._encoded:
+            return []
         last = self._encode(self._picture(held, last_duration)) if held else []
         packets = last + self._encode(None)
         if self._encoded <= 2:
@@ -291,6 +293,11 @@ class Encoder:
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             packet.stream = self.track
         return packets
+
+    @property
+    def clock(self) -> Fraction:
+        """The time base of the packets, in seconds."""
+        return self._clock
 
     @contextmanager
     def _refusal(self) -> Iterator[None]:

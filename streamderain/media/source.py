@@ -68,6 +68,7 @@ class Source:
     was_moved: bool = False
     fields: VideoInfo | None = None
     _decoded: Generator[av.VideoFrame, None, None] = field(default_factory=lambda: _nothing())
+    _pictures: Iterator[av.Packet[av.stream.Stream]] = iter(())
     _is_over: bool = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -87,6 +88,13 @@ class Source:
         """A few packets of a copied stream, if there are any near; they must not be changed."""
         met = [packet for packet in self.passengers if packet.stream is stream]
         return (met or self.clock.coming(stream))[:_SAMPLES]
+
+    def skimmed(self) -> Iterator[av.Packet[av.stream.Stream]]:
+        """The packets of the picture from here on, which nobody decodes; what is beside it goes into `passengers` as
+        ever. Raises what `frames` raises at the end.
+        """
+        self._decoded.close()
+        yield from self._pictures
 
     def drop_passengers(self) -> None:
         """Keep no packets of the copied streams, for who reads frames alone: they would pile up."""
@@ -235,17 +243,27 @@ def _chain(first: av.VideoFrame, others: Iterator[av.VideoFrame]) -> Generator[a
 
 
 def _decode(source: Source) -> Generator[av.VideoFrame, None, None]:
+    source._pictures = _pictures(source)
+    return _decoded(source, source._pictures)
+
+
+def _decoded(source: Source, packets: Iterator[av.Packet[av.stream.Stream]]) -> Generator[av.VideoFrame, None, None]:
     order = DecodingOrder(_gives_no_pts(source))
-    for packet in source.clock.placed(_packets(source)):
-        if packet.stream is not source.video:
-            if packet.dts is not None:
-                source.passengers.append(packet)
-            continue
+    for packet in packets:
         order.sent(packet)
         for frame in _frames_of(packet, source):
             if frame.pts is None:
                 frame.pts = order.shown(frame.dts)
             yield frame
+
+
+def _pictures(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
+    """The packets of the picture; those beside it become passengers."""
+    for packet in source.clock.placed(_packets(source)):
+        if packet.stream is source.video:
+            yield packet
+        elif packet.dts is not None:
+            source.passengers.append(packet)
 
 
 def _gives_no_pts(source: Source) -> bool:
