@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -57,9 +58,17 @@ def export(
     print(f"{export_network(model, output, kind, overwrite)} is written, and answers as {model} does")
 
 
-def doctor() -> None:
+def doctor(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As JSON that may be shown to others: no home, no secret.")
+    ] = False,
+) -> None:
     """Say what this machine has and what will be used."""
-    from streamderain.doctor import examine
+    from streamderain.doctor import examine, for_others
 
+    if as_json:
+        print(json.dumps(for_others(), indent=2, ensure_ascii=False))
+        return
     for what, found in examine():
         print(f"{what + ':':20}{found}")
