@@ -39,6 +39,20 @@ def _add(
     print(f"{path.stem} is installed in {path.parent}; use it with --model {path.stem}")
 
 
+@models_app.command("save")
+def _save(
+    model: Annotated[str, typer.Argument(help="weights by name or file")],
+    folder: Annotated[Path, typer.Argument(help="where to; made if it is not there")],
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+) -> None:
+    """Write weights as a folder of the Hugging Face hub, for --model FOLDER. See docs/own-network.md."""
+    from streamderain.networks.publishing import publish
+
+    publish(model, folder, overwrite)
+    print(f"{folder} is written; --model {folder} runs it, and `hf upload OWNER/NAME {folder}` sends it")
+
+
 def export(
     output: Annotated[
         Path | None, typer.Argument(metavar="OUTPUT", help="net.onnx or net.pt; by default the model's name, here")
