@@ -17,6 +17,7 @@ models_app = typer.Typer(help="List known weights, or add some.", invoke_without
 def _models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
+    from streamderain.networks import kin
     from streamderain.networks.weights import catalogue
 
     for known in catalogue():
@@ -25,6 +26,7 @@ def _models(context: typer.Context) -> None:
         print(f"    {size}, sha256 {known.sha256 or 'not stated'}")
         print(f"    licence: {known.licence}")
         print(f"    {known.where}")
+    print(f"--model FILE, by spandrel, those that keep the size: {kin.known()}")
 
 
 @models_app.command("add")
