@@ -133,6 +133,8 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
     if config.part:
         raise ConfigError("--start and --end are for one file; a live stream has no beginning")
+    if config.resume:
+        raise ConfigError("--resume is for files; a live stream cannot be read again")
     from streamderain.live.derain import derain_live
 
     if not quiet and not as_json:
