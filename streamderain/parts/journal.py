@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -70,7 +69,8 @@ class Journal:
             self._read()
             self._check(settings)
             return
-        self.remove()
+        # The folder stays, as it tells that this run has begun.
+        self._empty()
         self._began = dict(settings)
         self.claim()
         self._write()
@@ -128,11 +128,15 @@ class Journal:
         return self.is_over and self.output.stat().st_mtime_ns > self._file.stat().st_mtime_ns
 
     def remove(self) -> None:
-        """Remove the parts, and then the journal."""
+        """Remove the parts, then the journal, and then the folder."""
+        self._empty()
+        self.leave()
+
+    def _empty(self) -> None:
         for path in self.folder.glob("*") if self.folder.is_dir() else ():
             if path != self._file:
                 path.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._file.unlink(missing_ok=True)
         self.parts, self.is_over = [], False
 
     def _write(self) -> None:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -36,7 +35,7 @@ from streamderain.run import derain
 CONFIG = DerainConfig(preset="ultrafast", resume=True, blend=0.0)
 EVENTS = ((media_parts.PartSink, "write"), (media_parts.PartSink, "commit"), (media_parts, "put"), (journal, "put"),
           (FileSink, "take"), (FileSink, "commit"), (Partial, "publish"), (os, "replace"), (Path, "unlink"),
-          (shutil, "rmtree"), (Journal, "add"))  # fmt: skip
+          (Path, "rmdir"), (Journal, "add"))  # fmt: skip
 """What is counted, before and after it."""
 
 
