@@ -66,6 +66,8 @@ class DerainConfig:
     via_ffmpeg: bool = _setting(False, "encode with the system's ffmpeg: vaapi, srt:// outputs, a newer build")
     compare: Path | None = _setting(None, "also write this video: rainy left, derained right")
     overwrite: bool = _setting(False, "replace an output that exists, and what an earlier run left of it")
+    resume: bool = _setting(False, "make the video in parts, and go on where a run with the same settings was ended, "
+                            "whatever ended it")  # fmt: skip
     verify: bool = _setting(True, "read the whole output back: frames, times, sound and tags; a difference is an error")
     report: Path | None = _setting(None, "write what was checked, lost and different to this file, as JSON")
 
