@@ -18,7 +18,7 @@ ROWS = (
     ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("run", "live"),
+    ("run", "live", "vapoursynth"),
     ("engine",),
     ("config", "machine", "rain"),
     ("media", "stream", "networks", "preview"),
