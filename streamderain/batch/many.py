@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamderain.batch.jobs import Job
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
 from streamderain.errors import Stopped, StreamderainError
 from streamderain.frames import Network
-from streamderain.run import Progress, derain
+from streamderain.run import derain
 
 logger = logging.getLogger(__name__)
 

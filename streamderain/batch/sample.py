@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from streamderain.carry import Output, Progress, carry
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine, load_network
 from streamderain.errors import ConfigError, SinkError
@@ -20,7 +21,6 @@ from streamderain.media.glimpses import rainiest
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
-from streamderain.run import Output, Progress, carry
 from streamderain.stream.pipeline import Station
 
 HALF = 0.5

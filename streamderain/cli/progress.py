@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from streamderain.media.url import redacted
 
 if TYPE_CHECKING:
+    from streamderain.carry import Progress
     from streamderain.live.numbers import LiveNumbers
-    from streamderain.run import Progress
 
 
 @contextmanager

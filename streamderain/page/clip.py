@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamderain.batch.sample import Pace
+from streamderain.carry import Progress
 from streamderain.frames import VideoInfo
-from streamderain.run import Progress
 
 State = Literal["ready", "waiting", "running", "done", "failed", "stopped"]
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from streamderain.batch.jobs import Job, job_of
 from streamderain.batch.many import derain_many
 from streamderain.batch.sample import Pace
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import batch_size
 from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError, SourceError, Stopped, StreamderainError
 from streamderain.frames import Network
 from streamderain.live.page import picture
-from streamderain.media.alone import check_alone
 from streamderain.media.decoder import decode
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
@@ -29,7 +29,6 @@ from streamderain.media.source import open_source
 from streamderain.page.clip import Clip
 from streamderain.page.samples import moments, sample
 from streamderain.preview.jpeg import alone, beside, jpeg
-from streamderain.run import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,6 @@ class Work:
         try:
             if path.suffix.lower() in PICTURE_ENDINGS:
                 raise SourceError(f"{path} is a picture; the page takes videos: `streamderain photo.jpg dry.jpg`")
-            check_alone(path)
             with open_source(path, self.config.hwaccel, self.config.deinterlace) as opened:
                 clip = Clip(int(path.parent.name), path, opened.info, self.config.strength)
                 _draw(clip, picture(next(decode(opened))))

@@ -69,9 +69,9 @@ def sound() -> bytes:
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("a.mp4", b"rain" * 100, r"a\.mp4 cannot be opened as a video: .*; expected a file such as \.mp4 or \.mkv"),
+        ("a.mp4", b"rain" * 100, r"a\.mp4 cannot be opened as a video: Invalid data"),
         ("a.mp4", b"", r"a\.mp4 is empty; expected a video"),
-        ("a.mkv", sound(), r"a\.mkv cannot be opened as a video: no format of videos"),
+        ("a.mkv", sound(), r"a\.mkv holds no video, only audio"),
         ("a.png", b"\x89PNG", r"a\.png is a picture; the page takes videos"),
         ("<b>.mp4", b"rain" * 100, r"_b_\.mp4 cannot be opened"),
     ],
@@ -88,14 +88,16 @@ def test_what_is_no_video_is_said_in_one_line(page: Running, name: str, data: by
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "said"),
     [
-        ("film.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{path}\n#EXT-X-ENDLIST\n"),
-        ("film.mp4", "ffconcat version 1.0\nfile private.ts\n"),
+        ("film.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{path}\n#EXT-X-ENDLIST\n", "names"),
+        ("film.mp4", "ffconcat version 1.0\nfile private.ts\n", "cannot be opened as a video"),
     ],
     ids=["hls", "concat"],
 )
-def test_a_list_has_no_other_file_read(page: Running, clip: Path, tmp_path: Path, name: str, text: str) -> None:
+def test_a_list_has_no_other_file_read(
+    page: Running, clip: Path, tmp_path: Path, name: str, text: str, said: str
+) -> None:
     other = tmp_path / "private.ts"
     with av.open(other, "w") as file, av.open(clip) as source:
         stream = file.add_stream_from_template(source.streams.video[0])
@@ -108,7 +110,7 @@ def test_a_list_has_no_other_file_read(page: Running, clip: Path, tmp_path: Path
     assert frames(tmp_path / name), "libav by itself follows it"
     status, told = page.send(name, data.encode())
     assert (status, page.ask("api/clips")[1]["clips"]) == (400, [])
-    assert "no format of videos" in told["error"]
+    assert told["error"].startswith(f"{name} {said}")
 
 
 def test_what_comes_out_is_what_derain_writes(page: Running, clip: Path, tmp_path: Path) -> None:
