@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from streamderain.page.clip import Clip
-from streamderain.page.upload import receive, safe_name
+from streamderain.page.upload import receive, room, safe_name
 from streamderain.page.work import Work
 from streamderain.preview.handlers import body_of
 from streamderain.preview.recordings import film
@@ -36,7 +37,7 @@ class Api:
 
     def __init__(self, work: Work, quit: Callable[[], None]) -> None:
         self._work, self._quit = work, quit
-        self._is_ending = False
+        self._is_ending, self._since = False, time.time()
         folder = Path(__file__).parent
         self._assets = {path: ((folder / name).read_text(), kind) for path, (name, kind) in ASSETS.items()}
 
@@ -68,7 +69,8 @@ class Api:
         clips = list(self._work.clips.values())
         return {
             "clips": [clip.told() for clip in clips], "line": self._work.line(), "folder": str(self._work.folder),
-            "free": shutil.disk_usage(self._work.uploads).free, "busy": self._work.is_busy, "ending": self._is_ending,
+            "room": room(self._work.uploads), "since": self._since, "busy": self._work.is_busy,
+            "ending": self._is_ending,
         }  # fmt: skip
 
     async def _upload(self, request: web.Request) -> web.Response:

@@ -20,9 +20,10 @@ class Clip:
     """A clip in a `folder` of its own, where pictures of it are kept too.
 
     The page's loop says what is wanted: `strength`, `is_unwanted` of a run, `is_gone`. The workers say what is:
-    `moments` are the seconds of frames to look at, `shown` the numbers of those that are there, `is_shown` that no more
-    will come, `unshown` why one did not, and `pace` the seconds that a frame took. `output` is where it goes once that
-    was asked for, at the strength `made_at`, and `said` why it did not get there.
+    `moments` are the seconds of frames to look at, `unseen` the numbers of those that are still to come, `shown` of
+    those that are there, `is_shown` that no more will come, `unshown` why one did not, and `pace` the seconds that a
+    frame took. `output` is where it goes once that was asked for, at the strength `made_at`, and `said` why it did not
+    get there.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Clip:
     state: State = "ready"
     said: str = ""
     moments: list[Fraction] = field(default_factory=list)
+    unseen: list[int] = field(default_factory=list)
     shown: set[int] = field(default_factory=set)
     is_shown: bool = False
     unshown: str = ""

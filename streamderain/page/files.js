@@ -13,7 +13,7 @@ if (new URLSearchParams(location.search).has("token")) {
   history.replaceState(null, "", `/${location.hash}`);
 }
 
-let now = { clips: [], line: [], folder: "", free: 0, busy: false, ending: false };
+let now = { clips: [], line: [], folder: "", room: 0, since: null, busy: false, ending: false };
 let chosen = null; // the id of the clip on the stage
 let moment = null; // of its frames, the one that is shown
 let touched = -Infinity; // when the strength was last turned here; what the server says just after may be older
@@ -26,7 +26,10 @@ const sending = new Set();
 
 async function refresh() {
   try {
-    now = await (await ask("/api/clips")).json();
+    const told = await (await ask("/api/clips")).json();
+    // Another program of ours, with clips of its own.
+    if (now.since && told.since !== now.since) return location.reload();
+    now = told;
     tell();
   } catch (error) {
     if (now.ending && !error.status) return end();
@@ -94,7 +97,8 @@ function sum() {
 
 function state(kind, text) {
   $("state").dataset.kind = kind;
-  $("state").textContent = text;
+  // What is said again is read out again.
+  if ($("state").textContent !== text) $("state").textContent = text;
 }
 
 function complain(text, where = "complaint") {
@@ -235,6 +239,7 @@ $("strength").addEventListener("input", async () => {
 const films = new Films($("rainy"), $("clean"), (canvas) => watching && stage.show(canvas), tellFilm, (which) => {
   const cannot = { rainy: "This browser cannot play the original; the derained film alone", clean: "This browser cannot play it; save it for a player that can" };
   notice(cannot[which]);
+  $("stage").classList.toggle("alone", which === "rainy");
 });
 
 function tellFilm() {
@@ -271,6 +276,7 @@ function stopWatching() {
   if (!watching) return;
   watching = null;
   films.close();
+  $("stage").classList.remove("alone");
   $("play").hidden = true;
   $("films").setAttribute("aria-pressed", "false");
   $("films").textContent = "Watch";
@@ -359,7 +365,7 @@ function take(files) {
     last = last.then(async () => {
       if (!isWanted) return;
       try {
-        if (file.size > now.free) throw new Error(`the disk has room for ${size(now.free)}`);
+        if (file.size > now.room) throw new Error(`the disk has room for ${size(now.room)} more`);
         const begun = send(file, card);
         ({ request } = begun);
         const id = await begun.bytes;
@@ -424,6 +430,6 @@ $("full").addEventListener("click", () => {
 
 let hasEnded = false;
 while (!hasEnded) {
-  if (!document.hidden) await refresh();
+  await refresh();
   await pause(EVERY_MS);
 }

@@ -22,6 +22,8 @@ export class Films {
     for (const film of [rainy, clean]) {
       this.#held.set(film, []);
       film.addEventListener("error", () => film.hasAttribute("src") && this.#fail(film, failed));
+      // Of a film whose pictures it cannot decode a browser plays the sound.
+      film.addEventListener("loadedmetadata", () => film.videoWidth || this.#fail(film, failed));
       this.#listen(film);
     }
     for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata", "seeked"]) {

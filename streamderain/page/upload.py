@@ -55,13 +55,16 @@ async def receive(request: web.Request, path: Path) -> None:
             raise web.HTTPBadRequest(text=f"{path.name} is empty; expected a video")
 
 
+def room(folder: Path) -> int:
+    """Bytes that uploads to `folder` may still take."""
+    return max(0, shutil.disk_usage(folder).free - SPARE_BYTES)
+
+
 def _check_room(folder: Path, wanted: int) -> None:
-    if wanted > shutil.disk_usage(folder).free - SPARE_BYTES:
+    if wanted > room(folder):
         raise _full(folder)
 
 
 def _full(folder: Path) -> web.HTTPException:
-    free = max(0, shutil.disk_usage(folder).free - SPARE_BYTES)
-    return web.HTTPInsufficientStorage(
-        text=f"there is room for {free / 1e6:.0f} MB more on this disk; remove clips, or name a --folder on another"
-    )
+    left = f"there is room for {room(folder) / 1e6:.0f} MB more on this disk"
+    return web.HTTPInsufficientStorage(text=f"{left}; remove clips, or name a --folder on another")

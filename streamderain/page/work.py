@@ -6,6 +6,7 @@ import itertools
 import logging
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -131,19 +132,24 @@ class Work:
         raise AssertionError
 
     def _show(self, clip: Clip) -> None:
+        """Show one more of its moments, the rainiest first; and then, after those that wait, the next."""
         try:
-            clip.moments, first = moments(clip.path, clip.info.duration_seconds)
-            for number in sorted(range(len(clip.moments)), key=lambda each: (each != first, each)):
-                self._show_moment(clip, number)
+            if not clip.moments:
+                clip.moments, first = moments(clip.path, clip.info.duration_seconds)
+                clip.unseen = sorted(range(len(clip.moments)), key=lambda each: (each != first, each))
+            self._show_moment(clip, clip.unseen.pop(0))
+            goes_on = bool(clip.unseen)
         except Stopped:
-            pass
+            goes_on = False
         except (StreamderainError, OSError) as error:
-            clip.unshown = _by_name(str(error), clip.path)
+            clip.unshown, goes_on = _by_name(str(error), clip.path), False
         except Exception:
             logger.exception("%s cannot be shown derained", clip.path.name)
-            clip.unshown = "it cannot be shown derained; the log says why"
-        finally:
-            clip.is_shown = True
+            clip.unshown, goes_on = "it cannot be shown derained; the log says why", False
+        if goes_on:
+            with suppress(RuntimeError):  # the end has come
+                self._showing.submit(self._show, clip)
+        clip.is_shown = not goes_on
 
     def _show_moment(self, clip: Clip, number: int) -> None:
         # In full, as the page mixes it with the rainy one to any strength.

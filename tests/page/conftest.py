@@ -41,11 +41,12 @@ class Darker:
 class Running:
     """A page in a thread of its own."""
 
-    def __init__(self, folder: Path, network: Darker) -> None:
+    def __init__(self, folder: Path, network: Darker, address: str = "0", token: str | None = None) -> None:
         self.folder, self.network = folder, network
+        self._token = {"Authorization": f"Bearer {token}"} if token else None
         opened: Queue[str] = Queue()
         self._thread = threading.Thread(
-            target=serve_files, args=(CONFIG, folder, "0", None, opened.put, network), name="page", daemon=True
+            target=serve_files, args=(CONFIG, folder, address, token, opened.put, network), name="page", daemon=True
         )
         self._thread.start()
         self.url = opened.get(timeout=60)
@@ -88,7 +89,7 @@ class Running:
     def end(self) -> None:
         self.network.gate.set()
         if not self.has_ended:
-            assert self.ask("api/quit", "POST", json={"even_if_busy": True})[0] == 200
+            assert self.ask("api/quit", "POST", self._token, json={"even_if_busy": True})[0] == 200
         self._thread.join(60)
         assert self.has_ended
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
+import numpy as np
 import pytest
 
 from streamderain.media.synthetic import write_test_video
@@ -78,9 +80,6 @@ def darker_by(tab: Page, much: float) -> bool:
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     """One second of plain frames, each a little lighter than the one before, with sound."""
-    import av
-    import numpy as np
-
     path = tmp_path / "plain & grey.mp4"
     with av.open(path, "w") as file:
         video = file.add_stream("libx264", rate=25, options={"crf": "4", "bf": "0"})
@@ -145,6 +144,27 @@ def test_both_films_are_played_in_step(opened: Opened, page: Running, plain: Pat
     assert tab.get_by_role("button", name="Play", exact=True).is_hidden()
     assert tab.evaluate("() => document.getElementById('clean').hasAttribute('src')") is False
     hold(tab, lambda: tab.locator("#strength").is_enabled())
+
+
+def test_an_original_that_the_browser_cannot_play_leaves_the_derained_film(
+    opened: Opened, page: Running, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.mp4"
+    with av.open(path, "w") as file:
+        video = file.add_stream("mpeg4", rate=25)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(25):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 120, np.uint8), format="rgb24")
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    tab = opened()
+    chosen(tab, path)
+    tab.get_by_role("button", name="Derain", exact=True).click()
+    tab.get_by_role("button", name="Watch").click()
+    tab.wait_for_selector("#notice:has-text('This browser cannot play the original')")
+    assert tab.locator("#divider").is_hidden()
+    hold(tab, lambda: all(abs(each - 94.5) < 4 for each in lights(tab)))
 
 
 def test_the_divider_is_that_of_the_live_page(opened: Opened, page: Running, plain: Path) -> None:
