@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,11 +32,11 @@ ASSETS = {
 
 
 class Api:
-    """The routes; belongs to the page's loop. `quit` is called when a user wants to end."""
+    """The routes; belongs to the page's loop. It `is_ending` once a user wants that."""
 
-    def __init__(self, work: Work, quit: Callable[[], None]) -> None:
-        self._work, self._quit = work, quit
-        self._is_ending, self._since = False, time.time()
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.is_ending, self._since = False, time.time()
         folder = Path(__file__).parent
         self._assets = {path: ((folder / name).read_text(), kind) for path, (name, kind) in ASSETS.items()}
 
@@ -70,7 +69,7 @@ class Api:
         return {
             "clips": [clip.told() for clip in clips], "line": self._work.line(), "folder": str(self._work.folder),
             "room": room(self._work.uploads), "since": self._since, "busy": self._work.is_busy,
-            "ending": self._is_ending,
+            "loading": not self._work.network.done(), "ending": self.is_ending,
         }  # fmt: skip
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -91,7 +90,7 @@ class Api:
         return web.json_response(clip.told())
 
     async def _derain(self, request: web.Request) -> web.Response:
-        if self._is_ending:
+        if self.is_ending:
             raise web.HTTPConflict(text="the page is ending; start it again")
         clip = self._clip(request)
         self._work.derain(clip)
@@ -132,8 +131,7 @@ class Api:
         body = await body_of(request)
         if self._work.is_busy and not (isinstance(body, dict) and body.get("even_if_busy") is True):
             raise web.HTTPConflict(text="clips are being derained; stop them, or say that you do not mind")
-        self._is_ending = True
-        self._quit()
+        self.is_ending = True
         return web.json_response({"ending": True})
 
     def _clip(self, request: web.Request) -> Clip:

@@ -70,15 +70,11 @@ function tell() {
     }
     cards.get(each.id).tell(each, now.line.indexOf(each.id));
   }
-  empty();
+  document.body.classList.toggle("empty", !ids.length);
   $("all").hidden = now.clips.filter(isFree).length < 2;
   if (!ids.includes(chosen)) choose(ids.at(-1) ?? null);
   else show();
   sum();
-}
-
-function empty() {
-  document.body.classList.toggle("empty", !now.clips.length && !sending.size);
 }
 
 function isFree({ state: how }) {
@@ -90,6 +86,7 @@ function sum() {
   const { frames, expected } = runs?.progress ?? {};
   document.title = `${expected ? `${Math.floor((100 * frames) / expected)}% · ` : ""}Files · streamderain`;
   if (now.ending) return state("wait", "ending after this frame");
+  if (now.loading) return state("wait", "loading the network");
   if (!now.busy) return state("good", "ready");
   const waiting = now.line.length ? `, ${now.line.length} in line` : "";
   return state("good", `deraining${waiting}`);
@@ -356,12 +353,10 @@ function take(files) {
       request?.abort();
       card.element.remove();
       sending.delete(card);
-      empty();
     });
     card.sending(0, file.size);
     sending.add(card);
     $("clips").append(card.element);
-    empty();
     last = last.then(async () => {
       if (!isWanted) return;
       try {
@@ -377,7 +372,6 @@ function take(files) {
       } finally {
         card.element.remove();
         sending.delete(card);
-        empty();
       }
     });
   }

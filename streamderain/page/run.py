@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
@@ -17,7 +18,14 @@ from streamderain.live.page import check_extra
 from streamderain.page.work import Work
 from streamderain.quantities import host_and_port
 
+if TYPE_CHECKING:
+    from streamderain.page.api import Api
+
 logger = logging.getLogger(__name__)
+
+
+LOOK_SECONDS = 0.2
+"""Between two looks whether the end is wanted."""
 
 
 def serve_files(
@@ -41,15 +49,14 @@ def serve_files(
     from streamderain.preview.refusals import one_line
     from streamderain.preview.server import PreviewServer
 
-    ended: SimpleQueue[None] = SimpleQueue()
     with _uploads(folder.absolute()) as uploads:
-        work = Work(network or load_network(config), config, uploads, folder.absolute())
+        work = Work(lambda: network or load_network(config), config, uploads, folder.absolute())
         try:
-            routes = Api(work, lambda: ended.put(None)).routes()
-            with PreviewServer(host, port, token, None, routes, [one_line], streamed=[UPLOADS]) as server:
+            api = Api(work)
+            with PreviewServer(host, port, token, None, api.routes(), [one_line], streamed=[UPLOADS]) as server:
                 try:
                     opened(server.url)
-                    _wait(ended)
+                    _wait(api, work)
                 finally:
                     # The page says meanwhile that it ends.
                     _close(work)
@@ -58,17 +65,18 @@ def serve_files(
 
 
 def _close(work: Work) -> None:
-    if work.is_busy:
-        logger.warning("stopping after the frame that is being made; Ctrl-C again ends at once")
+    if work.is_busy or not work.network.done():
+        logger.warning("stopping after what is being made; Ctrl-C again ends at once")
     work.close()
 
 
-def _wait(ended: SimpleQueue[None]) -> None:
+def _wait(api: Api, work: Work) -> None:
+    """Until the end is wanted; raises what loading the network did."""
     with suppress(KeyboardInterrupt):
-        while True:
-            # On Windows a wait without an end hears no Ctrl-C.
-            with suppress(Empty):
-                return ended.get(timeout=1.0)
+        while not api.is_ending:
+            if work.network.done():
+                work.network.result()
+            time.sleep(LOOK_SECONDS)
 
 
 def _check(config: DerainConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -41,15 +42,14 @@ class Work:
     """The clips of a page. Each has a folder of its own in `uploads`; what is derained goes into `folder`.
 
     All but `look` belongs to one thread. One worker shows clips derained while the other derains, so that a clip which
-    is dropped while a long one runs is seen at once; they take turns at `network`.
+    is dropped while a long one runs is seen at once; they take turns at one `network`, which `load` gives meanwhile.
     """
 
-    def __init__(self, network: Network, config: DerainConfig, uploads: Path, folder: Path) -> None:
+    def __init__(self, load: Callable[[], Network], config: DerainConfig, uploads: Path, folder: Path) -> None:
         self.clips: dict[int, Clip] = {}
         self.uploads, self.folder, self.config = uploads, folder, config
-        on_cpu = network.device.type == "cpu"
-        self._network = SharedNetwork(network, batch_size(config, network.device), aside=on_cpu)
         self._showing = ThreadPoolExecutor(1, "streamderain-samples")
+        self.network = self._showing.submit(self._shared, load)
         self._deraining = ThreadPoolExecutor(1, "streamderain-derain")
         self._queued: dict[int, Future[None]] = {}
         self._numbers = itertools.count(1)
@@ -119,7 +119,13 @@ class Work:
             clip.is_gone = True
         for worker in (self._deraining, self._showing):
             worker.shutdown(wait=True, cancel_futures=True)
-        self._network.close()
+        if self.network.done() and not self.network.cancelled() and not self.network.exception():
+            self.network.result().close()
+
+    def _shared(self, load: Callable[[], Network]) -> SharedNetwork:
+        network = load()
+        on_cpu = network.device.type == "cpu"
+        return SharedNetwork(network, batch_size(self.config, network.device), aside=on_cpu)
 
     def _output(self, clip: Clip) -> Path:
         """Where it goes: a name that nothing has, nor will have."""
@@ -155,7 +161,7 @@ class Work:
         # In full, as the page mixes it with the rainy one to any strength.
         config = replace(self.config, strength=1.0)
         try:
-            made = sample(clip.path, clip.moments[number], self._network, config, partial(_check, clip))
+            made = sample(clip.path, clip.moments[number], self.network.result(), config, partial(_check, clip))
         except SourceError as error:  # it may be that the end is earlier than the header says
             clip.unshown = _by_name(str(error), clip.path)
             return
@@ -173,7 +179,7 @@ class Work:
         config = replace(self.config, strength=strength, report=clip.report)
         assert clip.output
         job = Job(clip.path, clip.output)
-        outcome = next(derain_many([job], config, lambda job, now: _report(clip, now), self._network))
+        outcome = next(derain_many([job], config, lambda job, now: _report(clip, now), self.network.result()))
         clip.said = _by_name(outcome.said, clip.path)
         clip.state = {"derained": "done", "stopped": "stopped"}.get(outcome.result, "failed")  # type: ignore[assignment]
 

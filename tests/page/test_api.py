@@ -322,6 +322,7 @@ def test_quitting_asks_while_work_runs_and_leaves_nothing(page: Running, network
     assert page.ask("api/quit", "POST", json={"even_if_busy": True}) == (200, {"ending": True})
     # The page still says how it stands until the frame that is being made is there.
     assert page.ask("api/clips")[1]["ending"] is True
+    page.until(number, lambda told: told["state"] == "stopping")
     assert page.ask(f"api/clips/{number}/derain", "POST")[0] == 409
     network.gate.set()
     wait_until(lambda: page.has_ended)

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.page.conftest import Darker, Running
+from streamderain.errors import WeightsError
+from streamderain.page.run import serve_files
+from tests.page.conftest import CONFIG, Darker, Running
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,3 +75,9 @@ def test_first_all_clips_are_seen_once(page: Running, network: Darker, clip: Pat
     network.gate.set()
     wait_until(watched)
     assert all(max(counts) - min(counts) <= 1 for counts in seen), seen
+
+
+def test_a_network_that_cannot_be_loaded_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="nonsense"):
+        serve_files(replace(CONFIG, model="nonsense"), tmp_path / "dry", "0")
+    assert not (tmp_path / "dry").exists()
