@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "streamderain"
 ROWS = (
     ("__main__",),
     ("cli",),
+    ("page",),
     ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),

@@ -12,6 +12,7 @@ from streamderain.cli.derain import derain
 from streamderain.cli.evaluate import evaluate
 from streamderain.cli.judge import judge
 from streamderain.cli.models import doctor, export, models_app
+from streamderain.cli.page import page
 from streamderain.cli.profile import profile
 from streamderain.cli.serve import serve
 from streamderain.cli.training import campaign, rain, train
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
+for command in (page, serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
     app.command(command.__name__)(command)
 
 

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from streamderain.preview.guard import Handler, refused
 from streamderain.preview.seldom import Seldom
@@ -135,16 +136,24 @@ class Door:
             self.sweep()
 
 
-@web.middleware
-async def whole(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """For aiohttp: the body is there before it is asked for, or is refused."""
-    try:
-        await asyncio.wait_for(request.read(), ASK_SECONDS)
-    except TimeoutError:
-        return refused(408, f"the body did not come within {ASK_SECONDS:g} s")
-    except web.HTTPRequestEntityTooLarge:
-        return refused(413, f"the body is too large; allowed: {request.client_max_size} bytes")
-    return await handler(request)
+def whole(but: Collection[str] = ()) -> Middleware:
+    """For aiohttp: the body is there before it is asked for, or is refused; `but` for paths whose handlers take in what
+    comes bit by bit, and see to its size and haste.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in but:
+            return await handler(request)
+        try:
+            await asyncio.wait_for(request.read(), ASK_SECONDS)
+        except TimeoutError:
+            return refused(408, f"the body did not come within {ASK_SECONDS:g} s")
+        except web.HTTPRequestEntityTooLarge:
+            return refused(413, f"the body is too large; allowed: {request.client_max_size} bytes")
+        return await handler(request)
+
+    return middleware
 
 
 def most_connections() -> int:

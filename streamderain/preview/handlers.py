@@ -29,6 +29,7 @@ ASSETS = {
     "/page.js": ("page.js", "text/javascript"),
     "/stage.js": ("stage.js", "text/javascript"),
     "/ways.js": ("ways.js", "text/javascript"),
+    "/words.js": ("words.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -146,11 +147,11 @@ class Handlers:
 
     async def _adjust(self, request: web.Request) -> web.Response:
         watchable = self._streams.named(request.match_info["name"]).watchable
-        watchable.adjust(**checked(await _json(request), watchable.settings()))
+        watchable.adjust(**checked(await body_of(request), watchable.settings()))
         return web.json_response(watchable.settings())
 
     async def _offer(self, request: web.Request) -> web.Response:
-        offer = await _json(request)
+        offer = await body_of(request)
         if not isinstance(offer, dict) or offer.get("type") != "offer" or not isinstance(offer.get("sdp"), str):
             raise ConfigError('the body is no offer; send {"type": "offer", "sdp": "...", "stream": "..."}')
         preview = self._streams.named(offer.get("stream")).preview
@@ -229,7 +230,8 @@ def _told(handler: Handler) -> Handler:
     return answered
 
 
-async def _json(request: web.Request) -> Any:
+async def body_of(request: web.Request) -> Any:
+    """What was sent as JSON. Raises ConfigError for anything else."""
     try:
         return json.loads(await request.read())
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 import * as stage from "/stage.js";
 import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
+import { size, span } from "/words.js";
 
 const HIDDEN_MS = 10000;
 const MOST_EVENTS = 30;
@@ -170,11 +171,6 @@ function recording(path, { name, bytes, at }) {
   return told;
 }
 
-function size(bytes) {
-  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
-  return `${(bytes / 1e9).toFixed(1)} GB`;
-}
-
 function watch(name, url) {
   const [player, film, complaint] = [$("player"), $("player").querySelector("video"), $("player").querySelector("p")];
   player.querySelector("b").textContent = name;
@@ -198,11 +194,6 @@ function event({ at, kind, subject, reason, times }) {
 // What of a value changes only when something happens: not how many packets an output has written.
 function steady(value) {
   return Array.isArray(value) ? value.map(({ name, state, reason, reopened }) => [name, state, reason, reopened]) : value;
-}
-
-function span(seconds) {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 function line(name, state, reason) {

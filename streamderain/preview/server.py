@@ -39,8 +39,9 @@ class PreviewServer:
     A `host` that other machines reach needs a `token`; paths in `public` are answered without it. `make_frame` turns a
     (H, W, 3) uint8 RGB array into an av.VideoFrame, which aiortc sends; it is handed in because PyAV is the business of
     another room. Without it there is MJPEG only, and aiortc is not needed. `routes` and `middlewares` are served beside
-    the page's, behind the same guard, and come first where both know a path. A viewer that reads nothing for
-    `stalled_seconds` is dropped. Raises ConfigError, and SinkError where it cannot listen.
+    the page's, behind the same guard, and come first where both know a path; of paths in `streamed` they read the
+    bodies themselves. A viewer that reads nothing for `stalled_seconds` is dropped. Raises ConfigError, and SinkError
+    where it cannot listen.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class PreviewServer:
         routes: Iterable[web.AbstractRouteDef] = (),
         middlewares: Iterable[Middleware] = (),
         public: Collection[str] = (),
+        streamed: Collection[str] = (),
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         guard = Guard(host, token, public)
         self._host, self._port = host, port
         self._streams = Streams(MOST_VIEWERS)
         self._make_frame = make_frame
-        self._routes, self._middlewares = list(routes), [guard.middleware, whole, *middlewares]
+        self._routes, self._middlewares = list(routes), [guard.middleware, whole(streamed), *middlewares]
         self._stalled_seconds = stalled_seconds
         self._listening: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
         # A daemon, so that a handler which hangs cannot keep the program from ending.

@@ -136,8 +136,9 @@ class Server:
 
     def _opened_page(self) -> PreviewServer:
         check_extra()
+        from streamderain.preview.refusals import one_line
         from streamderain.preview.server import PreviewServer
-        from streamderain.serve.api import PUBLIC, Api, one_line
+        from streamderain.serve.api import PUBLIC, Api
 
         host, port, token = self.config.host, self.config.port, self.config.token
         return PreviewServer(host, port, token, rgb_frame, Api(self).routes(), [one_line], PUBLIC)
