@@ -6,9 +6,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -43,12 +43,13 @@ def batch(
 
     shown, began = Shown(quiet, as_json), time.monotonic()
     outcomes: list[Outcome] = []
-    is_stopped = False
-    with _bar(shown.has_bar) as report:
+    is_stopped, stdout = False, sys.stdout
+    # Ray tells on stdout what died.
+    with _bar(shown.has_bar) as report, redirect_stdout(sys.stderr):
         try:
             for outcome in derain_archive(inputs, out, config, report):
                 outcomes.append(outcome)
-                _tell(outcome, shown)
+                _tell(outcome, shown, stdout)
         except KeyboardInterrupt:
             is_stopped = True
     _print(outcomes, time.monotonic() - began, shown)
@@ -59,7 +60,7 @@ def batch(
         raise typer.Exit(1)
 
 
-def _tell(outcome: Outcome, shown: Shown) -> None:
+def _tell(outcome: Outcome, shown: Shown, stdout: TextIO) -> None:
     """What must not wait for the end, which may be days away."""
     name = outcome.item.name
     if outcome.said:
@@ -69,7 +70,8 @@ def _tell(outcome: Outcome, shown: Shown) -> None:
     for warning in outcome.warnings:
         print(f"streamderain: {name}: {warning}", file=sys.stderr, flush=True)
     if outcome.frames:
-        print(f"{name}: {outcome.result}, {outcome.frames} frames, {outcome.seconds:.1f} s of work", flush=True)
+        done = f"{name}: {outcome.result}, {outcome.frames} frames, {outcome.seconds:.1f} s of work"
+        print(done, file=stdout, flush=True)
 
 
 def _print(outcomes: Sequence[Outcome], seconds: float, shown: Shown) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from streamderain.batch.spread.config import BatchConfig
-from streamderain.batch.spread.devices import Devices
+from streamderain.batch.spread.devices import Devices, cores_here
 from streamderain.batch.spread.driver import Driver, Outcome, Standing, Workers
 from streamderain.batch.spread.inputs import items_of
 from streamderain.batch.spread.journal import Journal
@@ -34,6 +34,10 @@ def derain_archive(
     Raises SourceError where there is nothing to do, ConfigError where there is nobody to do it, and SinkError where it
     cannot be noted.
     """
+    # Workers are in folders of their own.
+    out = out if is_url(out) else os.path.abspath(out)
+    if os.path.exists(config.model):
+        config = replace(config, model=os.path.abspath(config.model))
     items = items_of(inputs, out)
     with Journal(config.journal or _journal_of(out)) as journal, _workers(config) as (workers, config):
         settings = Settings(out, config, seconds(config.part_length), config.cores)
@@ -55,7 +59,7 @@ def _workers(config: BatchConfig) -> Iterator[tuple[Workers, BatchConfig]]:
     names = config.device_names
     if names:
         kind, count = names[0].partition(":")[0], len(names)
-        cores = config.cores or max(1, len(os.sched_getaffinity(0)) // count)
+        cores = config.cores or max(1, cores_here() // count)
         memory = FREE_SHARE * free_bytes(torch.device("cpu")) / count / 2**30 if kind == "cpu" and count > 1 else 0.0
         with Devices(names, config.attempts) as devices:
             yield devices, replace(config, device=kind, cores=cores, memory=config.memory or memory)

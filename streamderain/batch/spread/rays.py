@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from streamderain.batch.spread.config import BatchConfig
+from streamderain.batch.spread.devices import cores_here
 from streamderain.batch.spread.tasks import Report, Task
 from streamderain.batch.spread.work import run
 from streamderain.errors import ConfigError, DeviceError
@@ -84,8 +85,8 @@ class Rays:
                 logger.info("no Ray is known here; one is started for this run")
         # Sockets have names of a hundred letters at most, and no frame ever goes through Ray's store.
         self._folder = tempfile.mkdtemp(prefix="sd-", dir="/tmp" if os.path.isdir("/tmp") else None)
-        self._ray.init("local", include_dashboard=False, object_store_memory=80 * 2**20, _temp_dir=self._folder,
-                       **options)  # fmt: skip
+        self._ray.init("local", num_cpus=cores_here(), include_dashboard=False, object_store_memory=80 * 2**20,
+                       _temp_dir=self._folder, **options)  # fmt: skip
 
     @property
     def room(self) -> int:
