@@ -36,8 +36,8 @@ def _setting(default: Any, help: str) -> Any:
 class DerainConfig:
     """How a video is derained and written."""
 
-    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file "
-                          "of weights or of ONNX")  # fmt: skip
+    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, a file of "
+                          "weights or of ONNX, a folder as the Hugging Face hub has it, or hub:OWNER/NAME")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, "
                             "triton, onnx or tensorrt")  # fmt: skip
@@ -106,6 +106,8 @@ class DerainConfig:
 
 
 TRANSPORTS = ("tcp", "udp")
+OVERLOADS = ("frames", "half", "pass")
+"""What gives way, from the first to the last."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class LiveConfig(DerainConfig):
 
     max_latency: float = _setting(0.5, "seconds from a frame's arrival to its output: what would take longer is "
                                   "left out, the newest kept")  # fmt: skip
+    overload: str = _setting("pass", "what gives way while the machine is too slow: frames; half, the network's size "
+                             "before frames; pass, also the deraining, where next to none would get out")  # fmt: skip
     realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
     transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
     frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
@@ -130,8 +134,9 @@ class LiveConfig(DerainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.transport not in TRANSPORTS:
-            raise ConfigError(f"transport is {self.transport}; allowed: {', '.join(TRANSPORTS)}")
+        for name, allowed in (("transport", TRANSPORTS), ("overload", OVERLOADS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
         for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {least} to {most} seconds")

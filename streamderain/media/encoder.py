@@ -83,11 +83,11 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     return candidate
 
 
-def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
-    """`encoding`, with the encoder that suits `container` where the user names none."""
+def settled(encoding: Encoding, container: OutputContainer, layout: PixelLayout) -> Encoding:
+    """`encoding`, with the encoder that suits `container` and the video where the user names none."""
     if encoding.encoder != AUTO:
         return encoding
-    found = replace(encoding, encoder=fitting_encoder(container))
+    found = replace(encoding, encoder=fitting_encoder(container, layout.full_range and layout.chroma != "gray"))
     if found.preset is not None and not has_option(found.encoder, "preset"):
         logger.warning("%s has no presets; %s is left out", found.encoder, found.preset)
         found = replace(found, preset=None)
@@ -106,7 +106,7 @@ class Encoder:
     """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
-        encoding = settled(encoding, container)
+        encoding = settled(encoding, container, layout)
         self._encoding, self.encoder = encoding, encoding.encoder
         self.notes: list[str] = []
         options = _options(encoding)
@@ -126,6 +126,7 @@ class Encoder:
         )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
+        self._unit, self._late, self._is_rough = info.time_base, Fraction(0), False
         self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
         self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
@@ -202,7 +203,7 @@ class Encoder:
         name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
         # Those of libraries ask nothing of it.
         if not name.startswith("lib") and not self._opens(clock=clock):
-            clock = 1 / self._rate
+            clock, self._is_rough = 1 / self._rate, True
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
                 f"{container.format.name} has no place for the times of the input: they are rounded to "
@@ -263,6 +264,9 @@ class Encoder:
         # What the decoder wrote there would bind the encoder.
         picture.pict_type = PictureType.NONE
         picture.pts, picture.time_base = self._placed(frame), self._clock
+        # Some encoders write what the picture says, and not what they were told.
+        context = self.stream.codec_context
+        picture.color_primaries, picture.color_trc = context.color_primaries, context.color_trc
         self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
 
@@ -282,6 +286,9 @@ class Encoder:
     def _placed(self, frame: Frame) -> int:
         """Its time by the encoder's clock, later than that of the frame before also where this is rougher."""
         pts = round(frame.pts * frame.time_base / self._clock)
+        if self._is_rough and self._last is None:
+            # Picture and sound stay as far apart as they are, between two ticks of such a clock.
+            self._late = frame.pts * frame.time_base - pts * self._clock
         self._last = pts if self._last is None else max(pts, self._last + 1)
         return self._last
 
@@ -292,12 +299,22 @@ class Encoder:
             # Not every encoder hands on how long a frame is shown, and the muxer would guess.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             packet.stream = self.track
+            if self._is_rough:
+                self._delay(packet)
         return packets
 
     @property
     def clock(self) -> Fraction:
         """The time base of the packets, in seconds."""
-        return self._clock
+        return self._unit if self._is_rough else self._clock
+
+    def _delay(self, packet: av.Packet[av.stream.Stream]) -> None:
+        """Move a packet to where its picture is, as it came from a clock that is too rough for that."""
+        for name in ("pts", "dts"):
+            if (time := getattr(packet, name)) is not None:
+                setattr(packet, name, round((time * self._clock + self._late) / self._unit))
+        packet.duration = round((packet.duration or 0) * self._clock / self._unit)
+        packet.time_base = self._unit
 
     @contextmanager
     def _refusal(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from streamderain.networks.loading import load
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.registry import runnable
 from streamderain.networks.tiling import tiled, tiled_to
-from streamderain.temporal.aligning import is_available, network_window, ways_through
+from streamderain.temporal.aligning import is_available, network_window, planes_of, ways_through
 
 PIPELINE_BYTES, WINDOW_BYTES = 520, 30
 """What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
@@ -126,8 +126,8 @@ class Restorer:
     def _aligned(self, windows: Tensor) -> Tensor:
         """Frames as they came -> what `network_window` makes of each window."""
         codes = (windows * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().numpy()
-        rows = [network_window(list(row), self.past, ways_through(row)) for row in codes]
-        return torch.from_numpy(np.stack([np.stack(row) for row in rows])).permute(0, 1, 4, 2, 3)
+        rows = [planes_of(network_window(list(row), self.past, ways_through(row))) for row in codes]
+        return torch.from_numpy(np.stack(rows))
 
     def plan(self, batch: int, height: int, width: int) -> Plan:
         """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.

@@ -136,7 +136,9 @@ function tell({ numbers: now, settings }) {
   text("dropped", lost.reduce((sum, [, count]) => sum + count, 0));
   const reasons = lost.map(([reason, count]) => [reason.replaceAll("_", " "), count]);
   $("reasons").textContent = reasons.map(([reason, count]) => (lost.length > 1 ? `${count} ${reason}` : reason)).join(", ");
-  $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
+  const effort = { half: "too slow: derained at half size", none: "too slow: not derained" }[now.effort];
+  const held = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
+  $("held").textContent = [effort, held].filter(Boolean).join(", ");
   text("reconnects", now.reconnects);
   text("rain", 100 * (now.rain_level ?? NaN), 2);
   $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";

@@ -216,6 +216,9 @@ def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, se
     page.wait_for_selector("#dry:text-is('dry')")
     assert page.locator("#why").text_content() == ""
     assert page.locator("#outputs").is_hidden()
+    server.remove("cam")
+    server.add("cam", Camera(effort="half", held_fps=7.5))
+    page.wait_for_selector("#held:text-is('too slow: derained at half size, holding 7.5')")
 
 
 def test_what_happened_is_listed_the_newest_first(opened: Opened, preview: Preview, camera: Camera) -> None:
