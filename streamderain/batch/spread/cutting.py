@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+from streamderain.errors import TruncatedError
 from streamderain.media.source import open_source
 from streamderain.parts.making import Span
 
@@ -22,7 +24,11 @@ def spans_at_keys(path: Path, seconds: float) -> tuple[int, list[Span]]:
     with open_source(path) as source:
         source.drop_passengers()
         can_be_cut = source.go_to(Fraction(0))
-        packets = [each for each in source.skimmed() if each.size and not each.is_discard]
+        packets = []
+        # One that ends early is cut as far as it goes; that it does shows again when its parts are joined.
+        with suppress(TruncatedError):
+            for each in source.skimmed():
+                packets += [each] if each.size and not each.is_discard else []
         # A clock that jumps is known only when it has.
         can_be_cut, base = can_be_cut and source.clock.is_steady, source.info.time_base
     times = sorted(each.pts for each in packets if each.pts is not None)

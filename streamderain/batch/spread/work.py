@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
@@ -23,7 +22,7 @@ from streamderain.batch.spread.places import Place, local, version_of
 from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError
+from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError
 from streamderain.frames import Network
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
@@ -101,12 +100,15 @@ def _survey(task: Task, beat: Beat) -> Survey:
         frames, spans = spans_at_keys(path, settings.part_seconds)
         if len(spans) == 1:
             return Survey(mark, frames)
-        return Survey(mark, frames, tuple(spans), _kind_of(path, item.name, settings.config))
+        return Survey(mark, frames, tuple(spans), _kind_of(path, item.name, settings))
 
 
-def _kind_of(source: Path, name: str, config: DerainConfig) -> str:
+def _kind_of(source: Path, name: str, settings: Settings) -> str:
     """The format of an output of that name, once it is known that it takes what `source` holds."""
-    with TemporaryDirectory() as folder, Film(source, Path(folder) / posixpath.basename(name), config) as film:
+    with (
+        Place(settings.out).beside() as folder,
+        Film(source, folder / posixpath.basename(name), settings.config) as film,
+    ):
         return film.kind
 
 
@@ -121,7 +123,7 @@ def _whole(task: Task, beat: Beat) -> Made:
 
 
 def _finished(task: Task, make: Callable[[Path], int]) -> Made:
-    """What `make` writes, under its name; where it fails, what is whole all the same is kept beside that."""
+    """What `make` writes, under its name; of a source that ends early, what is whole is kept beside that."""
     place, name = Place(task.settings.out), task.item.name
     with place.beside() as folder:
         path = folder / posixpath.basename(name)
@@ -129,7 +131,8 @@ def _finished(task: Task, make: Callable[[Path], int]) -> Made:
             frames = make(path)
         except StreamderainError as error:
             error.kept, left = None, partial_of(path)
-            if left.exists():
+            # What fails for another reason is made again.
+            if isinstance(error, TruncatedError) and left.exists():
                 kept = f"{posixpath.dirname(name)}/{left.name}".lstrip("/")
                 place.publish(left, kept)
                 error.kept = f"what is whole of it is kept in {kept}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -232,18 +234,20 @@ def test_what_cannot_be_cut_is_done_as_a_whole(film: Film, tmp_path: Path) -> No
 
 def test_a_poisoned_file_ends_in_a_list(film: Film, tmp_path: Path) -> None:
     film("a.mp4")
-    cut = film("b.mp4")
+    cut = film("b.mkv")
     os.truncate(cut, cut.stat().st_size * 2 // 3)
     (tmp_path / "in" / "c.mp4").write_text("rain")
     film("d.mp4")
     outcomes = {each.item.name: each for each in spread(tmp_path, Here())}
     assert {name: each.result for name, each in outcomes.items()} == {
         "a.mp4": "derained",
-        "b.mp4": "failed",
+        "b.mkv": "failed",
         "c.mp4": "failed",
         "d.mp4": "derained",
     }
     assert "c.mp4 cannot be opened as a video" in outcomes["c.mp4"].said
+    assert outcomes["b.mkv"].said.endswith("; what is whole of it is kept in b.partial.mkv")
+    assert 0 < len(frames_of(tmp_path / "out" / "b.partial.mkv")) < 24
 
 
 def test_what_the_output_does_not_take_is_known_before_the_first_frame(film: Film, tmp_path: Path) -> None:
@@ -254,3 +258,35 @@ def test_what_the_output_does_not_take_is_known_before_the_first_frame(film: Fil
     assert outcome.result == "failed"
     assert "does not fit into webm" in outcome.said
     assert dict(workers.ran) == {"survey": 1}
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from streamderain.batch.spread import work
+from tests.batch.spread.here import Here, Looking, spread
+
+work._network = lambda settings: Looking()
+for room in (0, 3000, 9000, resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    (outcome,) = spread(Path(sys.argv[1]), Here())
+    print(outcome.result, outcome.frames, outcome.said)
+"""
+
+
+def test_a_full_disk_is_told_and_the_next_run_goes_on(film: Film, tmp_path: Path) -> None:
+    """There is room for nothing, then for some parts, then for all of them but not for the film. In a process of its
+    own, as the limit is one of the process: of a file's size, which is met like a full disk.
+    """
+    film()
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    nothing, some, all_parts, whole = run.stdout.splitlines()
+    for said in (nothing, some, all_parts):
+        assert said.startswith("failed 0 ")
+        assert "cannot be written" in said
+    assert whole == "derained 24 "
+    assert "journal.jsonl cannot be written" in run.stderr
+    assert len(frames_of(tmp_path / "out" / "a.mp4")) == 24
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
