@@ -139,7 +139,7 @@ async def one_line(request: web.Request, handler: Handler) -> web.StreamResponse
 def _told(stream: Served) -> dict[str, Any]:
     """A stream as GET tells it."""
     told = stream.watch()
-    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings()}
+    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings(), "may_change": True}
 
 
 _NOT_THERE = ("There is no such stream.", schemas.Fault)
