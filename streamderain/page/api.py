@@ -26,6 +26,7 @@ ASSETS = {
     "/files.css": ("files.css", "text/css"),
     "/files.js": ("files.js", "text/javascript"),
     "/clips.js": ("clips.js", "text/javascript"),
+    "/sending.js": ("sending.js", "text/javascript"),
     "/looks.js": ("looks.js", "text/javascript"),
     "/films.js": ("films.js", "text/javascript"),
 }
