@@ -19,7 +19,7 @@ ROWS = (
     ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("run", "live"),
+    ("run", "live", "vapoursynth"),
     ("parts",),
     ("carry",),
     ("engine",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +81,10 @@ class Handlers:
         streams: Streams,
         make_frame: MakeFrame | None,
         stalled_seconds: float,
+        may_change: Callable[[web.Request], bool] = lambda request: True,
         patience_seconds: float = SNAPSHOT_SECONDS,
     ) -> None:
-        self._streams = streams
+        self._streams, self._may_change = streams, may_change
         self._patience_seconds = patience_seconds
         self._stalled_seconds = stalled_seconds
         self._peers: Peers | None = None
@@ -131,7 +132,8 @@ class Handlers:
     async def _one(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         watchable = self._streams.named(name).watchable
-        return web.json_response({"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()})
+        told = {"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()}
+        return web.json_response(told | {"may_change": self._may_change(request)})
 
     async def _events(self, request: web.Request) -> web.Response:
         return web.json_response(self._streams.named(request.match_info["name"]).watchable.history())

@@ -120,7 +120,7 @@ function choose(name) {
   return undefined;
 }
 
-function tell({ numbers: now, settings }) {
+function tell({ numbers: now, settings, may_change: mayChange }) {
   const text = (id, value, digits = 0) => {
     $(id).textContent = Number.isFinite(value) ? value.toFixed(digits) : "–";
   };
@@ -143,7 +143,7 @@ function tell({ numbers: now, settings }) {
   text("reconnects", now.reconnects);
   text("rain", 100 * (now.rain_level ?? NaN), 2);
   $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";
-  for (const dial of dials) dial.told(settings[dial.name]);
+  for (const dial of dials) dial.told(settings[dial.name], mayChange !== false);
 }
 
 async function happenings() {
@@ -213,6 +213,7 @@ function state(kind, text) {
 class Dial {
   #input;
   #sending = false;
+  #known = false;
   #touched = -Infinity; // when it was last turned here; what the server says just after may be older
 
   constructor(name) {
@@ -222,20 +223,22 @@ class Dial {
   }
 
   forget() {
+    this.#known = false;
     this.#touched = -Infinity;
     this.#input.disabled = true;
   }
 
-  told(value) {
+  told(value, mayTurn) {
     if (this.#sending || performance.now() - this.#touched < 1500) return;
-    this.#input.disabled = !Number.isFinite(value);
+    this.#known = Number.isFinite(value);
+    this.#input.disabled = !this.#known || !mayTurn;
     if (Number.isFinite(value)) this.#input.value = String(value);
     this.#label();
   }
 
   #label() {
     const value = Number(this.#input.value);
-    $(`${this.name}-value`).textContent = this.#input.disabled ? "–" : `${Math.round(value * 100)}%`;
+    $(`${this.name}-value`).textContent = !this.#known ? "–" : `${Math.round(value * 100)}%`;
     this.#input.style.setProperty("--fill", `${value * 100}%`);
   }
 

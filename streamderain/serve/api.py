@@ -113,7 +113,7 @@ class Api:
 def _told(stream: Served) -> dict[str, Any]:
     """A stream as GET tells it."""
     told = stream.watch()
-    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings()}
+    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings(), "may_change": True}
 
 
 _NOT_THERE = ("There is no such stream.", schemas.Fault)
