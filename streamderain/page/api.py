@@ -26,13 +26,14 @@ ASSETS = {
     "/files.css": ("files.css", "text/css"),
     "/files.js": ("files.js", "text/javascript"),
     "/clips.js": ("clips.js", "text/javascript"),
+    "/sending.js": ("sending.js", "text/javascript"),
     "/looks.js": ("looks.js", "text/javascript"),
     "/films.js": ("films.js", "text/javascript"),
 }
 
 
 class Api:
-    """The routes; belongs to the page's loop. It `is_ending` once a user wants that."""
+    """The routes; belongs to the page's loop. It `is_ending` once somebody wants that, and takes nothing more."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -78,6 +79,7 @@ class Api:
             path = folder / safe_name(request.query.get("name", ""))
             await receive(request, path)
             clip = await asyncio.to_thread(self._work.look, path)
+            self._check_going_on()
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -90,9 +92,8 @@ class Api:
         return web.json_response(clip.told())
 
     async def _derain(self, request: web.Request) -> web.Response:
-        if self.is_ending:
-            raise web.HTTPConflict(text="the page is ending; start it again")
         clip = self._clip(request)
+        self._check_going_on()
         self._work.derain(clip)
         return web.json_response(clip.told(), status=202)
 
@@ -133,6 +134,10 @@ class Api:
             raise web.HTTPConflict(text="clips are being derained; stop them, or say that you do not mind")
         self.is_ending = True
         return web.json_response({"ending": True})
+
+    def _check_going_on(self) -> None:
+        if self.is_ending:
+            raise web.HTTPConflict(text="the page is ending; start it again")
 
     def _clip(self, request: web.Request) -> Clip:
         number = request.match_info["number"]

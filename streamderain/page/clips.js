@@ -63,9 +63,9 @@ export class Card {
     this.#kind.textContent = nature(clip);
     this.#told.textContent = fate(clip, place);
     this.element.dataset.kind = { done: "good", failed: "bad" }[clip.state] ?? "wait";
-    const { progress } = clip;
-    if (["running", "stopping"].includes(clip.state)) this.#progress(progress?.expected ? progress.frames / progress.expected : undefined);
-    else this.#progress(null);
+    const { frames, expected } = clip.progress ?? {};
+    const runs = ["running", "stopping"].includes(clip.state);
+    this.#progress(runs ? (expected ? frames / expected : undefined) : null);
     const thumb = `/clips/${clip.id}/thumb.jpg?${Number(clip.shown.length > 0)}`;
     if (this.#image.getAttribute("src") !== thumb) this.#image.src = thumb;
   }
@@ -78,7 +78,7 @@ export class Card {
   }
 }
 
-export function nature({ size: pixels, fps, seconds }) {
+function nature({ size: pixels, fps, seconds }) {
   const rate = fps ? `${Number(fps.toFixed(2))} fps` : "";
   const lasts = seconds ? (seconds < PRECISE_SECONDS ? `${seconds.toFixed(1)} s` : span(seconds)) : "";
   return [pixels.replace("x", " × "), rate, lasts].filter(Boolean).join(" · ");
@@ -87,7 +87,8 @@ export function nature({ size: pixels, fps, seconds }) {
 // What becomes of a clip, in words.
 export function fate({ state, said, progress, result }, place) {
   if (state === "waiting") return place ? `${place + 1}. in line` : "next in line";
-  if (state === "done") return `derained at ${Math.round((result?.strength ?? 1) * 100)}%${result ? `, ${size(result.bytes)}` : "; moved away"}`;
+  if (state === "done" && !result) return "derained, and moved away";
+  if (state === "done") return `derained at ${Math.round(result.strength * 100)}%, ${size(result.bytes)}`;
   if (state === "failed" || state === "stopped") return said || state;
   if (state === "stopping") return "stopping after this frame";
   if (state === "running") return progress ? pace(progress) : "getting ready";

@@ -1,6 +1,7 @@
-import { Card, fate, nature } from "/clips.js";
+import { Card, fate } from "/clips.js";
 import { Films } from "/films.js";
 import { forget, look, mix, twice } from "/looks.js";
+import { isSending, send } from "/sending.js";
 import * as stage from "/stage.js";
 import { ask, pause, post } from "/ways.js";
 import { size, span } from "/words.js";
@@ -20,7 +21,6 @@ let touched = -Infinity; // when the strength was last turned here; what the ser
 let adjusting = false;
 let watching = null; // the result that is played, by its path
 const cards = new Map();
-const sending = new Set();
 
 // ---- the state, which is the server's
 
@@ -132,7 +132,8 @@ function show() {
     $("save").href = `/clips/${here.id}/derained?save=1`;
     $("save").download = result.name;
   }
-  $("takes").textContent = works ? fate(here, now.line.indexOf(here.id)) : here.takes && !result ? `about ${span(here.takes)} for all of it` : "";
+  const takes = here.takes && !result ? `about ${span(here.takes)} for all of it` : "";
+  $("takes").textContent = works ? fate(here, now.line.indexOf(here.id)) : takes;
   const lost = result?.lost.length ? ` · ${result.lost.join("; ")}` : "";
   $("where").textContent = result ? `${result.path} · ${size(result.bytes)}${lost}` : here.said;
   $("where").hidden = !$("where").textContent;
@@ -160,7 +161,8 @@ function showFrames(here) {
   $("place").setAttribute("aria-label", "Frame");
   $("place").setAttribute("aria-valuetext", shown.length ? clock(moments[moment]) : "none yet");
   fill($("place"));
-  $("time").textContent = shown.length ? `${place + 1} of ${shown.length}${isAll ? "" : "…"} · ${clock(moments[moment])}` : "–";
+  const of = `${place + 1} of ${shown.length}${isAll ? "" : "…"}`;
+  $("time").textContent = shown.length ? `${of} · ${clock(moments[moment])}` : "–";
   if (shown.length) notice("");
   else notice(isAll ? unshown : "Deraining a few frames");
   draw(here);
@@ -233,9 +235,12 @@ $("strength").addEventListener("input", async () => {
 
 // ---- its films
 
+const CANNOT = {
+  rainy: "This browser cannot play the original; the derained film alone",
+  clean: "This browser cannot play it; save it for a player that can",
+};
 const films = new Films($("rainy"), $("clean"), (canvas) => watching && stage.show(canvas), tellFilm, (which) => {
-  const cannot = { rainy: "This browser cannot play the original; the derained film alone", clean: "This browser cannot play it; save it for a player that can" };
-  notice(cannot[which]);
+  notice(CANNOT[which]);
   $("stage").classList.toggle("alone", which === "rainy");
 });
 
@@ -318,63 +323,18 @@ function sure(question, yes) {
 
 // ---- files on their way here
 
-function send(file, card) {
-  const request = new XMLHttpRequest(); // fetch tells nothing of how far a body is
-  const bytes = new Promise((resolve, reject) => {
-    request.upload.addEventListener("progress", ({ loaded }) => card.sending(loaded / (file.size || 1), file.size));
-    request.addEventListener("load", () => {
-      if (request.status < 300) return resolve(JSON.parse(request.responseText).id);
-      let said = `the server answers ${request.status}`;
-      try {
-        said = JSON.parse(request.responseText).error;
-      } catch {
-        // Something else has answered.
-      }
-      return reject(new Error(said));
-    });
-    request.addEventListener("error", () => reject(new Error("the connection broke; send it again")));
-    request.addEventListener("abort", () => resolve(null));
-  });
-  request.open("POST", `/api/clips?name=${encodeURIComponent(file.name)}`);
-  request.send(file);
-  return { request, bytes };
-}
-
-// One after the other: each comes the sooner.
-let last = Promise.resolve();
-
 function take(files) {
+  const refusal = [];
   complain("", "refusal");
-  for (const file of files) {
-    let isWanted = true;
-    let request = null;
-    const card = new Card(file.name, () => {}, () => {
-      isWanted = false;
-      request?.abort();
-      card.element.remove();
-      sending.delete(card);
-    });
-    card.sending(0, file.size);
-    sending.add(card);
-    $("clips").append(card.element);
-    last = last.then(async () => {
-      if (!isWanted) return;
-      try {
-        if (file.size > now.room) throw new Error(`the disk has room for ${size(now.room)} more`);
-        const begun = send(file, card);
-        ({ request } = begun);
-        const id = await begun.bytes;
-        if (id !== null) await refresh();
-        if (id !== null && cards.has(id)) choose(id);
-      } catch (error) {
-        const said = [$("refusal").textContent, error.message.includes(file.name) ? error.message : `${file.name}: ${error.message}`];
-        complain(said.filter(Boolean).join("\n"), "refusal");
-      } finally {
-        card.element.remove();
-        sending.delete(card);
-      }
-    });
-  }
+  const arrived = async (id, isFirst) => {
+    await refresh();
+    if (isFirst && cards.has(id)) choose(id);
+  };
+  const refused = (said) => {
+    refusal.push(said);
+    complain(refusal.join("\n"), "refusal");
+  };
+  send(files, $("clips"), () => now.room, arrived, refused);
 }
 
 $("chosen").addEventListener("change", () => {
@@ -394,14 +354,14 @@ addEventListener("drop", (event) => {
   take([...event.dataTransfer.files]);
 });
 addEventListener("beforeunload", (event) => {
-  if (sending.size) event.preventDefault();
+  if (isSending()) event.preventDefault();
 });
 
 // ---- the end
 
 $("quit").addEventListener("click", async () => {
   const works = now.busy && "A clip is being derained. What is made of it so far is kept. Quit all the same?";
-  const sends = sending.size && "A clip is still on its way here. Quit all the same?";
+  const sends = isSending() && "A clip is still on its way here. Quit all the same?";
   if ((works || sends) && !(await sure(works || sends, "Quit"))) return;
   if (await order("/api/quit", { even_if_busy: Boolean(works) })) now.ending = true;
 });

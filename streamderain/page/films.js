@@ -1,5 +1,6 @@
-// The rainy and the derained film played in step. Each gives its pictures when its decoder has them; of both, the latest
-// few are kept with their times, and those of one moment are shown together. The derained one leads, and has the sound.
+// The rainy and the derained film played in step. Each gives its pictures when its decoder has them; of both, the
+// latest few are kept with their times, and those of one moment are shown together. The derained one leads, and has
+// the sound.
 
 const KEPT = 6;
 const SAME = 0.002; // seconds; the derained film has the times of the rainy one
@@ -15,8 +16,8 @@ export class Films {
   #held = new Map(); // of each film: [{ time, picture }], oldest first
   #isAlone = false;
 
-  // `shown` is given a double-wide canvas, `told` is called when playing, place or length may have changed, and `failed`
-  // with which of them cannot be played here.
+  // `shown` is given a double-wide canvas, `told` is called when playing, place or length may have changed, and
+  // `failed` with which of them cannot be played here.
   constructor(rainy, clean, shown, told, failed) {
     [this.#rainy, this.#clean, this.#shown] = [rainy, clean, shown];
     for (const film of [rainy, clean]) {

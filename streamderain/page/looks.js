@@ -1,5 +1,5 @@
-// A clip's derained frames, each a double-wide picture with the derained half in full. The page mixes that half with the
-// rainy one: what is taken away is in proportion to the strength.
+// A clip's derained frames, each a double-wide picture with the derained half in full. The page mixes that half with
+// the rainy one: what is taken away is in proportion to the strength.
 
 import { ask } from "/ways.js";
 

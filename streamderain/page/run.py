@@ -58,7 +58,8 @@ def serve_files(
                     opened(server.url)
                     _wait(api, work)
                 finally:
-                    # The page says meanwhile that it ends.
+                    # The page says so meanwhile, and takes nothing more.
+                    api.is_ending = True
                     _close(work)
         finally:
             work.close()

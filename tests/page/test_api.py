@@ -365,3 +365,14 @@ def test_where_it_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match=r"file cannot be written: .*; name another --folder"):
         serve_files(CONFIG, tmp_path / "file", "0", network=Darker())
+
+
+def test_an_upload_that_comes_at_the_end_is_not_taken(page: Running, network: Darker, clip: Path) -> None:
+    number = added(page, clip)
+    network.gate.clear()
+    page.ask(f"api/clips/{number}/derain", "POST")
+    assert page.ask("api/quit", "POST", json={"even_if_busy": True})[0] == 200
+    assert page.send("late.mp4", clip.read_bytes()) == (409, {"error": "the page is ending; start it again"})
+    assert [each["id"] for each in page.ask("api/clips")[1]["clips"]] == [number]
+    network.gate.set()
+    wait_until(lambda: page.has_ended)

@@ -129,7 +129,11 @@ def test_both_films_are_played_in_step(opened: Opened, page: Running, plain: Pat
     def played() -> bool:
         rainy, clean = lights(tab)
         shown[rainy] = clean
-        return tab.get_by_role("button", name="Play", exact=True).is_visible() and len(shown) > 3
+        play = tab.get_by_role("button", name="Play", exact=True)
+        if len(shown) < 4 and play.is_visible():
+            # It is over, and a busy browser has left out most of it.
+            play.click()
+        return len(shown) > 3 and play.is_visible()
 
     hold(tab, played, 60)
     # A frame earlier or later differs by 6.
