@@ -46,7 +46,8 @@ Output = tuple[Sink, Callable[[Restored], Frame]]
 @dataclass(frozen=True)
 class Progress:
     """How far a run is. `expected` frames are None where the source does not say; `delay_frames` is how many
-    frames must have come after one before it goes out, frames that repeat another not counted.
+    frames must have come after one before it goes out, frames that repeat another not counted. Of all frames an earlier
+    run made those `before`.
     """
 
     frames: int
@@ -54,11 +55,12 @@ class Progress:
     seconds: float
     stations: list[StationStats]
     delay_frames: int = 0
+    before: int = 0
 
     @property
     def frames_per_second(self) -> float:
         """Mean over the run so far."""
-        return self.frames / self.seconds if self.seconds else 0.0
+        return (self.frames - self.before) / self.seconds if self.seconds else 0.0
 
     @property
     def slowest(self) -> StationStats:

@@ -25,6 +25,7 @@ from streamderain.media.source import Source, open_source
 from streamderain.media.stills import SequenceSink, StillSink, StillSource, are_stills, still_jobs
 from streamderain.media.url import public
 from streamderain.networks.restorer import Restorer
+from streamderain.parts.resume import derained_in_parts
 from streamderain.stream.pipeline import Station
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ def derain(
     config = build(DerainConfig, **settings) if config is None else config
     if are_stills(source, output):
         return _derain_stills(Path(source), Path(output), config, report, network)
+    if config.resume:
+        return _derain_in_parts(source, str(output), config, report, network)
     _check_outputs(source, str(output), config)
     try:
         with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
@@ -62,6 +65,18 @@ def derain(
         raise Stopped("stopped before the first frame") from None
 
 
+def _derain_in_parts(
+    source: str | Path, output: str, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
+) -> Progress:
+    """Derain a video in parts, or go on with that."""
+    if "://" in output or is_numbered(output):
+        raise SinkError(f"{public(output)} is no video file, and only those are made in parts; leave --resume out")
+    done, film = derained_in_parts(source, Path(output), config, report, lambda info: _ready(info, config, network))
+    if film:
+        _judge(output, film.sink, config)
+    return done
+
+
 def _derain_stills(
     source: Path, output: Path, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
 ) -> Progress:
@@ -70,6 +85,8 @@ def _derain_stills(
         raise SinkError("pictures have no --compare, --start or --end; leave it out")
     check_output(output, source, config.overwrite)
     jobs = still_jobs(source, output, config.overwrite)
+    if config.resume and len(jobs) > 1:
+        raise SinkError("a sequence of pictures is not made in parts; leave --resume out")
     try:
         stills = StillSource(str(source), list(jobs))
         engine = Engine(_ready(stills.info, config, network), config)

@@ -15,10 +15,11 @@ PACKAGE = Path(__file__).parent.parent / "streamderain"
 ROWS = (
     ("__main__",),
     ("cli",),
+    ("page",),
     ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("run", "live"),
+    ("run", "live", "vapoursynth"),
     ("parts",),
     ("carry",),
     ("engine",),

@@ -26,6 +26,8 @@ _FRAME_SECONDS = 0.04
 
 _ALPHA = ("yuva", "rgba", "bgra", "gbrap", "ya8")
 
+_RGB = ("rgb", "bgr", "pal8", "mono")
+
 _COLOURS = ("color_range", "color_space", "color_primaries", "color_transfer")
 
 
@@ -180,6 +182,8 @@ def _shape(before: Seen, after: Seen) -> Iterator[Loss]:
         yield Loss("aspect", f"{_aspect(now)}, not {_aspect(was)}", ("pixel", "aspect"))
     for name in _COLOURS:
         ours, theirs = (each.get(name, "unknown") for each in (was, now))
+        if name == "color_range" and any(each in was["pix_fmt"] for each in _RGB):
+            continue
         if name == "color_range":
             # What is not told is limited, but for grey.
             usual = "pc" if was["pix_fmt"].startswith("gray") else "tv"
@@ -212,6 +216,7 @@ def _pixels(before: Seen, after: Seen, is_lossless: bool) -> Iterator[Loss]:
         yield Loss("alpha", "is gone", ("alpha",))
     if is_lossless:
         own = before.picture["pix_fmt"]
+        own = "rgb24" if "555" in own else own  # whose samples share bytes
         one, two = before.pixels(own), after.pixels(own)
         if one.shape != two.shape or not np.array_equal(one, two):
             most = "another size" if one.shape != two.shape else f"by up to {np.abs(one.astype(int) - two).max()}"
@@ -230,7 +235,7 @@ def _pixels(before: Seen, after: Seen, is_lossless: bool) -> Iterator[Loss]:
 
 def _has_alpha(seen: Seen) -> bool:
     tags = {key.lower(): value for key, value in seen.picture.get("tags", {}).items()}
-    return any(each in seen.picture["pix_fmt"] for each in _ALPHA) or tags.get("alpha_mode") == "1"
+    return any(each in seen.picture.get("pix_fmt", "") for each in _ALPHA) or tags.get("alpha_mode") == "1"
 
 
 def _differences(one: np.ndarray[Any, Any], two: np.ndarray[Any, Any]) -> tuple[float, float]:

@@ -19,7 +19,7 @@ _NOISE = re.compile(
     r"encoder|major_brand|minor_version|compatible_brands|handler_name|vendor_id|encoded_by|_statistics.*|duration|bps"
     r"|number_of_(frames|bytes)|source_id|rotate|creation_time|name|wm/encodingsettings|software|device.*|filename|mimetype"
     r"|operational_pattern_ul|.*_uid|uid|modification_date|product_.*|company_name|toolkit_version|application_platform"
-    r"|.*_package_.*|file_package_name|reel_name|variant_bitrate|language"
+    r"|.*_package_.*|alpha_mode|file_package_name|reel_name|variant_bitrate|language"
 )
 """Tags that writers make anew, and a language, which is looked at by itself."""
 

@@ -13,6 +13,7 @@ from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
 from streamderain.errors import Stopped, StreamderainError
 from streamderain.frames import Network
+from streamderain.parts.journal import Journal
 from streamderain.run import derain
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def derain_many(
     where no network can be loaded.
     """
     for job in jobs:
-        if job.output.exists() and not config.overwrite:
+        if job.output.exists() and not config.overwrite and not (config.resume and Journal(job.output).exists):
             yield Outcome(job, "skipped", said=f"{job.output} exists; --overwrite replaces it")
             continue
         network = network or load_network(config)

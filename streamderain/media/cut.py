@@ -129,17 +129,18 @@ def go_on(source: Source, begin: int, lead: int, after: int | None = None) -> in
     if not _is_there(before, first, begin, after) and source.go_to(Fraction(0)):
         before, others = _divided(source, start, None, lead + 1, usual_step(source.info))
         first = next(others, None)
-    if first is None or not _is_there(before, first, begin, after):
+    if not _is_there(before, first, begin, after):
         raise SourceError(f"{source.name} shows other pictures at {float(start):g} s than it did; derain it from 0 on")
     source.drop_passengers()
     before = before[-lead:] if lead else []
-    source.through(_in_turn(before, [first], others))
+    source.through(_in_turn(before, [first] if first else [], others))
     return len(before)
 
 
 def _is_there(before: list[av.VideoFrame], first: av.VideoFrame | None, begin: int, after: int | None) -> bool:
-    is_behind = after is None or (bool(before) and before[-1].pts == after)
-    return first is not None and first.pts == begin and is_behind
+    is_behind = bool(before) and before[-1].pts == after
+    # Behind the last picture nothing is shown.
+    return is_behind if first is None else first.pts == begin and (is_behind or after is None)
 
 
 def _in_turn(*pictures: Iterable[av.VideoFrame]) -> Generator[av.VideoFrame, None, None]:

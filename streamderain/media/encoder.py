@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
-from streamderain.media.copying import KEEPERS, listed, takes
+from streamderain.media.copying import KEEPERS, add_copy, listed, takes, takes_unlisted
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
@@ -132,8 +132,8 @@ class Encoder:
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
-        is_apart = carries_light(container.format.name, encoding.encoder, info)
-        self._elsewhere = av.open(os.devnull, "w", format="null") if is_apart else None
+        self._has_light = carries_light(container.format.name, encoding.encoder, info)
+        self._elsewhere = av.open(os.devnull, "w", format="null") if self._has_light else None
         self.stream = self._add(container, joined(self._tag_options(info, layout), options))
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
@@ -156,7 +156,11 @@ class Encoder:
         try:
             stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
         except (av.FFmpegError, ValueError) as error:
-            raise self._misfit(container) from error
+            if self._elsewhere or not takes_unlisted(container.format.name, self.encoder):
+                raise self._misfit(container) from error
+            # PyAV says no, and the format does not.
+            self._elsewhere = av.open(os.devnull, "w", format="null")
+            return self._add(container, options)
         assert isinstance(stream, av.VideoStream)
         return stream
 
@@ -164,6 +168,11 @@ class Encoder:
         if self._elsewhere is None:
             return self.stream
         ours = self.stream.codec_context
+        if not self._has_light:
+            self._elsewhere.start_encoding()
+            copy = add_copy(container, self.stream, keeps_code=True)
+            assert isinstance(copy, av.VideoStream)
+            return copy
         with stream_with_light(ours.codec.canonical_name, info, ours.extradata) as like:
             try:
                 track = container.add_stream_from_template(like, opaque=True)

@@ -47,14 +47,15 @@ _ALPHA_KINDS = ("matroska",)
 
 @dataclass(frozen=True)
 class Part:
-    """`frames` pictures in the file `path`, from number `first` of the source on: those shown from `begin` on and
-    before `end`, in units of the source's time base, on its clock.
+    """`frames` pictures in the file `path`, from number `first` of the source on: those shown from `begin` to `last`,
+    in units of the source's time base, on its clock; the last of them until `end`.
     """
 
     path: Path
     first: int
     frames: int
     begin: int
+    last: int
     end: int
 
 
@@ -125,10 +126,10 @@ class PartSink:
             held = len(times_in(self._open_path))
             if held != self.frames:
                 raise SinkError(f"{self.path} holds {held} of {self.frames} frames; look at the disk, and run again")
-            _publish(self._open_path, self.path)
+            put(self._open_path, self.path)
         except (av.FFmpegError, OSError) as error:
             raise error if isinstance(error, SinkError) else SinkError(write_failure(self.path, error)) from error
-        self.part = Part(self.path, self._first, self.frames, self._begin, self._last + lasts)
+        self.part = Part(self.path, self._first, self.frames, self._begin, self._last, self._last + lasts)
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -137,7 +138,7 @@ class PartSink:
         self._open_path.unlink(missing_ok=True)
 
 
-def _publish(path: Path, name: Path) -> None:
+def put(path: Path, name: Path) -> None:
     """Give a file its name for good, whatever becomes of the machine."""
     with path.open("rb") as file, suppress(OSError):  # not every file system can
         os.fsync(file.fileno())

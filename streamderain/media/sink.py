@@ -199,11 +199,11 @@ class FileSink:
     """
 
     def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool = True,
-                 overwrite: bool = False, verify: bool = False) -> None:  # fmt: skip
+                 overwrite: bool = False, verify: bool = False, again: bool = False) -> None:  # fmt: skip
         self.path, self.frames, self._verify = path, 0, verify
         self.notes: list[str] = []
         self.differences: list[str] = []
-        self._partial = Partial(path, overwrite)
+        self._partial = Partial(path, overwrite, again)
         try:
             self._container = self._open(source)
         except BaseException:
@@ -213,7 +213,7 @@ class FileSink:
         try:
             self._begin(source, layout, settled(encoding, self._container, layout), copy_streams)
         except BaseException as error:
-            self._discard()
+            self.discard()
             if isinstance(error, av.FFmpegError):
                 raise SinkError(write_failure(path, error)) from error
             raise
@@ -290,7 +290,7 @@ class FileSink:
     def abandon(self) -> Path | None:
         """Finish what is whole under the partial name and return that; None when nothing could be kept."""
         if not self.frames:
-            self._discard()
+            self.discard()
             return None
         if not self._is_whole:
             try:
@@ -302,7 +302,8 @@ class FileSink:
         self._partial.release()
         return self._partial.path if self.frames else None
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Leave nothing behind."""
         try:
             self._container.close()
         except av.FFmpegError:
@@ -310,8 +311,8 @@ class FileSink:
         self._partial.discard()
 
 
-def check_output(path: Path, source: Path, overwrite: bool) -> None:
-    """Raise SinkError where writing `path` would lose something or cannot work."""
+def check_output(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
+    """Raise SinkError where writing `path` would lose something or cannot work; for `again` see Partial."""
     # Not Path's, which raise for names that are too long.
     if os.path.isdir(path):
         raise SinkError(f"{path} is a folder; name a file in it")
@@ -324,7 +325,7 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
         raise SinkError(f"{folder} is no folder that exists; create it first")
     if not os.access(folder, os.W_OK):
         raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
-    check_partial(path, source, overwrite)
+    check_partial(path, source, overwrite, again)
 
 
 def _muxing(kind: str, source: Source) -> dict[str, str]:

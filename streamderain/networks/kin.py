@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -84,7 +85,8 @@ def _spandrel() -> Any:
     WeightsError where the library is there and cannot be loaded.
     """
     try:
-        spandrel = importlib.import_module("spandrel")
+        with warnings.catch_warnings(action="ignore"):  # what it compiles as it is loaded is on its way out of torch
+            spandrel = importlib.import_module("spandrel")
     except RuntimeError as error:  # torchvision's, where it is made for another torch
         reason = str(error).splitlines()[0]
         raise WeightsError(

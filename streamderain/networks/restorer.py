@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from streamderain.backends.padding import padded
-from streamderain.backends.runnable import Runnable
+from streamderain.backends.runnable import Runnable, fingerprint
 from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks.loading import load
@@ -69,6 +69,7 @@ class Restorer:
         self.descriptor = described.descriptor
         self.is_file = described.file is not None
         self.backend = open_backend(described, self.device, backend, precision)
+        self._described = described
         self._memory = memory
         self._plans: dict[tuple[int, int, int], Plan] = {}
 
@@ -88,6 +89,13 @@ class Restorer:
         """
         picked = pick_device(device)
         return cls(load(model, picked.type), picked, backend, precision, memory)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells it from every other: its weights, and what runs them, how exactly and where."""
+        state, file = self._described.module, self._described.file
+        weights = fingerprint(state.state_dict() if state else {}, file.read_bytes() if file else b"")
+        return f"{weights} {self.backend.name} {self.backend.precision} {self.device}"
 
     @property
     def past(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from streamderain.errors import SourceError
+from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import Frame, Restored
 from streamderain.media.ahead import Ahead
 from streamderain.media.cut import go_on
@@ -29,15 +29,19 @@ class Feed:
     def __init__(
         self, source: Source, lead: int, trail: int, begin: int | None = None, after: int | None = None
     ) -> None:
-        self.source, self.error = source, None
+        self.source = source
+        self.error: SourceError | None = None
         self._trail = trail
-        before = 0 if begin is None else go_on(source, begin, lead, after)
-        self.coming = Ahead(decode(source))
         self.past: deque[Frame] = deque(maxlen=lead)
+        self.coming: Ahead[Frame] = Ahead(())
+        try:
+            before = 0 if begin is None else go_on(source, begin, lead, after)
+        except TruncatedError as error:  # right behind the last part that could be made
+            self.error = error
+            return
+        self.coming = Ahead(decode(source))
         for _, frame in zip(range(before), self.coming, strict=False):
             self.past.append(frame)
-
-    error: SourceError | None
 
     def upcoming(self) -> Frame | None:
         """The frame with which the next stretch will begin; None at the end."""

@@ -22,7 +22,7 @@ from typing import Self
 from streamderain.carry import Progress, carry
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine
-from streamderain.errors import SinkError, StreamderainError
+from streamderain.errors import SourceError
 from streamderain.frames import Network
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.parts import Part, PartSink, join
@@ -95,7 +95,9 @@ def derained(
     carry(source, stations, [(sink, lambda pair: pair.clean)], report, engine.delay, stretch.frames)
     if sink.part is None or not sink.frames:
         path.unlink(missing_ok=True)
-        raise feed.error or SinkError(f"{source.name} has no frame from {stretch} on")
+        raise feed.error or SourceError(f"{source.name} has no frame from number {first} on")
+    # Each part tells its own.
+    source.damaged = 0
     return sink.part
 
 
@@ -106,40 +108,42 @@ def encoding_of(config: DerainConfig) -> Encoding:
 
 class Film:
     """The output of a run in parts: claimed and opened, as other runs into it are refused, until `join` makes it whole.
-    What it will not hold of the source is told at once. Raises what `FileSink` does.
+    What it will not hold of the source is told at once. `again` says that what an earlier run left may go, as its parts
+    are there. Raises what `FileSink` does.
     """
 
-    def __init__(self, source: str | Path, output: Path, config: DerainConfig, replace: bool = False) -> None:
-        check_output(output, Path(source), config.overwrite or replace)
+    def __init__(self, source: str | Path, output: Path, config: DerainConfig, again: bool = False) -> None:
+        check_output(output, Path(source), config.overwrite, again)
         self._source = open_source(source, config.hwaccel, config.deinterlace)
         try:
             layout = layout_of(self._source.info)
-            self.sink = FileSink(output, self._source, layout, encoding_of(config), True, config.overwrite or replace,
-                                 config.verify)  # fmt: skip
+            self.sink = FileSink(output, self._source, layout, encoding_of(config), overwrite=config.overwrite,
+                                 verify=config.verify, again=again)  # fmt: skip
         except BaseException:
             self._source.close()
             raise
-        self._is_whole = False
+        self._is_over = False
 
     @property
     def kind(self) -> str:
         """The output's format, by libav's name."""
         return self.sink.kind
 
-    def join(self, parts: list[Part]) -> None:
-        """Make the output of all parts, in order. Raises SinkError, or TruncatedError where the source is not whole;
-        the error's `kept` names the file where the frames are.
+    def join(self, parts: list[Part], error: SourceError | None = None) -> None:
+        """Make the output of all parts, in order. Raises SinkError; or where the source cannot be read to its end, the
+        `error` of that or TruncatedError, whose `kept` names the file where the frames are.
         """
         try:
             join(parts, self._source, self.sink)
+            if error:
+                raise error
             self.sink.commit()
-            self._is_whole = True
-        except BaseException as error:
-            kept = self.sink.abandon()
-            self._is_whole = True
-            if kept and isinstance(error, StreamderainError):
-                error.kept = f"the first {self.sink.frames} frames are kept in {kept}"
+        except SourceError as broken:
+            if kept := self.sink.abandon():
+                broken.kept = f"the first {self.sink.frames} frames are kept in {kept}"
+            self._is_over = True
             raise
+        self._is_over = True
 
     def __enter__(self) -> Self:
         return self
@@ -147,6 +151,6 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._is_whole:
-            self.sink.abandon()
+        if not self._is_over:
+            self.sink.discard()
         self._source.close()

@@ -133,11 +133,12 @@ class Dials(BaseModel):
 
 
 class Stream(BaseModel):
-    """A stream, its numbers and its dials."""
+    """A stream, its numbers and its dials; `may_change` says whether your token may turn them."""
 
     name: str
     numbers: Numbers
     settings: Dials
+    may_change: bool
 
 
 class Reloaded(BaseModel):

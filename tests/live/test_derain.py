@@ -84,6 +84,14 @@ def test_a_run_of_which_no_frame_came_out_has_failed(clip: Path, monkeypatch: py
         derain_live(str(clip), [], LiveConfig(realtime=True), network=Darker())
 
 
+def test_a_page_by_https_needs_its_files(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a key needs its certificate"):
+        LiveConfig(preview="0", tls_key=tmp_path / "key.pem")
+    config = LiveConfig(preview="0", tls_cert=tmp_path / "cert.pem", realtime=True)
+    with pytest.raises(ConfigError, match="the certificate cannot be read"):
+        derain_live(str(clip), [], config, network=Darker())
+
+
 def test_a_page_that_others_reach_needs_a_token(clip: Path) -> None:
     config = LiveConfig(realtime=True, preview="0.0.0.0:0")
     with pytest.raises(ConfigError, match="set a token"):

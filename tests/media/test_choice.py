@@ -187,3 +187,35 @@ def test_samples_of_full_range_get_an_encoder_that_holds_them_or_a_word(
 def test_films_of_phones_take_what_phones_show(studio: Any, name: str) -> None:
     with open_source(studio.through(studio.clip(), name, Encoding("auto"))) as opened:
         assert opened.info.codec == "h264"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "ending"),
+    [
+        ("h263", "mkv"),
+        ("wmv2", "mkv"),
+        ("wmv2", "mov"),
+        ("utvideo", "mkv"),
+        ("tiff", "mov"),
+        ("tiff", "mkv"),
+        ("v210", "mkv"),
+    ],
+)
+def test_an_encoder_goes_into_what_holds_it_whatever_pyav_says(studio: Any, encoder: str, ending: str) -> None:
+    """As ffmpeg writes it."""
+    source = studio.clip("in.mkv", size=(96, 128), pts=range(5), passengers=[sound_from(Fraction(0))])
+    output = studio.through(source, f"out.{ending}", Encoding(encoder, crf=None))
+    with av.open(output) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == av.Codec(encoder, "w").canonical_name
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (128, 96)
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(
+            [0, 0.04, 0.08, 0.12, 0.16], abs=1e-3
+        )
+    with av.open(output) as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_no_output_is_advised_that_does_not_hold_the_encoder(studio: Any) -> None:
+    """A transport stream takes anything, and nobody knows it again."""
+    with pytest.raises(SinkError, match=r"qtrle does not go into mp4; try --encoder libx264, or an output in \.mov$"):
+        studio.through(studio.clip(), "out.mp4", Encoding("qtrle", crf=None))

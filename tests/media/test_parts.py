@@ -72,7 +72,7 @@ def streams(path: Path) -> list[tuple[str, list[tuple[Fraction, int, bytes]]]]:
     with av.open(path) as container:
         others = [stream for stream in container.streams if stream.type != "video"]
         held: dict[int, list[tuple[Fraction, int, bytes]]] = {stream.index: [] for stream in others}
-        for packet in container.demux(others):
+        for packet in container.demux(others) if others else ():
             if packet.size and packet.pts is not None:
                 held[packet.stream_index].append((packet.pts * packet.time_base, packet.duration or 0, bytes(packet)))
         return [(stream.type, held[stream.index]) for stream in others]

@@ -21,9 +21,6 @@ from streamderain.networks import kin
 from streamderain.networks.restorer import Restorer
 from tests.networks.small import network, shaken
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-"""Of torch's, by what spandrel compiles as it is loaded."""
-
 
 @pytest.fixture(autouse=True)
 def spandrel(monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 Beat = Callable[[], None]
 
+_KNOWN = ("frames", "begin", "last", "end")
+"""What of a part its file does not tell."""
+
 _IN_ONE_GO = (".gif",)
 """Endings of what is encoded by looking at all of it."""
 
@@ -154,7 +157,7 @@ def _part(task: Task, beat: Beat) -> Made:
         made = make_part(source, task.part, path, config, kind, network, lambda _: beat())
     # Of a part without these nothing is known, and it is made again.
     with place.writing(f"{name}.json") as path:
-        path.write_text(json.dumps({"frames": made.frames, "begin": made.begin, "end": made.end}))
+        path.write_text(json.dumps({fact: getattr(made, fact) for fact in _KNOWN}))
     return Made(made.frames)
 
 
@@ -168,7 +171,7 @@ def _there(place: Place, survey: Survey, part: Span) -> Iterator[Part]:
         except (OSError, ValueError) as error:
             raise SourceError(f"nothing is known of {name}: {error}") from error
     with place.reading(name) as path:
-        yield Part(path, part.first, facts["frames"], facts["begin"], facts["end"])
+        yield Part(path, part.first, **{fact: facts[fact] for fact in _KNOWN})
 
 
 def _is_whole(part: Part) -> bool:
