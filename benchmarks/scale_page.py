@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from quality_page import rows
@@ -57,7 +59,7 @@ def spent(costs: dict[str, float]) -> Iterator[str]:
     names = {
         "frame_640x360": "a frame of 640x360, one thread",
         "part": "a part, beside its frames: opening, going there, and the frames on both sides",
-        "start": "the start of a worker: Python, libraries, the network",
+        "start": "the start of the first worker on a machine: Python, libraries, preparing the network",
         "survey_frame": "finding the key pictures, a frame",
         "join_frame": "joining, a frame: counting, copying, reading back",
         "driver": "the driver, a part: Ray's calls and the journal",
@@ -139,4 +141,6 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.parse_args().page.write_text(page())
