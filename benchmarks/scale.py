@@ -25,7 +25,7 @@ from typing import Any
 
 import av
 from results import ROOT, load, save
-from scale_simulation import ARCHIVE, FILM, MACHINES, simulated
+from scale_simulation import ARCHIVE, FILM, MACHINES, SHORT, simulated
 
 from streamderain.batch.spread.config import BatchConfig
 from streamderain.batch.spread.devices import Devices
@@ -116,7 +116,6 @@ def whole_file(folder: Path) -> dict[str, float]:
     with pinned(1) as devices:
         all_of(devices, [task("survey", folder)])
         (survey,) = all_of(devices, [task("survey", folder)])
-        found = Survey("1", 100, parts, "mov,mp4,m4a,3gp,3g2,mj2")
         found = Survey("1", 100, parts, "mp4")
         all_of(devices, [task("part", folder, part, found) for part in parts])
         (join,) = all_of(devices, [task("join", folder, survey=found)])
@@ -225,7 +224,7 @@ def main() -> None:
     parser.add_argument("--simulate", action="store_true", help="take what was measured before")
     found = load("scale")["measured"] if parser.parse_args().simulate else measured()
     given = costs(found)
-    jobs = {"archive": ARCHIVE, "film": FILM}
+    jobs = {"archive": ARCHIVE, "film": FILM, "short": SHORT}
     runs = {name: [simulated(job, count, given) for count in MACHINES] for name, job in jobs.items()}
     save("scale", {"measured": found, "costs": given, "simulated": runs})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 MACHINES = (4, 8, 16, 32, 64, 128, 256)
@@ -35,6 +35,7 @@ class Job:
 
 ARCHIVE = Job("2,000 hours of dashcam in files of 5 minutes", 24_000, 300, "1080p", 1.5e6, 60)
 FILM = Job("one film of 4 hours", 1, 4 * 3600, "2160p", 6e6, 60)
+SHORT = replace(FILM, name="the same film in shorter parts", part_seconds=10)
 
 
 @dataclass
@@ -100,7 +101,9 @@ class _Run:
 
     def work(self, kind: str) -> float:
         if kind == "part":
-            return self.costs["part"] + self.frames / self.parts * self.costs[f"frame_{self.job.size}"]
+            # Most of what a part costs beside its frames are frames on both sides, of the same size.
+            beside = self.costs["part"] / self.costs["frame_640x360"]
+            return (beside + self.frames / self.parts) * self.costs[f"frame_{self.job.size}"]
         return self.frames * self.costs[f"{kind}_frame"]
 
     def fetched(self, machine: int, file: int, at: float) -> float:

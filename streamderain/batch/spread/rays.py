@@ -10,6 +10,8 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +32,11 @@ LEAST_ROOM = 16
 
 CORES_BESIDE_A_GPU = 4
 """For decoding and encoding."""
+
+ALL_GPUS = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+"""Has a process see all GPUs of its machine: it outlives a task, and may be given another GPU with the next, while CUDA
+does not look again which it may see.
+"""
 
 MEMORY_SHARE = 0.9
 """Of the memory that a worker's share of its machine comes to, what it takes."""
@@ -55,14 +62,15 @@ class Rays:
         self.device = self._device_of(config.device)
         self._gpus = config.gpus if self.device == "cuda" else 0
         self.cores = config.cores or (CORES_BESIDE_A_GPU if self._gpus else 1)
-        self._remote = ray.remote(run)
+        self._remote = ray.remote(_run)
 
     def _connect(self, address: str) -> None:
         # Ray has signals answered in its own way; here Ctrl-C is an end in order.
         handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._init(address)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # whatever it is, and there are many
+            self._close()
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
                 f"no Ray answers at {address}: {reason}; start one (`ray start --head`), or take --ray local"
@@ -113,8 +121,9 @@ class Rays:
         """See Workers."""
         # What moves bytes alone leaves the GPU to others.
         gpus = self._gpus if task.kind in ("whole", "part") else 0
+        options = {"num_gpus": gpus, "runtime_env": {"env_vars": ALL_GPUS}} if gpus else {}
         call = self._remote.options(
-            name=task.name, num_cpus=self.cores, num_gpus=gpus, max_retries=self._attempts - 1, retry_exceptions=False
+            name=task.name, num_cpus=self.cores, max_retries=self._attempts - 1, retry_exceptions=False, **options
         )
         self._tasks[call.remote(task)] = task
 
@@ -139,6 +148,27 @@ class Rays:
     ) -> None:
         for each in self._tasks:
             self._ray.cancel(each, force=True)
+        self._close()
+
+    def _close(self) -> None:
         self._ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _run(task: Task) -> Report:
+    """What Ray calls in a worker."""
+    import ray
+
+    device = own_device(ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    return run(replace(task, settings=replace(task.settings, device=device)))
+
+
+def own_device(given: Sequence[int | str], visible: str) -> str:
+    """The device that torch calls a worker's GPU, by the ids that Ray has `given` it and those that the machine's
+    processes see, in the form of CUDA_VISIBLE_DEVICES; empty where it has none.
+    """
+    if not given:
+        return ""
+    seen = visible.split(",") if visible else []
+    return f"cuda:{seen.index(str(given[0])) if str(given[0]) in seen else given[0]}"
