@@ -13,7 +13,7 @@ ALONE := $(RUN) -m streamderain.training.rest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench soak readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,10 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does its memory grow?
 	$(ALONE) $(RUN) benchmarks/live/soak.py --kill-every 10
 	$(RUN) benchmarks/live/page.py
+
+alarms: $(VENV)/.developer ## what deraining is worth to detectors, into docs/frigate.md; HOG needs OpenCV 4
+	$(ALONE) $(RUN) benchmarks/alarms.py
+	$(RUN) benchmarks/alarms_page.py
 
 readme: $(VENV)/.developer ## write the numbers of benchmarks/*.json into README.md
 	$(RUN) benchmarks/readme.py

@@ -111,6 +111,8 @@ TRANSPORTS = ("tcp", "udp")
 OVERLOADS = ("frames", "half", "pass")
 """What gives way, from the first to the last."""
 
+CHOICES = (("transport", TRANSPORTS), ("publish_transport", TRANSPORTS), ("overload", OVERLOADS))
+
 
 @dataclass(frozen=True)
 class LiveConfig(DerainConfig):
@@ -122,6 +124,7 @@ class LiveConfig(DerainConfig):
                              "before frames; pass, also the deraining, where next to none would get out")  # fmt: skip
     realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
     transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
+    publish_transport: str = _setting("tcp", "how RTSP travels to the servers that are published to: tcp or udp")
     frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
                                    "none, is opened anew")  # fmt: skip
     retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
@@ -140,7 +143,7 @@ class LiveConfig(DerainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, allowed in (("transport", TRANSPORTS), ("overload", OVERLOADS)):
+        for name, allowed in CHOICES:
             if (value := getattr(self, name)) not in allowed:
                 raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
         for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):

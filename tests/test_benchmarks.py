@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks"
 MACHINE = {"processor": "a small one"}
@@ -90,3 +93,17 @@ def write_judge_page(folder: Path, page: Path) -> None:
 def test_the_page_on_scale_is_the_one_its_results_make(tmp_path: Path) -> None:
     subprocess.run([sys.executable, SCRIPTS / "scale_page.py", "--page", tmp_path / "scale.md"], check=True)
     assert (tmp_path / "scale.md").read_text() == (SCRIPTS.parent / "docs" / "scale.md").read_text()
+
+
+def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    page = importlib.import_module("alarms_page")
+    table = list(page.lines(page.load("alarms")))
+    assert "\n".join([page.BEGIN, *table, page.END]) in page.PAGE.read_text()
+    people = {"again": 3, "of": 4, "more": 1}
+    row = {"scene": "people walk", "rain": "light", "version": "rainy", "seconds": 4.0, "people": people,
+           "ringing": {"difference": 0.5, "MOG2": 1.0}}  # fmt: skip
+    real = {"clip": "terrace", "version": "rainy", "ringing": {"difference": 0.25, "MOG2": 0.0}}
+    shown = list(page.lines({"made": [row], "real": [real], "size": "4x3", "fps": 5, "model": "fast"}))
+    assert "| people walk | light | rainy | 50% | 100% | 3 of 4 | 1 |" in shown
+    assert "| terrace | rainy | 25% | 0% |" in shown

@@ -105,7 +105,10 @@ def measured(output: str, blend: float, seconds: float) -> dict[str, Any]:
         target = stack.enter_context(server(folder / "out.mkv")) if output == "published" else str(folder / "rec.mkv")
         stamps = stack.enter_context(Stamps())
         began = load()
-        run = LiveRun(source.url, [target], LiveConfig(blend=blend), Stub(NETWORK_SECONDS), show=stamps.encoded)
+        # What is measured is the way of a frame, whatever the network's size.
+        run = LiveRun(
+            source.url, [target], LiveConfig(blend=blend, overload="frames"), Stub(NETWORK_SECONDS), show=stamps.encoded
+        )
         latencies = Latencies(run)
         with running(run):
             wait_for(lambda: bool(latencies.all))

@@ -14,9 +14,11 @@ BEGIN, END = "<!-- LIVE -->", "<!-- /LIVE -->"
 
 
 def _lines() -> Iterator[str]:
-    latency, slow, recoveries, cameras, sharing, soak = (
-        load(name, FOLDER) for name in ("latency", "slow", "recoveries", "cameras", "sharing", "soak")
+    latency, recoveries, cameras, sharing = (
+        load(name, FOLDER) for name in ("latency", "recoveries", "cameras", "sharing")
     )
+    # Those that take long are renewed less often than the code that they measure changes, and left out meanwhile.
+    slow, soak = (load(name, FOLDER) if (FOLDER / f"{name}.json").is_file() else None for name in ("slow", "soak"))
     yield from ("## Measured", "")
     for case in latency["cases"]:
         yield (
@@ -24,13 +26,8 @@ def _lines() -> Iterator[str]:
             f"{case['output']}, blend {case['blend']:g}: {_quantiles(case['latency_ms'])} ms from packet to packet "
             f"(p50, p95, p99), x264 included, {case['fps_out']:.0f} fps out."
         )
-    yield (
-        f"- The same through one of {slow['network_ms']:.0f} ms, for {slow['minutes']:.0f} minutes: "
-        f"{_quantiles(slow['latency_ms'])} ms, {slow['latency_ms']['max']:.0f} at most where "
-        f"{slow['max_latency_ms']:.0f} are allowed; {slow['received']:,} frames in, {slow['published']:,} out, "
-        f"{sum(slow['dropped'].values()):,} dropped; {slow['fps_settled']:.1f} fps where {slow['fps_possible']:.1f} "
-        "are possible."
-    )
+    if slow:
+        yield _slow(slow)
     warm, last = recoveries["after_warm_up"], recoveries["after_last"]
     back = [seconds for way in recoveries["back_seconds"].values() for seconds in way.values()]
     yield (
@@ -50,13 +47,28 @@ def _lines() -> Iterator[str]:
             f"goes through it: {case['windows_per_call']:.1f} frames a call, {case['fps']:.0f} fps together where "
             f"turns would give {case['fps_in_turns']:.0f}."
         )
+    if soak:
+        yield _soak(soak)
+    yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
+
+
+def _slow(slow: dict[str, Any]) -> str:
+    return (
+        f"- The same through one of {slow['network_ms']:.0f} ms, for {slow['minutes']:.0f} minutes: "
+        f"{_quantiles(slow['latency_ms'])} ms, {slow['latency_ms']['max']:.0f} at most where "
+        f"{slow['max_latency_ms']:.0f} are allowed; {slow['received']:,} frames in, {slow['published']:,} out, "
+        f"{sum(slow['dropped'].values()):,} dropped; {slow['fps_settled']:.1f} fps where {slow['fps_possible']:.1f} "
+        "are possible."
+    )
+
+
+def _soak(soak: dict[str, Any]) -> str:
     low, high = soak["between"]
-    yield (
+    return (
         f"- The program itself for {soak['minutes']:.0f} minutes, {soak['size']} through `{soak['network']}`, the "
         f"camera killed {soak['deaths']} times: memory changes by {soak['rss_mib_per_hour']:+.2f} MiB an hour after "
         f"{soak['warm_up_minutes']:.0f} minutes, with 95 % confidence by {low:+.2f} to {high:+.2f}."
     )
-    yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
 
 
 def _quantiles(latency: dict[str, Any]) -> str:

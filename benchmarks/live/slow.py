@@ -83,7 +83,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         source = stack.enter_context(camera(fps=FPS))
         target, output = stack.enter_context(server(folder / "published.mkv")), folder / "recorded.mkv"
-        config = LiveConfig(max_latency=arguments.max_latency, blend=arguments.blend)
+        config = LiveConfig(max_latency=arguments.max_latency, blend=arguments.blend, overload="frames")
         run = LiveRun(source.url, [target, str(output)], config, Stub(NETWORK_SECONDS))
         latencies = Latencies(run)
         with running(run):

@@ -177,7 +177,8 @@ class _Blending:
         yield from map(self._finished, self._neighbourhood.end())
 
     def _arrived(self, record: Record) -> list[Around[Record]]:
-        record.moment = self._eyes.moment(record.seen, record.clean)
+        if self._dials.blend:
+            record.moment = self._eyes.moment(record.seen, record.clean)
         if record.effort is not Effort.NONE:
             record.change = record.clean - self._eyes.rainy(record.seen)
         # In floats it would wait beside what its moment keeps of it.
@@ -185,13 +186,16 @@ class _Blending:
         return self._neighbourhood.push(record, record.scene, record.frame.repeats)
 
     def _finished(self, around: Around[Record]) -> Batch:
-        before, after = ([record.moment for record in side] for side in (around.before, around.after))
         here = around.present
         if here.effort is Effort.NONE:
             return [here]
-        added = self._blender.added(self._dials.blend, before, here.moment, after)
-        if added is not None:
-            here.change += added
+        if here.moment is not None:
+            # Where blending was turned on a moment ago, frames before have none.
+            sides = (
+                [each.moment for each in side if each.moment is not None] for side in (around.before, around.after)
+            )
+            added = self._blender.added(self._dials.blend, next(sides), here.moment, next(sides))
+            here.change += 0 if added is None else added
         here.data = add_rgb(here.data[None], here.change * self._dials.strength, here.frame.layout)[0]
         here.ready = self._lane.mark()
         del here.change

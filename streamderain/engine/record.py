@@ -17,7 +17,8 @@ class Record:
 
     `data`: its planes, (layout.samples,), derained ones in the end. `seen`: what `Eyes` made of it. `clean`: the
     network's answer, (1, 3, H, W) float RGB in 0..1. `change`: what is added to the planes, as that. `moment`: what
-    a blender is given of it. Each is valid on the device after `ready`. One of no `effort` leaves as it came.
+    a blender is given of it, None while blending is off. Each is valid on the device after `ready`. One of no `effort`
+    leaves as it came.
     """
 
     frame: Frame
@@ -26,7 +27,7 @@ class Record:
     seen: Any = field(init=False)
     clean: Tensor = field(init=False)
     change: Tensor = field(init=False)
-    moment: Any = field(init=False)
+    moment: Any = None
     effort: Effort = Effort.FULL
 
     @property

@@ -149,7 +149,10 @@ class Outputs:
         label = f"{self._label}: {shown}" if self._label else shown
         booked = self._booked if name in self._timed else _nobody
         keeper = Keeper(name, self._config.keep) if segment and self._config.keep else None
-        opened = partial(Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label)
+        opened = partial(
+            Outlet, name, self._broadcast.streams, segment_seconds=segment, label=label,
+            transport=self._config.publish_transport,
+        )  # fmt: skip
         return Watched(
             f"output-{self.names.index(name) + 1}",
             lambda: _Followed(name, opened, self._config.frozen_after, booked, keeper),

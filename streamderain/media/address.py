@@ -19,7 +19,7 @@ OPENCV = "opencv"
 """The `format` of cameras that libav has no driver for."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp")
+_STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt")
 _FILE_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".wmv")
 
 _TEST = re.compile(r"test(?::(\d{2,4})x(\d{2,4})(?:@(\d{1,3}))?)?")
@@ -102,18 +102,15 @@ def _url(name: str, scheme: str) -> Address:
     target = for_libav(scheme + name[len(scheme) :])
     if scheme == "file":
         return _file(name, name[len("file://") :])
-    if scheme == "srt":
-        raise SourceError(
-            f"{shown} cannot be read, as this libav has no SRT; let ffmpeg pass it on: "
-            "ffmpeg -i srt://... -c copy -f mpegts udp://127.0.0.1:5000, and read udp://127.0.0.1:5000"
-        )
+    if any(ord(letter) < 32 for letter in name):
+        raise SourceError(f"{shown!r} holds a line break; a URL has none")
     if scheme not in _STREAMS:
         raise SourceError(
             f"{shown} is of an unknown kind, {scheme}; allowed: {', '.join(_STREAMS)}{nearest(scheme, _STREAMS)}"
         )
     if scheme in ("http", "https") and urlsplit(name).path.lower().endswith(_FILE_ENDINGS):
         return _file(name, target)
-    return Address(name, "stream", target, "mpegts" if scheme == "udp" else None, True, shown)
+    return Address(name, "stream", target, "mpegts" if scheme in ("udp", "srt") else None, True, shown)
 
 
 def _camera(name: str) -> Address:

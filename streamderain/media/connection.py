@@ -80,10 +80,12 @@ class LibavConnection:
         patience: float,
         wait: Callable[[float], None],
         damaged: Callable[[str], None],
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         """`patience` and what `wait` is called with are seconds; `damaged` is called for each packet that can't be
-        decoded, with libav's words.
+        decoded, with libav's words, and `closed` at the end.
         """
+        self._closed = closed
         self._container, self._is_live, self._patience = container, is_live, patience
         self._wait, self._damaged = wait, damaged
         videos = [stream for stream in container.streams.video if stream.codec_context is not None]
@@ -133,6 +135,7 @@ class LibavConnection:
     def close(self) -> None:
         """Close the container."""
         self._container.close()
+        self._closed()
 
     def _packets(self) -> Iterator[AudioPacket]:
         """Every packet; a damaged one is counted, but two without a whole one between them are the end."""

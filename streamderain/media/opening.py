@@ -14,6 +14,7 @@ from av.container import InputContainer
 from streamderain.media.address import OPENCV, Address, open_options
 from streamderain.media.camera import OpencvCamera
 from streamderain.media.connection import Away, Connected, LibavConnection, said
+from streamderain.media.incoming import Incoming
 from streamderain.media.reference import beside
 
 DENIALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
@@ -42,9 +43,25 @@ class Opening:
         """Connect. Raises Away, which tells no password, nor does what it is chained to."""
         if self.address.format == OPENCV:
             return OpencvCamera(self.address.target, self.patience)
+        if self.address.target.startswith("srt://"):
+            return self._through_ffmpeg()
+        return self._by_libav()
+
+    def _through_ffmpeg(self) -> Connected:
+        relay = Incoming(self.address.target)
+        try:
+            return self._by_libav(relay)
+        except Away as away:
+            relay.end()
+            raise Away(away.kind, relay.reason or away.detail, away.hopeless, away.denied) from None
+        except BaseException:
+            relay.end()
+            raise
+
+    def _by_libav(self, relay: Incoming | None = None) -> Connected:
         began = time.monotonic()
         try:
-            return self._connection()
+            return self._connection(relay)
         except Away as away:
             reason = away
         except av.FFmpegError as error:
@@ -61,19 +78,23 @@ class Opening:
         # Raised outside of the handler, as libav's own error holds the whole URL.
         raise reason
 
-    def _connection(self) -> LibavConnection:
-        container = self._container()
+    def _connection(self, relay: Incoming | None) -> LibavConnection:
+        container = self._container(relay)
         if self._is_quick and not _is_known(container):
             container.close()
             self._is_quick = False
-            container = self._container()
-        return LibavConnection(container, self.address.is_live, self.patience, self.wait, self.damaged)
+            if relay:
+                raise Away("refused", "what it sends could not be found out at once")
+            container = self._container(relay)
+        end = relay.end if relay else lambda: None
+        return LibavConnection(container, self.address.is_live, self.patience, self.wait, self.damaged, end)
 
-    def _container(self) -> InputContainer:
+    def _container(self, relay: Incoming | None) -> InputContainer:
+        options = open_options(self.address, self.transport, self._is_quick)
         return av.open(
-            self.address.target,
+            relay.target if relay else self.address.target,
             format=self.address.format,
-            options=open_options(self.address, self.transport, self._is_quick),
+            options=options | relay.options if relay else options,
             timeout=(self.patience, self.patience),
             metadata_errors="replace",
             io_open=beside(self.address.target) if self.address.kind == "file" else None,

@@ -35,7 +35,7 @@ _ENDINGS = {".mkv": "matroska", ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".t
 _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 _OPTIONS: dict[str, dict[str, str]] = {
     # PyAV lets no other thread of the process run while a server is greeted or taken leave of.
-    "rtsp": {"rtsp_transport": "tcp", "timeout": str(2_000_000)},
+    "rtsp": {"timeout": str(2_000_000)},
     "flv": {"flvflags": "no_duration_filesize"},
     "matroska": {"cluster_time_limit": "1000"},
     "mp4": _FRAGMENTS,
@@ -109,13 +109,15 @@ class Outlet:
     It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
     three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
     cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
-    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it.
+    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it; `transport`, tcp or udp,
+    is how RTSP travels.
 
     Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
     """
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
-                 timeout: float = 5.0, label: str = "") -> None:  # fmt: skip
+                 timeout: float = 5.0, label: str = "", transport: str = "tcp") -> None:  # fmt: skip
+        self._transport = transport
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
         self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
@@ -180,6 +182,8 @@ class Outlet:
     def _connect(self) -> None:
         way, options = self._way, {**_ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
         target: Any = way.name
+        if way.format == "rtsp":
+            options["rtsp_transport"] = self._transport
         if way.is_srt:
             if self._relay:
                 self._relay.end()

@@ -129,6 +129,24 @@ def test_blending_can_be_told_from_none() -> None:
     assert apart[1] < 0.9 * apart[0]
 
 
+def test_what_blending_needs_is_made_while_it_is_on_and_turning_it_on_begins_with_the_next_frame() -> None:
+    dials = Dials(1.0, 0.0)
+    engine, made = Engine(Watcher(), DerainConfig(neighbours="past"), dials), []
+    moment = engine._eyes.moment
+    engine._eyes.moment = lambda seen, clean: made.append(clean) or moment(seen, clean)  # type: ignore
+    feed: Any = film([stripes(level, upright=True) for level in LEVELS])
+    # Without threads, a frame is through before the next one is taken.
+    for station in engine.stations():
+        feed = station.run(feed)
+    for _ in range(3):
+        next(feed)
+        assert made == []
+    dials.blend = 1.0
+    for number in range(1, 4):
+        next(feed)
+        assert len(made) == number
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_what_the_decoder_gave_goes_through_untouched_and_stays_with_its_frame(batch: int) -> None:
     originals = [object() for _ in LEVELS]

@@ -70,7 +70,7 @@ def test_a_file_comes_before_all_else(name: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("srt://u:secret@host:1?passphrase=secret", SourceError, r"ffmpeg -i srt://\.\.\. -c copy -f mpegts udp://"),
+        ("srt://host:1?passphrase=secret\nfile 'x'", SourceError, "holds a line break"),
         ("rstp://u:secret@host/a", SourceError, "unknown kind, rstp; .* did you mean rtsp"),
         ("concat://u:secret@host/a", SourceError, "unknown kind, concat; allowed: rtsp, "),
         ("test:640", ConfigError, "expected test:640x360@25"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import shutil
@@ -49,6 +50,32 @@ def test_an_rtsp_server_gets_picture_and_sound(tmp_path: Path, clip: Path) -> No
     assert len(got.sound) >= 18
     assert got.times[-1] - got.times[0] == pytest.approx(59 / 25, abs=0.01)
     assert abs(got.sound[0] - got.times[0]) < 0.1
+
+
+def test_an_rtsp_server_gets_its_packets_by_udp(tmp_path: Path, clip: Path) -> None:
+    broadcast, sent = chunks(60, clip, encoding=STEADY)
+    url = f"rtsp://127.0.0.1:{free_port()}/out"
+    with receiver(tmp_path / "got.mkv", "-rtsp_flags", "listen", "-i", url) as server:
+        outlet = opened(lambda: Outlet(url, broadcast.streams, transport="udp"))
+        # Over TCP, packets share the one connection that there is.
+        assert len(udp_sockets()) >= 4
+        for chunk in sent:
+            outlet.write(chunk)
+            # Else a busy machine's buffers overflow.
+            time.sleep(0.01)
+        outlet.close()
+        assert server.wait(PATIENCE) == 0
+    got = recorded(tmp_path / "got.mkv")
+    assert len(got.lumas) >= 50
+    assert got.times == sorted(got.times)
+    assert got.sound
+
+
+def udp_sockets() -> list[str]:
+    """Those of this process."""
+    mine = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if f"socket:[{row[9]}]" in mine]
 
 
 def test_an_rtmp_server_gets_picture_and_sound(tmp_path: Path, clip: Path) -> None:
