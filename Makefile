@@ -13,7 +13,7 @@ ALONE := $(RUN) -m streamderain.training.rest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal live-bench soak readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench soak readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,15 @@ temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and 
 	$(ALONE) $(RUN) benchmarks/temporal.py
 	$(ALONE) $(RUN) benchmarks/blending.py
 	$(RUN) benchmarks/temporal_page.py
+
+ray-test: $(VENV)/.developer ## install the extra ray and a server of S3, then run the tests that need them
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[ray]' 'moto[s3,server]>=5'
+	$(ALONE) $(RUN) -m pytest tests/batch tests/test_cli_batch.py
+
+scale: $(VENV)/.developer ## measure what a second worker is worth, simulate 4 to 256 machines, and write docs/scale.md
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(ALONE) $(RUN) benchmarks/scale.py
+	$(RUN) benchmarks/scale_page.py
 
 live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries and many cameras, benchmarks/live/*.json
 	$(ALONE) $(RUN) benchmarks/live/latency.py

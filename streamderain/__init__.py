@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamderain.backends.runnable import Descriptor
+    from streamderain.carry import Progress
     from streamderain.errors import StreamderainError
     from streamderain.networks.registry import register
     from streamderain.networks.restorer import Restorer
-    from streamderain.run import Progress, derain
+    from streamderain.run import derain
 
 __version__ = "0.1.0"
 __all__ = ["Descriptor", "Progress", "Restorer", "StreamderainError", "__version__", "derain", "register"]
 
 _HOMES = {
     "Descriptor": "streamderain.backends.runnable",
-    "Progress": "streamderain.run",
+    "Progress": "streamderain.carry",
     "Restorer": "streamderain.networks.restorer",
     "StreamderainError": "streamderain.errors",
     "derain": "streamderain.run",

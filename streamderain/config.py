@@ -66,6 +66,8 @@ class DerainConfig:
     via_ffmpeg: bool = _setting(False, "encode with the system's ffmpeg: vaapi, srt:// outputs, a newer build")
     compare: Path | None = _setting(None, "also write this video: rainy left, derained right")
     overwrite: bool = _setting(False, "replace an output that exists, and what an earlier run left of it")
+    resume: bool = _setting(False, "make the video in parts, and go on where a run with the same settings was ended, "
+                            "whatever ended it")  # fmt: skip
     verify: bool = _setting(True, "read the whole output back: frames, times, sound and tags; a difference is an error")
     report: Path | None = _setting(None, "write what was checked, lost and different to this file, as JSON")
 
@@ -106,6 +108,8 @@ class DerainConfig:
 
 
 TRANSPORTS = ("tcp", "udp")
+OVERLOADS = ("frames", "half", "pass")
+"""What gives way, from the first to the last."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ class LiveConfig(DerainConfig):
 
     max_latency: float = _setting(0.5, "seconds from a frame's arrival to its output: what would take longer is "
                                   "left out, the newest kept")  # fmt: skip
+    overload: str = _setting("pass", "what gives way while the machine is too slow: frames; half, the network's size "
+                             "before frames; pass, also the deraining, where next to none would get out")  # fmt: skip
     realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
     transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
     frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
@@ -127,11 +133,16 @@ class LiveConfig(DerainConfig):
     on_demand: bool = _setting(False, "derain only while somebody watches the page; for streams without outputs")
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
+    view_token: str | None = _setting(None, "another token, for those who may look and change nothing")
+    tls_cert: Path | None = _setting(None, "certificate of the page, in PEM, which then speaks HTTPS alone; it is read "
+                                     "again when it changes")  # fmt: skip
+    tls_key: Path | None = _setting(None, "the certificate's key, in PEM; unset is the certificate's own file")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.transport not in TRANSPORTS:
-            raise ConfigError(f"transport is {self.transport}; allowed: {', '.join(TRANSPORTS)}")
+        for name, allowed in (("transport", TRANSPORTS), ("overload", OVERLOADS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
         for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {least} to {most} seconds")
@@ -146,6 +157,8 @@ class LiveConfig(DerainConfig):
             size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ConfigError("tls_key is set and tls_cert is not; a key needs its certificate")
 
     def check_demand(self, outputs: Sequence[str]) -> None:
         """Raise ConfigError where it cannot be known whether anybody watches."""

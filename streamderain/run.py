@@ -4,79 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from streamderain.carry import Output, Progress, Sink, carry
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import DifferenceError, SinkError, StationError, Stopped, StreamderainError
-from streamderain.frames import Frame, Network, Restored, VideoInfo
+from streamderain.errors import DifferenceError, SinkError, Stopped, StreamderainError
+from streamderain.frames import Network, VideoInfo
 from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
 from streamderain.media.cut import cut
-from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
 from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.numbered import is_numbered
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
-from streamderain.media.stills import SequenceSink, StillSink, StillSource, are_stills, decode_stills, still_jobs
+from streamderain.media.stills import SequenceSink, StillSink, StillSource, are_stills, still_jobs
 from streamderain.media.url import public
 from streamderain.networks.restorer import Restorer
-from streamderain.stream.pipeline import Pipeline, Station
-from streamderain.stream.stats import StationStats, slowest
+from streamderain.parts.resume import derained_in_parts
+from streamderain.stream.pipeline import Station
 
 logger = logging.getLogger(__name__)
-
-
-class Sink(Protocol):
-    """What a run writes to; `frames` counts those that it has taken, `notes` tell what it does not hold of the source.
-    `differences` tell, once it is whole, where it is not what was written to it, as far as it was looked.
-    """
-
-    frames: int
-    notes: list[str]
-    differences: list[str]
-
-    def write(self, frame: Frame) -> None:
-        """Take one frame."""
-
-    def commit(self) -> None:
-        """Finish; the output is whole."""
-
-    def abandon(self) -> Path | None:
-        """Finish early; where what is whole was kept, if anywhere."""
-
-
-Output = tuple[Sink, Callable[[Restored], Frame]]
-"""A sink, and what it shows of a pair of frames."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is. `expected` frames are None where the source does not say; `delay_frames` is how many
-    frames must have come after one before it goes out, frames that repeat another not counted.
-    """
-
-    frames: int
-    expected: int | None
-    seconds: float
-    stations: list[StationStats]
-    delay_frames: int = 0
-
-    @property
-    def frames_per_second(self) -> float:
-        """Mean over the run so far."""
-        return self.frames / self.seconds if self.seconds else 0.0
-
-    @property
-    def slowest(self) -> StationStats:
-        """The station that sets the pace."""
-        return slowest(self.stations)
 
 
 def derain(
@@ -97,6 +49,8 @@ def derain(
     config = build(DerainConfig, **settings) if config is None else config
     if are_stills(source, output):
         return _derain_stills(Path(source), Path(output), config, report, network)
+    if config.resume:
+        return _derain_in_parts(source, str(output), config, report, network)
     _check_outputs(source, str(output), config)
     try:
         with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
@@ -111,6 +65,18 @@ def derain(
         raise Stopped("stopped before the first frame") from None
 
 
+def _derain_in_parts(
+    source: str | Path, output: str, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
+) -> Progress:
+    """Derain a video in parts, or go on with that."""
+    if "://" in output or is_numbered(output):
+        raise SinkError(f"{public(output)} is no video file, and only those are made in parts; leave --resume out")
+    done, film = derained_in_parts(source, Path(output), config, report, lambda info: _ready(info, config, network))
+    if film:
+        _judge(output, film.sink, config)
+    return done
+
+
 def _derain_stills(
     source: Path, output: Path, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
 ) -> Progress:
@@ -119,6 +85,8 @@ def _derain_stills(
         raise SinkError("pictures have no --compare, --start or --end; leave it out")
     check_output(output, source, config.overwrite)
     jobs = still_jobs(source, output, config.overwrite)
+    if config.resume and len(jobs) > 1:
+        raise SinkError("a sequence of pictures is not made in parts; leave --resume out")
     try:
         stills = StillSource(str(source), list(jobs))
         engine = Engine(_ready(stills.info, config, network), config)
@@ -177,51 +145,6 @@ def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Outpu
     return sinks
 
 
-def carry(
-    source: Source | StillSource,
-    stations: tuple[Station, ...],
-    sinks: list[Output],
-    report: Callable[[Progress], None],
-    delay_frames: int = 0,
-) -> Progress:
-    """Run `stations`, from decoded frames to pairs, and write every pair to all `sinks`, which are then done.
-
-    `delay_frames` is that of the stations. Returns and raises what `derain` does; where frames were kept, they are
-    those of the first sink.
-    """
-
-    def write(pairs: Iterable[Restored]) -> Iterator[None]:
-        for pair in pairs:
-            for sink, show in sinks:
-                sink.write(show(pair))
-            yield
-
-    began, frames, uncommitted = time.monotonic(), 0, [sink for sink, _ in sinks]
-    reading = decode_stills if isinstance(source, StillSource) else decode
-    pipeline = Pipeline(source, Station("decode", reading, ahead=2), *stations, Station("encode", write))
-
-    def progress() -> Progress:
-        return Progress(frames, source.info.expected_frames, time.monotonic() - began, pipeline.stats, delay_frames)
-
-    try:
-        with pipeline as written:
-            for _ in written:
-                frames += 1
-                report(progress())
-        while uncommitted:
-            _commit(uncommitted[0])
-            del uncommitted[0]
-    except (StreamderainError, KeyboardInterrupt) as error:
-        raise _ended_early(error, uncommitted, len(uncommitted) < len(sinks)) from error
-    except BaseException:  # the caller's own, out of `report`
-        for sink in uncommitted:
-            sink.abandon()
-        raise
-    if source.damaged:
-        logger.warning("%s: %d damaged packets could not be decoded", source.name, source.damaged)
-    return progress()
-
-
 def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
     """Write the report, and raise DifferenceError where the output is not what was written to it."""
     if report := config.report:
@@ -237,28 +160,3 @@ def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
         logger.error("%s: %s", output, difference)
     if sink.differences:
         raise DifferenceError(f"{output} is written, but is not all that it should be: {sink.differences[0]}")
-
-
-def _commit(sink: Sink) -> None:
-    try:
-        sink.commit()
-    except StreamderainError:
-        raise
-    except Exception as error:
-        unforeseen = StationError(f"{type(error).__name__}: {error}")
-        unforeseen.station = "finish"
-        raise unforeseen from error
-
-
-def _ended_early(error: BaseException, uncommitted: list[Sink], is_derained: bool) -> StreamderainError:
-    """The error to raise, once every sink that is not done has kept what is whole; `is_derained` says that the first
-    is done.
-    """
-    kept = [(sink.abandon(), sink.frames) for sink in uncommitted]
-    ended = error if isinstance(error, StreamderainError) else Stopped("stopped")
-    path, frames = kept[0] if kept else (None, 0)
-    if is_derained:
-        ended.kept = "the derained video is whole"
-    elif path:
-        ended.kept = f"the first {frames} frames are kept in {path}"
-    return ended

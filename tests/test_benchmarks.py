@@ -91,3 +91,8 @@ def test_the_comparison_that_is_kept_is_the_one_its_results_make(tmp_path: Path)
 
 def write_judge_page(folder: Path, page: Path) -> None:
     subprocess.run([sys.executable, SCRIPTS / "judge_page.py", "--folder", folder, "--page", page], check=True)
+
+
+def test_the_page_on_scale_is_the_one_its_results_make(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, SCRIPTS / "scale_page.py", "--page", tmp_path / "scale.md"], check=True)
+    assert (tmp_path / "scale.md").read_text() == (SCRIPTS.parent / "docs" / "scale.md").read_text()

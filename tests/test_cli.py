@@ -168,12 +168,15 @@ def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("setproctitle.setproctitle", titles.append)
     words = [*FORMS, *(f"--set=source={form}" for form in FORMS)]
     tokens = ["--token", SECRET, f"--token={SECRET}", "--set", f"token={SECRET}", f"--set=token={SECRET}"]
+    tokens += ["--view-token", SECRET, f"--set=view_token={SECRET}"]
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "streamderain", *words, *tokens, "out.mkv"])
     redact_title()
     (title,) = titles
     assert SECRET not in title
     assert title.count("://") >= len(words)
-    assert title.endswith("--token *** --token=*** --set token=*** --set=token=*** out.mkv")
+    assert title.endswith(
+        "--token *** --token=*** --set token=*** --set=token=*** --view-token *** --set=view_token=*** out.mkv"
+    )
 
 
 def test_urls_are_printed_whole_on_request() -> None:

@@ -250,6 +250,19 @@ def test_the_image_is_given_what_the_wheel_is_made_of() -> None:
     assert {"streamderain", "configs", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"} == given
 
 
+def test_the_job_for_kubernetes_is_a_command_that_there_is() -> None:
+    job, claim = yaml.safe_load_all((ROOT / "configs/deploy/kuberay.yaml").read_text())
+    test_an_example_is_a_command_that_there_is("kuberay.yaml", job["spec"]["entrypoint"])
+    cluster = job["spec"]["rayClusterSpec"]
+    head, worker = (each["template"]["spec"] for each in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]))
+    assert head["containers"][0]["image"] == worker["containers"][0]["image"]
+    for pod in (head, worker):
+        assert {each["name"] for each in pod["volumes"]} == {
+            each["name"] for each in pod["containers"][0]["volumeMounts"]
+        }
+    assert head["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
 @contextlib.contextmanager
 def server() -> Iterator[tuple[int, list[str]]]:
     """A host on this machine, by its port, and what it was asked for."""

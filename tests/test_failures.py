@@ -56,7 +56,7 @@ def break_decoder(patch: pytest.MonkeyPatch, fail: Failing) -> None:
             fail()
             yield frame
 
-    patch.setattr("streamderain.run.decode", breaks)
+    patch.setattr("streamderain.carry.decode", breaks)
 
 
 def break_encoder(patch: pytest.MonkeyPatch, fail: Failing) -> None:
@@ -64,13 +64,13 @@ def break_encoder(patch: pytest.MonkeyPatch, fail: Failing) -> None:
 
     def breaks(muxed: Muxed, *rest: Any) -> None:
         begin(muxed, *rest)
-        encode = muxed._encoder._encode
+        encode = muxed.encoder._encode
 
         def refuses(picture: av.VideoFrame | None) -> Any:
             fail()
             return encode(picture)
 
-        patch.setattr(muxed._encoder, "_encode", refuses)
+        patch.setattr(muxed.encoder, "_encode", refuses)
 
     patch.setattr(Muxed, "__init__", breaks)
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.errors import DifferenceError, SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
@@ -24,7 +25,7 @@ from streamderain.media.decoder import decode
 from streamderain.media.partial import partial_of
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source, open_source
-from streamderain.run import Progress, derain
+from streamderain.run import derain
 
 
 class Brighter:

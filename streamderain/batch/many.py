@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamderain.batch.jobs import Job
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
 from streamderain.errors import Stopped, StreamderainError
 from streamderain.frames import Network
-from streamderain.run import Progress, derain
+from streamderain.parts.journal import Journal
+from streamderain.run import derain
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def derain_many(
     where no network can be loaded.
     """
     for job in jobs:
-        if job.output.exists() and not config.overwrite:
+        if job.output.exists() and not config.overwrite and not (config.resume and Journal(job.output).exists):
             yield Outcome(job, "skipped", said=f"{job.output} exists; --overwrite replaces it")
             continue
         network = network or load_network(config)

@@ -6,16 +6,20 @@ import json
 import logging
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamderain.cli.keys import pausing
 from streamderain.cli.many import Shown, derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
 from streamderain.cli.progress import live_line, progress_bar, warnings_in_log
 from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from streamderain.carry import Progress
 
 
 @configured(LiveConfig, with_saved=True)
@@ -111,8 +115,14 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
 
     with (
         warnings_in_log(kept=as_json) as warnings,
-        progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as report,
+        progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as draw,
+        pausing(quiet or as_json) as pause,
     ):
+
+        def report(progress: Progress) -> None:
+            draw(progress)
+            pause()
+
         done = derain_video(source, output, config, report)
     if as_json:
         stations = [station.totals() for station in done.stations]
@@ -133,6 +143,8 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
     if config.part:
         raise ConfigError("--start and --end are for one file; a live stream has no beginning")
+    if config.resume:
+        raise ConfigError("--resume is for files; a live stream cannot be read again")
     from streamderain.live.derain import derain_live
 
     if not quiet and not as_json:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from streamderain.cli.keys import pausing
 from streamderain.cli.progress import progress_bar, warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
@@ -93,10 +94,15 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
     outcomes: list[Outcome] = []
     warnings: list[list[str]] = []
     began = time.monotonic()
-    with warnings_in_log(kept=shown.as_json) as found, progress_bar(shown.has_bar) as draw:
+    with (
+        warnings_in_log(kept=shown.as_json) as found,
+        progress_bar(shown.has_bar) as draw,
+        pausing(shown.quiet or shown.as_json) as pause,
+    ):
 
         def report(job: Job, progress: object) -> None:
             draw(progress, f"{len(outcomes) + 1}{of}: {job.source.name}")
+            pause()
 
         try:
             for outcome in derain_many(jobs, config, report):

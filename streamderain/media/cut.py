@@ -116,6 +116,37 @@ def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail:
     return Part(source, units)
 
 
+def go_on(source: Source, begin: int, lead: int, after: int | None = None) -> int:
+    """Have a source that was just opened give its pictures from the one shown at `begin` on, in units of its time base,
+    and up to `lead` before it; returns how many those are. No packets are kept beside them.
+
+    Goes there where the container can; where that does not lead to the picture shown at `begin`, behind the one shown
+    at `after`, and else, it reads up to there. Raises SourceError where it does not come by them.
+    """
+    start = begin * source.info.time_base
+    before, others = _up_to(source, start, None, lead + 1)
+    first = next(others, None)
+    if not _is_there(before, first, begin, after) and source.go_to(Fraction(0)):
+        before, others = _divided(source, start, None, lead + 1, usual_step(source.info))
+        first = next(others, None)
+    if not _is_there(before, first, begin, after):
+        raise SourceError(f"{source.name} shows other pictures at {float(start):g} s than it did; derain it from 0 on")
+    source.drop_passengers()
+    before = before[-lead:] if lead else []
+    source.through(_in_turn(before, [first] if first else [], others))
+    return len(before)
+
+
+def _is_there(before: list[av.VideoFrame], first: av.VideoFrame | None, begin: int, after: int | None) -> bool:
+    is_behind = bool(before) and before[-1].pts == after
+    # Behind the last picture nothing is shown.
+    return is_behind if first is None else first.pts == begin and (is_behind or after is None)
+
+
+def _in_turn(*pictures: Iterable[av.VideoFrame]) -> Generator[av.VideoFrame, None, None]:
+    yield from chain(*pictures)
+
+
 def _up_to(
     source: Source, start: Fraction, end: Fraction | None, lead: int
 ) -> tuple[list[av.VideoFrame], Iterator[av.VideoFrame]]:

@@ -35,10 +35,11 @@ class Partial:
     """The partial file of `path`, claimed: nobody else can until `publish` or `release`.
 
     Raises SinkError where another run holds it, and where it or `path` holds something, unless `overwrite` gives leave.
+    What it holds may go without a word where all of it is made `again`.
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
-        self.output, self.path = path, partial_of(path)
+    def __init__(self, path: Path, overwrite: bool = False, again: bool = False) -> None:
+        self.output, self.path, self._again = path, partial_of(path), again
         self._synced = time.monotonic()
         try:
             self._lock = _locked(self.path)
@@ -47,14 +48,14 @@ class Partial:
         except OSError as error:
             raise SinkError(f"{path} cannot be written: {error.strerror}") from error
         try:
-            _check(self.output, self.path, overwrite)
+            _check(self.output, self.path, overwrite, again)
         except SinkError:
             self.release()
             raise
 
     def begin(self) -> Path:
         """The file's whole name, for who writes it from now on."""
-        if self.path.stat().st_size:
+        if self.path.stat().st_size and not self._again:
             logger.warning("%s is replaced, which an earlier run left", self.path)
         return self.path.absolute()
 
@@ -127,12 +128,12 @@ def with_mark(path: Path, mark: str) -> Path:
     return path.with_name(name)
 
 
-def check_partial(path: Path, source: Path, overwrite: bool) -> None:
+def check_partial(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
     """Raise SinkError where another run writes to `path`, or left something that would be lost."""
     partial = partial_of(path)
     if partial.exists() and os.path.exists(source) and partial.samefile(source):
         raise SinkError(f"{partial} is the input, and {path.name} would be written there; name another output")
-    Partial(path, overwrite).release()
+    Partial(path, overwrite, again).release()
 
 
 def frames_in(path: Path) -> int:
@@ -150,12 +151,12 @@ def frames_in(path: Path) -> int:
     return frames
 
 
-def _check(path: Path, partial: Path, overwrite: bool) -> None:
+def _check(path: Path, partial: Path, overwrite: bool, again: bool) -> None:
     if overwrite:
         return
     if path.exists():
         raise SinkError(f"{path} exists; --overwrite replaces it, or name another output")
-    if partial.exists() and partial.stat().st_size:
+    if partial.exists() and partial.stat().st_size and not again:
         raise SinkError(f"{partial} is what an earlier run left; move it away, or --overwrite replaces it")
 
 

@@ -48,11 +48,11 @@ class Muxed:
                  copy_streams: bool) -> None:  # fmt: skip
         self._container, self._source = container, source
         self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
-        self._encoder = Encoder(container, source.info, layout, encoding)
+        self.encoder = Encoder(container, source.info, layout, encoding)
         self.ledger = Ledger()
-        self.ledger.open(self._encoder.track)
-        self.notes = [*self._encoder.notes]
-        tag_outputs(container, self._encoder, source)
+        self.ledger.open(self.encoder.track)
+        self.notes = [*self.encoder.notes]
+        tag_outputs(container, self.encoder, source)
         self._copies: dict[int, av.stream.Stream] = {}
         self._last: dict[int, int] = {}
         self._unframed: dict[int, BitStreamFilterContext] = {}
@@ -83,7 +83,7 @@ class Muxed:
         kind = self._container.format.name
         holding = keepers(stream, samples, kind)
         # Rather one for which all else can stay.
-        holding = [name for name in holding if takes(name, self._encoder.encoder)] or holding
+        holding = [name for name in holding if takes(name, self.encoder.encoder)] or holding
         what = f"{stream.type} track {stream.index} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind}"
         endings = listed([KEEPERS[name] for name in holding])
         # A picture that moves is asked for without sound by its ending.
@@ -95,8 +95,17 @@ class Muxed:
         """Encode one frame and write what is ready, the packets of the copied streams among it."""
         with self._watch():
             self._mux_passengers()
-            for packet in self._encoder.encode(frame):
+            for packet in self.encoder.encode(frame):
                 self._mux(packet)
+
+    def take(self, packet: av.Packet[av.stream.Stream]) -> None:
+        """Write a packet that another encoder of the same kind made, in units of `encoder.clock`, and what is ready of
+        the copied streams.
+        """
+        with self._watch():
+            self._mux_passengers()
+            packet.stream, packet.time_base = self.encoder.track, self.encoder.clock
+            self._mux(packet)
 
     def finish(self) -> None:
         """Write what the encoder and the source still hold, and the container's end, this whatever else fails."""
@@ -104,7 +113,7 @@ class Muxed:
             try:
                 if not self._has_gap:
                     self._mux_passengers()
-                    for packet in self._encoder.flush(self._source.last_duration):
+                    for packet in self.encoder.flush(self._source.last_duration):
                         self._mux(packet)
             finally:
                 self._container.close()
@@ -190,11 +199,11 @@ class FileSink:
     """
 
     def __init__(self, path: Path, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool = True,
-                 overwrite: bool = False, verify: bool = False) -> None:  # fmt: skip
+                 overwrite: bool = False, verify: bool = False, again: bool = False) -> None:  # fmt: skip
         self.path, self.frames, self._verify = path, 0, verify
         self.notes: list[str] = []
         self.differences: list[str] = []
-        self._partial = Partial(path, overwrite)
+        self._partial = Partial(path, overwrite, again)
         try:
             self._container = self._open(source)
         except BaseException:
@@ -202,11 +211,11 @@ class FileSink:
             raise
         self._is_whole = False
         try:
-            self._begin(source, layout, settled(encoding, self._container), copy_streams)
+            self._begin(source, layout, settled(encoding, self._container, layout), copy_streams)
         except BaseException as error:
-            self._discard()
+            self.discard()
             if isinstance(error, av.FFmpegError):
-                raise SinkError(_write_failure(path, error)) from error
+                raise SinkError(write_failure(path, error)) from error
             raise
 
     def _open(self, source: Source) -> OutputContainer:
@@ -241,7 +250,26 @@ class FileSink:
         try:
             self._muxed.write(frame)
         except av.FFmpegError as error:
-            raise SinkError(_write_failure(self.path, error)) from error
+            raise SinkError(write_failure(self.path, error)) from error
+        self.frames += 1
+        self._partial.sync()
+
+    @property
+    def encoder(self) -> Encoder:
+        """Whose packets are written."""
+        return self._muxed.encoder
+
+    @property
+    def kind(self) -> str:
+        """The format, by libav's name."""
+        return self._container.format.name
+
+    def take(self, packet: av.Packet[av.stream.Stream]) -> None:
+        """Write a packet that another encoder of the same kind made of a frame. Raises SinkError as `write` does."""
+        try:
+            self._muxed.take(packet)
+        except av.FFmpegError as error:
+            raise SinkError(write_failure(self.path, error)) from error
         self.frames += 1
         self._partial.sync()
 
@@ -255,14 +283,14 @@ class FileSink:
         except SinkError:
             raise
         except (av.FFmpegError, OSError) as error:
-            raise SinkError(_write_failure(self.path, error)) from error
+            raise SinkError(write_failure(self.path, error)) from error
         if self._verify:
             self.differences = differences(self.path, self._muxed.ledger, self.frames)
 
     def abandon(self) -> Path | None:
         """Finish what is whole under the partial name and return that; None when nothing could be kept."""
         if not self.frames:
-            self._discard()
+            self.discard()
             return None
         if not self._is_whole:
             try:
@@ -274,7 +302,8 @@ class FileSink:
         self._partial.release()
         return self._partial.path if self.frames else None
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Leave nothing behind."""
         try:
             self._container.close()
         except av.FFmpegError:
@@ -282,8 +311,8 @@ class FileSink:
         self._partial.discard()
 
 
-def check_output(path: Path, source: Path, overwrite: bool) -> None:
-    """Raise SinkError where writing `path` would lose something or cannot work."""
+def check_output(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
+    """Raise SinkError where writing `path` would lose something or cannot work; for `again` see Partial."""
     # Not Path's, which raise for names that are too long.
     if os.path.isdir(path):
         raise SinkError(f"{path} is a folder; name a file in it")
@@ -296,7 +325,7 @@ def check_output(path: Path, source: Path, overwrite: bool) -> None:
         raise SinkError(f"{folder} is no folder that exists; create it first")
     if not os.access(folder, os.W_OK):
         raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
-    check_partial(path, source, overwrite)
+    check_partial(path, source, overwrite, again)
 
 
 def _muxing(kind: str, source: Source) -> dict[str, str]:
@@ -317,7 +346,8 @@ def _open_failure(path: Path, error: Exception) -> str:
     return f"{path} has an ending that tells no video format; try .mp4, .mkv, .mov or .webm"
 
 
-def _write_failure(path: Path, error: av.FFmpegError | OSError) -> str:
+def write_failure(path: Path, error: av.FFmpegError | OSError) -> str:
+    """Why a file cannot be written, and what to do, in words."""
     advice = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "; make room or name an output on another disk"

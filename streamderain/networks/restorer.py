@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from streamderain.backends.padding import padded
-from streamderain.backends.runnable import Runnable
+from streamderain.backends.runnable import Runnable, fingerprint
 from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks.loading import load
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.registry import runnable
 from streamderain.networks.tiling import tiled, tiled_to
-from streamderain.temporal.aligning import is_available, network_window, ways_through
+from streamderain.temporal.aligning import is_available, network_window, planes_of, ways_through
 
 PIPELINE_BYTES, WINDOW_BYTES = 520, 30
 """What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
@@ -69,6 +69,7 @@ class Restorer:
         self.descriptor = described.descriptor
         self.is_file = described.file is not None
         self.backend = open_backend(described, self.device, backend, precision)
+        self._described = described
         self._memory = memory
         self._plans: dict[tuple[int, int, int], Plan] = {}
 
@@ -88,6 +89,13 @@ class Restorer:
         """
         picked = pick_device(device)
         return cls(load(model, picked.type), picked, backend, precision, memory)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells it from every other: its weights, and what runs them, how exactly and where."""
+        state, file = self._described.module, self._described.file
+        weights = fingerprint(state.state_dict() if state else {}, file.read_bytes() if file else b"")
+        return f"{weights} {self.backend.name} {self.backend.precision} {self.device}"
 
     @property
     def past(self) -> int:
@@ -126,8 +134,8 @@ class Restorer:
     def _aligned(self, windows: Tensor) -> Tensor:
         """Frames as they came -> what `network_window` makes of each window."""
         codes = (windows * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().numpy()
-        rows = [network_window(list(row), self.past, ways_through(row)) for row in codes]
-        return torch.from_numpy(np.stack([np.stack(row) for row in rows])).permute(0, 1, 4, 2, 3)
+        rows = [planes_of(network_window(list(row), self.past, ways_through(row))) for row in codes]
+        return torch.from_numpy(np.stack(rows))
 
     def plan(self, batch: int, height: int, width: int) -> Plan:
         """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from streamderain.carry import carry
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine
 from streamderain.frames import Network, takes_aligned
@@ -20,7 +21,6 @@ from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
 from streamderain.profiling.rows import STATIONS, Latency
-from streamderain.run import carry
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
 

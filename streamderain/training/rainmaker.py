@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from streamderain.carry import Progress, carry
 from streamderain.config import RainConfig
 from streamderain.engine.colour import add_rgb, to_rgb
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
@@ -29,7 +30,6 @@ from streamderain.rain.droplets import LensDroplets
 from streamderain.rain.falling import STEADY, Rain, Rainfall, View
 from streamderain.rain.pan import Pan
 from streamderain.rain.veil import Veil
-from streamderain.run import Progress, carry
 from streamderain.stream.pipeline import Station
 from streamderain.stream.stats import StationStats
 

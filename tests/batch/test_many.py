@@ -10,10 +10,10 @@ from torch import Tensor
 
 from streamderain.batch.jobs import Job, jobs_of
 from streamderain.batch.many import derain_many
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.frames import Network
 from streamderain.media.source import open_source
-from streamderain.run import Progress
 
 CONFIG = DerainConfig(preset="ultrafast", blend=0.0)
 

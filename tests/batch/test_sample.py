@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from streamderain.batch.sample import sample_of
+from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, Stopped, StreamderainError
 from streamderain.media.decoder import decode
 from streamderain.media.source import open_source
-from streamderain.run import Progress
 from tests.media.test_glimpses import rainy_between
 
 CONFIG = DerainConfig(preset="ultrafast", blend=0.0)

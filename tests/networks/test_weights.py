@@ -334,7 +334,7 @@ def test_default_is_the_fast_one_on_a_cpu_and_the_best_one_elsewhere(bundled: Pa
         assert weights.find("default", device_type) == weights.find("best") == bundled / "best.safetensors"
 
 
-@pytest.mark.parametrize(("name", "most"), [("fast", 25_000), ("best", 400_000)])
+@pytest.mark.parametrize(("name", "most"), [("fast", 26_000), ("best", 400_000)])
 @torch.inference_mode()
 def test_bundled_networks_keep_to_their_budgets(name: str, most: int) -> None:
     path = weights.find(name)

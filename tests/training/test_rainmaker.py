@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.carry import Progress
 from streamderain.config import RainConfig
 from streamderain.errors import ConfigError, SinkError, SourceError, Stopped
 from streamderain.frames import Frame, VideoInfo
 from streamderain.media.decoder import decode
 from streamderain.media.images import read_image, write_image
 from streamderain.media.source import open_source
-from streamderain.run import Progress
 from streamderain.training.rainmaker import Weather, make_rainy, recording
 from tests.training.conftest import photo
 

@@ -1,0 +1,1 @@
+"""A film derained in parts, each by itself: what runs that go on after a crash, and many machines, stand on."""
