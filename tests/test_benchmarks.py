@@ -86,6 +86,12 @@ def test_the_judge_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path)
     assert (tmp_path / "page.md").read_text() == kept.read_text()
 
 
+def test_the_comparison_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    subprocess.run([sys.executable, SCRIPTS / "comparison_page.py", "--page", page], check=True)
+    assert page.read_text() == (SCRIPTS.parent / "docs" / "comparison.md").read_text()
+
+
 def write_judge_page(folder: Path, page: Path) -> None:
     subprocess.run([sys.executable, SCRIPTS / "judge_page.py", "--folder", folder, "--page", page], check=True)
 

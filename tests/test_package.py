@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -21,8 +22,8 @@ import pytest
 import torch
 
 from streamderain.backends.table import BACKENDS, open_backend
-from streamderain.errors import StreamderainError
-from streamderain.networks import weights
+from streamderain.errors import StreamderainError, WeightsError
+from streamderain.networks import kin, weights
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "streamderain"
@@ -170,6 +171,15 @@ def _of_the_hub() -> None:
     weights.find("hub:somebody/net")
 
 
+def _of_another_kind() -> None:
+    kin.load({}, "net.pth", WeightsError("net.pth is none of ours"))
+
+
+def _in_vapoursynth() -> None:
+    sys.modules.pop("streamderain.vapoursynth", None)
+    importlib.import_module("streamderain.vapoursynth")
+
+
 def _a_backend(name: str, device: str) -> Callable[[], None]:
     def open_it() -> None:
         open_backend(SimpleNamespace(file=None), torch.device(device), name)  # type: ignore[arg-type]
@@ -187,6 +197,8 @@ def _a_backend(name: str, device: str) -> Callable[[], None]:
         ("onnx", "onnx", _an_export),
         ("onnx", "onnxruntime", _a_backend("onnx", "cpu")),
         ("hub", "huggingface_hub", _of_the_hub),
+        ("spandrel", "spandrel", _of_another_kind),
+        ("vapoursynth", "vapoursynth", _in_vapoursynth),
         ("tensorrt", "onnxruntime", _a_backend("tensorrt", "cuda")),
     ],
 )
