@@ -36,8 +36,8 @@ def _setting(default: Any, help: str) -> Any:
 class DerainConfig:
     """How a video is derained and written."""
 
-    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, or a file "
-                          "of weights or of ONNX")  # fmt: skip
+    model: str = _setting("default", "weights: default (by device), a name that `streamderain models` lists, a file of "
+                          "weights or of ONNX, a folder as the Hugging Face hub has it, or hub:OWNER/NAME")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, "
                             "triton, onnx or tensorrt")  # fmt: skip
@@ -108,6 +108,8 @@ class DerainConfig:
 
 
 TRANSPORTS = ("tcp", "udp")
+OVERLOADS = ("frames", "half", "pass")
+"""What gives way, from the first to the last."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ class LiveConfig(DerainConfig):
 
     max_latency: float = _setting(0.5, "seconds from a frame's arrival to its output: what would take longer is "
                                   "left out, the newest kept")  # fmt: skip
+    overload: str = _setting("pass", "what gives way while the machine is too slow: frames; half, the network's size "
+                             "before frames; pass, also the deraining, where next to none would get out")  # fmt: skip
     realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
     transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
     frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
@@ -129,11 +133,16 @@ class LiveConfig(DerainConfig):
     on_demand: bool = _setting(False, "derain only while somebody watches the page; for streams without outputs")
     preview: str | None = _setting(None, "show a live page at this port, or host:port")
     token: str | None = _setting(None, "what a viewer of the page must know; needed beyond 127.0.0.1")
+    view_token: str | None = _setting(None, "another token, for those who may look and change nothing")
+    tls_cert: Path | None = _setting(None, "certificate of the page, in PEM, which then speaks HTTPS alone; it is read "
+                                     "again when it changes")  # fmt: skip
+    tls_key: Path | None = _setting(None, "the certificate's key, in PEM; unset is the certificate's own file")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.transport not in TRANSPORTS:
-            raise ConfigError(f"transport is {self.transport}; allowed: {', '.join(TRANSPORTS)}")
+        for name, allowed in (("transport", TRANSPORTS), ("overload", OVERLOADS)):
+            if (value := getattr(self, name)) not in allowed:
+                raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
         for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {least} to {most} seconds")
@@ -148,6 +157,8 @@ class LiveConfig(DerainConfig):
             size_of(self.slate)
         if self.preview is not None:
             host_and_port(self.preview)
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ConfigError("tls_key is set and tls_cert is not; a key needs its certificate")
 
     def check_demand(self, outputs: Sequence[str]) -> None:
         """Raise ConfigError where it cannot be known whether anybody watches."""

@@ -1,4 +1,4 @@
-"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, Restored.
+"""The values that travel through the pipeline: VideoInfo, PixelLayout, Frame, Effort, Restored.
 
 They carry and check; they know no codec and no thread. Beside them, what the pipeline asks of a Network.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
@@ -154,12 +155,23 @@ class Event(Protocol):
         """Block until the device has come this far."""
 
 
+class Effort(Enum):
+    """What a network does for a frame: all it can, the same at half the size, or nothing, and the frame stays as it
+    came. From most to least.
+    """
+
+    FULL = "full"
+    HALF = "half"
+    NONE = "none"
+
+
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """A frame before and after, both on the host, with the same layout and time."""
+    """A frame before and after, both on the host, with the same layout and time, and what was done for it."""
 
     rainy: Frame
     clean: Frame
+    effort: Effort = Effort.FULL
 
 
 class Network(Protocol):

@@ -10,8 +10,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.browser import ARGUMENTS, CHROMIUM
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -64,6 +70,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("FAIL_WITHOUT_CUDA"):
                 pytest.fail("no CUDA device, and FAIL_WITHOUT_CUDA is set")
             pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright")
+    if not CHROMIUM.exists():
+        pytest.skip("there is no /usr/bin/chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

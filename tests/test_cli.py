@@ -168,12 +168,15 @@ def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("setproctitle.setproctitle", titles.append)
     words = [*FORMS, *(f"--set=source={form}" for form in FORMS)]
     tokens = ["--token", SECRET, f"--token={SECRET}", "--set", f"token={SECRET}", f"--set=token={SECRET}"]
+    tokens += ["--view-token", SECRET, f"--set=view_token={SECRET}"]
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "streamderain", *words, *tokens, "out.mkv"])
     redact_title()
     (title,) = titles
     assert SECRET not in title
     assert title.count("://") >= len(words)
-    assert title.endswith("--token *** --token=*** --set token=*** --set=token=*** out.mkv")
+    assert title.endswith(
+        "--token *** --token=*** --set token=*** --set=token=*** --view-token *** --set=view_token=*** out.mkv"
+    )
 
 
 def test_urls_are_printed_whole_on_request() -> None:
@@ -348,6 +351,35 @@ def test_doctor_says_what_will_be_used() -> None:
     assert "will use:" in said
     assert "hardware encoders:  built in" in said
     assert "libx264" not in said, "what is in every build says nothing of this machine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [("batch: 3\n", "batch 3; from ~/settings.yaml"), ("encoder: rtsp://me:s3cr3t@host/x\nnone: 1\n", "none")],
+)
+def test_doctor_in_json_tells_no_home_and_no_secret(
+    settings: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from streamderain.cli.app import app
+
+    own = tmp_path / "jane"
+    own.mkdir()
+    (own / "settings.yaml").write_text(settings)
+    places = {
+        "HOME": own,
+        "STREAMDERAIN_SETTINGS": own / "settings.yaml",
+        "STREAMDERAIN_CACHE": "/home/other doe/cache",
+    }
+    for name, value in places.items():
+        monkeypatch.setenv(name, str(value))
+    done = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
+    found = json.loads(done.stdout)
+    assert {"streamderain", "system", "libraries", "cuda", "will use"} <= found.keys()
+    assert found["cache"].startswith("~/cache, ")
+    assert shown in found["settings"]
+    assert not [word for word in ("jane", "doe", "s3cr3t") if word in done.stdout]
 
 
 def test_rain_falls_on_a_video_and_on_pictures(clip: Path, tmp_path: Path) -> None:

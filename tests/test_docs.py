@@ -14,13 +14,17 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import streamderain
 from streamderain import errors
@@ -54,6 +58,29 @@ def script(name: str) -> Any:
 def test_the_reference_is_what_its_script_makes() -> None:
     made = script("cli_reference").page()
     assert (DOCS / "cli.md").read_text() == made, "run: make docs-pages"
+
+
+def test_all_that_is_needed_is_there_with_its_licence() -> None:
+    page = (DOCS / "licences.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name != "dev"}
+    for wanted in (project["dependencies"], *extras.values()):
+        names = {canonicalize_name(Requirement(each).name) for each in wanted}
+        assert names <= {canonicalize_name(name) for name in re.findall(r"^\| (\S+) \|", page, re.MULTILINE)}
+    made = script("licences")
+    for words, said in (
+        ({"License-Expression": "MIT", "License": "other"}, "MIT"),
+        (
+            {"License": "BSD\nRedistribution and use", "Classifier": "License :: OSI Approved :: BSD License"},
+            "BSD License",
+        ),
+        ({"License": "Apache 2.0"}, "Apache 2.0"),
+        ({}, "not stated"),
+    ):
+        about = Message()
+        for name, value in words.items():
+            about[name] = value
+        assert made.licence(about) == said
 
 
 def sections() -> dict[str, str]:

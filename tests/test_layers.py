@@ -15,10 +15,11 @@ PACKAGE = Path(__file__).parent.parent / "streamderain"
 ROWS = (
     ("__main__",),
     ("cli",),
+    ("page",),
     ("training", "batch"),
     ("evaluation",),
     ("profiling", "doctor", "distributed", "serve"),
-    ("run", "live"),
+    ("run", "live", "vapoursynth"),
     ("parts",),
     ("carry",),
     ("engine",),
@@ -32,7 +33,12 @@ ROWS = (
 """From top to bottom; a module imports from rows below its own, and from its own room."""
 
 ROW_OF = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
-MAY_LOCK = (Path("engine/shared.py"), Path("backends/shapes.py"), Path("backends/graphs.py"))
+MAY_LOCK = (
+    Path("engine/shared.py"),
+    Path("backends/shapes.py"),
+    Path("backends/graphs.py"),
+    Path("media/sidedata.py"),
+)
 """What many streams use at a time guards itself."""
 
 MOST_LINES = 400

@@ -22,6 +22,7 @@ import torch
 
 from streamderain.backends.table import BACKENDS, open_backend
 from streamderain.errors import StreamderainError
+from streamderain.networks import weights
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "streamderain"
@@ -165,6 +166,10 @@ def _an_export() -> None:
     export("fast", Path("net.onnx"), "onnx", overwrite=True)
 
 
+def _of_the_hub() -> None:
+    weights.find("hub:somebody/net")
+
+
 def _a_backend(name: str, device: str) -> Callable[[], None]:
     def open_it() -> None:
         open_backend(SimpleNamespace(file=None), torch.device(device), name)  # type: ignore[arg-type]
@@ -181,6 +186,7 @@ def _a_backend(name: str, device: str) -> Callable[[], None]:
         ("plot", "matplotlib.figure", _a_log),
         ("onnx", "onnx", _an_export),
         ("onnx", "onnxruntime", _a_backend("onnx", "cpu")),
+        ("hub", "huggingface_hub", _of_the_hub),
         ("tensorrt", "onnxruntime", _a_backend("tensorrt", "cuda")),
     ],
 )

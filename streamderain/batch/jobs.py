@@ -81,9 +81,12 @@ def jobs_of(names: Sequence[str], folder: Path) -> list[Job]:
 def job_of(path: Path, top: Path, folder: Path) -> Job:
     """What becomes of a file below `top`; one in a format that is only read goes into Matroska."""
     output = folder.absolute() / path.relative_to(top)
-    if path.suffix.lower() not in (*_KEPT, *PICTURE_ENDINGS):
-        output = output.with_name(f"{output.name}.mkv")
-    return Job(path, output)
+    return Job(path, output.with_name(name_of_output(output.name)))
+
+
+def name_of_output(name: str) -> str:
+    """What the file of this name, or place below a folder, is called when it is derained."""
+    return name if name.lower().endswith((*_KEPT, *PICTURE_ENDINGS)) else f"{name}.mkv"
 
 
 def _found(name: str, folder: Path) -> Iterator[_Found]:

@@ -58,7 +58,7 @@ def sample_of(
     shown = output.with_name(f"{output.stem}.try{output.suffix}")
     check_output(shown, source, config.overwrite)
     start = rainiest(source, lasts)
-    pace = _Pace(report)
+    pace = Pace(report)
     with (
         tempfile.TemporaryDirectory(prefix=".streamderain-", dir=output.parent) as folder,
         open_source(source, config.hwaccel, config.deinterlace) as opened,
@@ -100,8 +100,8 @@ def _at_two_strengths(pair: Restored) -> Frame:
     return abreast([pair.rainy, replace(pair.clean, data=halfway), pair.clean])
 
 
-class _Pace:
-    """How long a frame takes once the first is there."""
+class Pace:
+    """How long a frame takes once the first is there; hands on what it is told to `report`."""
 
     def __init__(self, report: Callable[[Progress], None]) -> None:
         self._report = report
@@ -109,11 +109,13 @@ class _Pace:
         self._last: Progress | None = None
 
     def report(self, progress: Progress) -> None:
+        """So far a run is."""
         self._first, self._last = self._first or progress, progress
         self._report(progress)
 
     @property
     def seconds_per_frame(self) -> float:
+        """The mean, without what comes before the first frame where there are two; one must have been reported."""
         assert self._first
         assert self._last
         frames = self._last.frames - self._first.frames

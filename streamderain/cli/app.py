@@ -8,10 +8,12 @@ import typer
 from typer.core import TyperGroup
 
 from streamderain import __version__
+from streamderain.cli.batch import batch
 from streamderain.cli.derain import derain
 from streamderain.cli.evaluate import evaluate
 from streamderain.cli.judge import judge
 from streamderain.cli.models import doctor, export, models_app
+from streamderain.cli.page import page
 from streamderain.cli.profile import profile
 from streamderain.cli.serve import serve
 from streamderain.cli.training import campaign, rain, train
@@ -41,7 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.command(_DEFAULT_COMMAND)(derain)
-for command in (serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
+for command in (page, batch, serve, evaluate, judge, profile, export, rain, train, campaign, doctor):
     app.command(command.__name__)(command)
 
 

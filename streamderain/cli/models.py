@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ models_app = typer.Typer(help="List known weights, or add some.", invoke_without
 def _models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
+    from streamderain.networks import kin
     from streamderain.networks.weights import catalogue
 
     for known in catalogue():
@@ -24,6 +26,7 @@ def _models(context: typer.Context) -> None:
         print(f"    {size}, sha256 {known.sha256 or 'not stated'}")
         print(f"    licence: {known.licence}")
         print(f"    {known.where}")
+    print(f"--model FILE, by spandrel, those that keep the size: {kin.known()}")
 
 
 @models_app.command("add")
@@ -36,6 +39,20 @@ def _add(
 
     path = add(file, name)
     print(f"{path.stem} is installed in {path.parent}; use it with --model {path.stem}")
+
+
+@models_app.command("save")
+def _save(
+    model: Annotated[str, typer.Argument(help="weights by name or file")],
+    folder: Annotated[Path, typer.Argument(help="where to; made if it is not there")],
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+) -> None:
+    """Write weights as a folder of the Hugging Face hub, for --model FOLDER. See docs/own-network.md."""
+    from streamderain.networks.publishing import publish
+
+    publish(model, folder, overwrite)
+    print(f"{folder} is written; --model {folder} runs it, and `hf upload OWNER/NAME {folder}` sends it")
 
 
 def export(
@@ -57,9 +74,17 @@ def export(
     print(f"{export_network(model, output, kind, overwrite)} is written, and answers as {model} does")
 
 
-def doctor() -> None:
+def doctor(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As JSON that may be shown to others: no home, no secret.")
+    ] = False,
+) -> None:
     """Say what this machine has and what will be used."""
-    from streamderain.doctor import examine
+    from streamderain.doctor import examine, for_others
 
+    if as_json:
+        print(json.dumps(for_others(), indent=2, ensure_ascii=False))
+        return
     for what, found in examine():
         print(f"{what + ':':20}{found}")

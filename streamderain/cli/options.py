@@ -9,11 +9,12 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from streamderain.batch.spread.config import BatchConfig
 from streamderain.config import DerainConfig, JudgeConfig, LiveConfig, RainConfig, TrainConfig, build
 from streamderain.errors import ConfigError
 from streamderain.folders import settings_file
 
-C = TypeVar("C", DerainConfig, LiveConfig, TrainConfig, RainConfig, JudgeConfig)
+C = TypeVar("C", DerainConfig, BatchConfig, LiveConfig, TrainConfig, RainConfig, JudgeConfig)
 AnyConfig = DerainConfig | TrainConfig | RainConfig | JudgeConfig
 
 

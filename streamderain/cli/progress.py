@@ -36,7 +36,7 @@ def progress_bar(shown: bool) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("slowest: {task.fields[slowest]}"),
     )
-    with Bar(*columns, console=Console(stderr=True)) as bar, _log_above():
+    with Bar(*columns, console=Console(stderr=True)) as bar, log_above():
         task = bar.add_task("", total=None, fps=0.0, slowest="-")
 
         def report(progress: Progress, name: str = "") -> None:
@@ -84,12 +84,12 @@ def live_line(shown: bool) -> Iterator[Callable[[LiveNumbers], None]]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("waiting for the source") as status, _log_above():
+    with Console(stderr=True).status("waiting for the source") as status, log_above():
         yield lambda numbers: status.update(numbers.line())
 
 
 @contextmanager
-def _log_above() -> Iterator[None]:
+def log_above() -> Iterator[None]:
     """Inside, the log goes through what rich has put in stderr's place, so that no line lands in what rich draws."""
     handlers = [each for each in logging.getLogger().handlers if isinstance(each, logging.StreamHandler)]
     before = [each.setStream(sys.stderr) for each in handlers]

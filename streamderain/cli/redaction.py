@@ -23,9 +23,9 @@ def log_to_stderr(line: str) -> None:
 
 def _public(word: str, before: str) -> str:
     """A word of the command line as others may see it; a token is none of their business either."""
-    if before == "--token":
+    if before in ("--token", "--view-token"):
         return "***"
-    token = re.match(r"(--token|(?:--set=)?token)=", word)
+    token = re.match(r"(--(?:view-)?token|(?:--set=)?(?:view_)?token)=", word)
     return f"{token[0]}***" if token else redacted(public(word))
 
 

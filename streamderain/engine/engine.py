@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from streamderain.config import DerainConfig
 from streamderain.engine.batching import batch
@@ -19,7 +22,7 @@ from streamderain.engine.scenes import mark_scenes
 from streamderain.engine.sight import Eyes, eyes_of
 from streamderain.engine.window import Around, Neighbourhood, windows
 from streamderain.errors import StreamderainError
-from streamderain.frames import Frame, Network, PixelLayout, Restored
+from streamderain.frames import Effort, Frame, Network, PixelLayout, Restored
 from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 
@@ -35,10 +38,13 @@ FULL_WITHIN_SECONDS = 0.05
 
 @dataclass
 class Dials:
-    """What may be turned while a run goes on: `strength` and `blend`, as in DerainConfig."""
+    """What may be turned while a run goes on: `strength` and `blend`, as in DerainConfig, and the network's
+    `effort`.
+    """
 
     strength: float
     blend: float
+    effort: Effort = Effort.FULL
 
 
 class Engine:
@@ -93,15 +99,16 @@ class Engine:
         )
 
     @torch.inference_mode()
-    def prepare(self, frame: Frame) -> None:
-        """Have the network do what takes it long before the first picture of a size, the first time half a minute; of a
-        size that was prepared nothing.
+    def prepare(self, frame: Frame, may_halve: bool = False) -> None:
+        """Have the network do what takes it long before the first picture of a size, and of half of it where it
+        `may_halve` its effort: the first time half a minute, of a size that was prepared nothing.
         """
         if frame.layout in self._prepared:
             return
         self._prepared.add(frame.layout)
         (seen,) = self._eyes.see(frame.data[None].to(self.device), frame.layout)
-        self.network.restore(self._eyes.join([[seen] * (self.network.past + 1 + self.network.future)]))
+        for each in [seen, self._eyes.halved(seen)] if may_halve else [seen]:
+            self.network.restore(self._eyes.join([[each] * (self.network.past + 1 + self.network.future)]))
 
     def _uploaded(self, frames: Iterable[Frame]) -> Iterator[Batch]:
         return upload(batch(mark_scenes(frames), self.batch_size, self._within), self._lanes.upload)
@@ -120,16 +127,27 @@ class Engine:
             record.seen = seen
 
     def _derained(self, arounds: list[Around[Record]]) -> Batch:
-        rows = [around.row(self.network.past, self.network.future) for around in arounds]
-        wanted = self.rain.wants([around.present.frame for around in arounds])
-        if wanted:
-            clean = self.network.restore(self._eyes.join([[record.seen for record in row] for row in rows]))
-        else:
-            clean = torch.cat([self._eyes.rainy(around.present.seen) for around in arounds])
-        ready, batch = self._lanes.compute.mark(), [around.present for around in arounds]
+        effort, batch = self._dials.effort, [around.present for around in arounds]
+        if effort is not Effort.NONE and not self.rain.wants([record.frame for record in batch]):
+            effort = Effort.NONE
+        rows = [[r.seen for r in around.row(self.network.past, self.network.future)] for around in arounds]
+        clean = self._clean(rows, [record.seen for record in batch], effort)
+        ready = self._lanes.compute.mark()
         for record, each in zip(batch, torch.split(clean, 1), strict=True):
-            record.clean, record.ready, record.touched = each, ready, wanted
+            record.clean, record.ready, record.effort = each, ready, effort
         return batch
+
+    def _clean(self, rows: list[list[Any]], present: list[Any], effort: Effort) -> Tensor:
+        """What the network makes of the present frames in their rows, (N, 3, H, W) float RGB."""
+        if effort is Effort.FULL:
+            return self.network.restore(self._eyes.join(rows))
+        rainy = torch.cat([self._eyes.rainy(seen) for seen in present])
+        if effort is Effort.NONE:
+            return rainy
+        small = self.network.restore(self._eyes.join([[self._eyes.halved(seen) for seen in row] for row in rows]))
+        # What the network takes away is enlarged, and not the picture, whose details stay.
+        change = small - torch.cat([self._eyes.rainy(self._eyes.halved(seen)) for seen in present])
+        return (rainy + F.interpolate(change, rainy.shape[-2:], mode="bilinear")).clamp_(0, 1)
 
     def _downloaded(self, batches: Iterable[Batch]) -> Iterator[Restored]:
         return self.rain.booked(download(batches, self._lanes.download), lambda: self._dials.strength)
@@ -160,7 +178,7 @@ class _Blending:
 
     def _arrived(self, record: Record) -> list[Around[Record]]:
         record.moment = self._eyes.moment(record.seen, record.clean)
-        if record.touched:
+        if record.effort is not Effort.NONE:
             record.change = record.clean - self._eyes.rainy(record.seen)
         # In floats it would wait beside what its moment keeps of it.
         del record.clean
@@ -169,7 +187,7 @@ class _Blending:
     def _finished(self, around: Around[Record]) -> Batch:
         before, after = ([record.moment for record in side] for side in (around.before, around.after))
         here = around.present
-        if not here.touched:
+        if here.effort is Effort.NONE:
             return [here]
         added = self._blender.added(self._dials.blend, before, here.moment, after)
         if added is not None:

@@ -130,4 +130,4 @@ def download(batches: Iterable[Batch], lane: Lane) -> Iterator[Restored]:
                 data = lane.to_host(record.data)
                 copied = lane.mark()
             copied.synchronize()
-            yield Restored(record.frame, replace(record.frame, data=data))
+            yield Restored(record.frame, replace(record.frame, data=data), record.effort)

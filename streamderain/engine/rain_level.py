@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from torch import Tensor
 
-from streamderain.frames import Frame, PixelLayout, Restored
+from streamderain.frames import Effort, Frame, PixelLayout, Restored
 
 EVERY = 4
 """Of so many rows and columns one is looked at."""
@@ -46,8 +45,6 @@ class RainLevel:
         self.is_raining: bool | None = None
         self.watched: Callable[[], bool] = lambda: True
         self._only_in_rain, self._is_dry = only_in_rain, False
-        # The times of those that did not go through the network and were not booked yet.
-        self._untouched: deque[float] = deque()
         self._probed_at = self._wet_at = self._seen_at = -math.inf
         self._before: tuple[PixelLayout, Tensor] | None = None
 
@@ -64,22 +61,14 @@ class RainLevel:
         wants = not is_idle or not 0 <= seconds - self._probed_at < PROBE_SECONDS
         if wants:
             self._probed_at = seconds
-        else:
-            self._untouched.extend(frame.seconds for frame in frames)
         return wants
 
     def booked(self, pairs: Iterable[Restored], strength: Callable[[], float]) -> Iterator[Restored]:
         """The pairs as they are, each of them taken in; `strength` is how much of what the network takes away shows."""
         for pair in pairs:
-            if not self._was_untouched(pair.rainy) and not pair.rainy.repeats and strength() >= FAINTEST:
+            if pair.effort is not Effort.NONE and not pair.rainy.repeats and strength() >= FAINTEST:
                 self._saw(pair, strength())
             yield pair
-
-    def _was_untouched(self, frame: Frame) -> bool:
-        # What is older was lost with a run that ended in the middle.
-        while self._untouched and self._untouched[0] < frame.seconds:
-            self._untouched.popleft()
-        return bool(self._untouched) and self._untouched[0] == frame.seconds
 
     def _saw(self, pair: Restored, strength: float) -> None:
         layout, seconds = pair.rainy.layout, pair.rainy.seconds

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from streamderain.frames import Event, Frame
+from streamderain.frames import Effort, Event, Frame
 
 
 @dataclass(eq=False)
@@ -17,7 +17,7 @@ class Record:
 
     `data`: its planes, (layout.samples,), derained ones in the end. `seen`: what `Eyes` made of it. `clean`: the
     network's answer, (1, 3, H, W) float RGB in 0..1. `change`: what is added to the planes, as that. `moment`: what
-    a blender is given of it. Each is valid on the device after `ready`. One that is not `touched` leaves as it came.
+    a blender is given of it. Each is valid on the device after `ready`. One of no `effort` leaves as it came.
     """
 
     frame: Frame
@@ -27,7 +27,7 @@ class Record:
     clean: Tensor = field(init=False)
     change: Tensor = field(init=False)
     moment: Any = field(init=False)
-    touched: bool = True
+    effort: Effort = Effort.FULL
 
     @property
     def scene(self) -> Hashable:

@@ -59,6 +59,12 @@ def mark_scenes(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield replace(frame, scene=scene, repeats=repeats > 0)
 
 
+def is_cut(before: Tensor, after: Tensor) -> bool:
+    """Whether a scene ends between two frames, by their luma alone, float (1, 1, H, W) in 0..1."""
+    there, here = (_small(_squares(luma)) for luma in (before, after))
+    return _unmoved(here, there) >= PLAINLY_THE_SAME and _difference(here, there, Gauge(here.device)) > ANOTHER
+
+
 @dataclass(frozen=True, eq=False)
 class _View:
     """What is compared of a frame: `squares`, its luma averaged over small squares, and `small`, averaged further,
@@ -72,9 +78,8 @@ class _View:
     @classmethod
     def of(cls, frame: Frame) -> _View:
         luma = frame.layout.split(frame.data)[0].float()[None, None] / (2**frame.layout.bits - 1)
-        squares = F.avg_pool2d(luma, 4, ceil_mode=True, count_include_pad=False)
-        side = max(1, min(squares.shape[-2:]) // SHORT_SIDE)
-        return cls(frame, squares, F.avg_pool2d(squares, side, ceil_mode=True, count_include_pad=False))
+        squares = _squares(luma)
+        return cls(frame, squares, _small(squares))
 
 
 class _Watch:
@@ -110,6 +115,15 @@ class _Watch:
     def is_repeated_by(self, view: _View) -> bool:
         """Whether `view` shows what the frame before it showed, to the last drop."""
         return bool(self._views) and float((view.squares - self._views[-1].squares).abs().max()) < SAME
+
+
+def _squares(luma: Tensor) -> Tensor:
+    return F.avg_pool2d(luma, 4, ceil_mode=True, count_include_pad=False)
+
+
+def _small(squares: Tensor) -> Tensor:
+    side = max(1, min(squares.shape[-2:]) // SHORT_SIDE)
+    return F.avg_pool2d(squares, side, ceil_mode=True, count_include_pad=False)
 
 
 def _unmoved(here: Tensor, there: Tensor) -> float:

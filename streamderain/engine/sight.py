@@ -10,13 +10,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.colour import to_rgb
 from streamderain.frames import Network, PixelLayout, takes_aligned
-from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, ways_between
+from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, planes_of, ways_between
 from streamderain.temporal.motion import Gauge
 from streamderain.temporal.motion import Ways as DeviceWays
 
@@ -26,6 +27,9 @@ class Eyes(Protocol):
 
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Any]:
         """What is seen of each of N frames, of their planes, (N, layout.samples)."""
+
+    def halved(self, seen: Any) -> Any:
+        """The same at half the size, odd sides rounded up."""
 
     def join(self, rows: Sequence[Sequence[Any]]) -> Tensor:
         """The windows of several frames, each a row in order of time, as a network takes them."""
@@ -62,6 +66,13 @@ class Sight:
         """What motion is looked for in."""
         return luma_of(self.picture)
 
+    @cached_property
+    def half(self) -> Sight:
+        """The same at half the size, whose motion is found anew, at a quarter of the cost."""
+        height, width = self.picture.shape[:2]
+        size = -(-width // 2), -(-height // 2)
+        return Sight(opencv().resize(self.picture, size, interpolation=opencv().INTER_AREA))
+
     def ways_from(self, earlier: Sight) -> Ways:
         """The motion between an earlier frame and this one."""
         if earlier not in self._ways:
@@ -80,20 +91,17 @@ class SharpEyes:
         codes = to_rgb(data, layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         return [Sight(picture) for picture in codes.permute(0, 2, 3, 1).contiguous().numpy()]
 
+    def halved(self, seen: Sight) -> Sight:
+        """See Eyes."""
+        return seen.half
+
     def join(self, rows: Sequence[Sequence[Sight]]) -> Tensor:
         """See Eyes: uint8 (N, K, 3, H, W)."""
         return torch.from_numpy(np.stack([self._window(row) for row in rows]))
 
     def _window(self, row: Sequence[Sight]) -> Picture:
-        cv2 = opencv()
-
         ways = [None if later is earlier else later.ways_from(earlier) for earlier, later in pairwise(row)]
-        pictures = network_window([sight.picture for sight in row], self.current, ways)
-        height, width = pictures[0].shape[:2]
-        planes = np.empty((len(pictures), 3, height, width), np.uint8)
-        for picture, into in zip(pictures, planes, strict=True):
-            cv2.split(picture, list(into))
-        return planes
+        return planes_of(network_window([sight.picture for sight in row], self.current, ways))
 
     def rainy(self, seen: Sight) -> Tensor:
         """See Eyes."""
@@ -144,6 +152,11 @@ class PlainEyes:
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Tensor]:
         """See Eyes."""
         return to_rgb(data, layout).clamp(0, 1).unbind()
+
+    def halved(self, seen: Tensor) -> Tensor:
+        """See Eyes."""
+        size = [-(-side // 2) for side in seen.shape[-2:]]
+        return F.interpolate(seen[None], size, mode="area")[0]
 
     def join(self, rows: Sequence[Sequence[Tensor]]) -> Tensor:
         """See Eyes: (N, T, 3, H, W)."""

@@ -63,10 +63,14 @@ def _page(config: LiveConfig) -> Iterator[Callable[[LiveRun], None]]:
         yield lambda live: None
         return
     check_extra()
+    from streamderain.preview.certificate import Certificate
     from streamderain.preview.server import PreviewServer
 
     host, port = host_and_port(config.preview)
-    with PreviewServer(host, port, config.token, rgb_frame) as page:
+    certificate = Certificate(config.tls_cert, config.tls_key) if config.tls_cert else None
+    with PreviewServer(
+        host, port, config.token, rgb_frame, view_token=config.view_token, certificate=certificate
+    ) as page:
         logger.info("live page at %s", page.url)
 
         def show(live: LiveRun) -> None:

@@ -15,7 +15,8 @@ MOST = 100
 IN_TURNS_SECONDS = 60.0
 
 SOURCE = "source"
-"""The subject of what happens to the source; an output's is its name."""
+NETWORK = "network"
+"""The subjects of what happens to the source, and to the network's effort; an output's is its name."""
 
 _NO_ROOM = tuple(os.strerror(each) for each in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 

@@ -28,7 +28,9 @@ class LiveNumbers:
     that is, and `age` how many seconds ago the newest frame arrived that went out. `received` =
     `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from the arrival of a frame's packet to
     the end of its writing. `rain_level` is the share of the light that is taken away, smoothed, `raining`
-    whether that is rain, None before it is known, and `dry` says that frames are left as they are.
+    whether that is rain, None before it is known, and `dry` says that frames are left as they are. `effort` is what the
+    network does for a frame, "full", "half" or "none", as it keeps up or not; `efforts` counts the frames that went out
+    by what was done for them, those that were left as they were for being dry among "none".
     """
 
     name: str
@@ -50,6 +52,8 @@ class LiveNumbers:
     rain_level: float | None = None
     raining: bool | None = None
     dry: bool = False
+    effort: str = "full"
+    efforts: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
     outputs: tuple[OutputNumbers, ...] = ()
 
@@ -59,8 +63,9 @@ class LiveNumbers:
         state = away if self.away else self.size or "waiting for the source"
         delays = "-" if self.latency is None else "/".join(f"{1000 * each:.0f}" for each in self.latency) + " ms"
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()) if count) or "none"
+        effort = {"half": ", derained at half size", "none": ", not derained"}.get(self.effort, "")
         held = f", holding {self.held_fps:.1f} fps" if self.held_fps else ""
         return (
-            f"{self.name}: {state}, {self.fps_in:.1f} fps in, {self.fps_out:.1f} out{held}, latency p50/p95/p99 "
-            f"{delays}, dropped: {lost}, reconnects: {self.reconnects}"
+            f"{self.name}: {state}, {self.fps_in:.1f} fps in, {self.fps_out:.1f} out{effort}{held}, "
+            f"latency p50/p95/p99 {delays}, dropped: {lost}, reconnects: {self.reconnects}"
         )

@@ -72,12 +72,12 @@ def shown_on(preview: Preview) -> Callable[[Restored], None]:
 
     def show(pair: Restored) -> None:
         if preview.watched and (pair.clean.arrived is None or pair.clean.arrived >= preview.since):
-            preview.show(_picture(pair.rainy), _picture(pair.clean))
+            preview.show(picture(pair.rainy), picture(pair.clean))
 
     return show
 
 
-def _picture(frame: Frame) -> Tensor:
+def picture(frame: Frame) -> Tensor:
     """(3, H, W) uint8 in RGB, upright."""
     with torch.inference_mode():
         rgb = to_rgb(frame.data[None], frame.layout)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 
-from streamderain.config import LiveConfig
+from streamderain.config import OVERLOADS, LiveConfig
 from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
-from streamderain.frames import Network, Restored, VideoInfo
-from streamderain.live.events import SOURCE, Events
+from streamderain.frames import Effort, Frame, Network, Restored, VideoInfo
+from streamderain.live.events import NETWORK, SOURCE, Events
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
@@ -28,6 +29,12 @@ from streamderain.stream.rate import Rate
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.25
+
+_MEANS = {
+    Effort.FULL: "frames are derained at full size",
+    Effort.HALF: "frames are derained at half the size",
+    Effort.NONE: "frames go out as they came, in the rain",
+}
 
 LEAVE_SECONDS = 0.5
 """What threads are given to end after the outputs; one that waits for a frozen source ends by itself."""
@@ -65,7 +72,7 @@ class LiveRun:
             self._engine.rain.watched = lambda: self.watched()
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
-            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._engine.prepare,
+            hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._prepare,
             report=self._happened, name=name,
         )  # fmt: skip
         for number, output in enumerate(outputs):
@@ -80,10 +87,12 @@ class LiveRun:
             in_flight=2 * self._config.batch,
             # A frame that waits for others may be followed by two that repeat it.
             held_back=3 * self._engine.delay,
-            prepare=self._engine.prepare,
+            prepare=self._prepare,
             report=lambda news: logger.log(
                 logging.INFO if news.is_good else logging.WARNING, "%s: %s", self.name, news.line
             ),
+            steps=OVERLOADS.index(config.overload),
+            ease=self._eased,
         )
         self._publisher = Publisher(
             self._source, outputs, self._config, self.latency, self._sent, name,
@@ -91,6 +100,7 @@ class LiveRun:
             happened=self.events.add,
         )  # fmt: skip
         self._out = Rate()
+        self._efforts: Counter[Effort] = Counter()
         self._known = known
         self._reason: str | None = None
         self._newest: float | None = None
@@ -174,6 +184,8 @@ class LiveRun:
             rain_level=self._engine.rain.level,
             raining=self._engine.rain.is_raining,
             dry=self._engine.rain.is_dry,
+            effort=self.dials.effort.value,
+            efforts={effort.value: self._efforts[effort] for effort in Effort},
             events=dict(counts),
             outputs=self._publisher.outputs,
         )
@@ -181,8 +193,21 @@ class LiveRun:
     def _sent(self, pair: Restored) -> None:
         self._gate.release()
         self._out.count()
+        self._efforts[pair.effort] += 1
         self._newest = pair.clean.arrived
         self.show(pair)
+
+    def _prepare(self, frame: Frame) -> None:
+        self._engine.prepare(frame, may_halve=self._config.overload != "frames")
+
+    def _eased(self, step: int) -> None:
+        """The network is spared so many steps of its work from now on."""
+        before, now = self.dials.effort, list(Effort)[step]
+        self.dials.effort = now
+        is_good = list(Effort).index(before) > step
+        line = f"{'has time again' if is_good else 'is too slow'}: {_MEANS[now]}"
+        logger.log(logging.INFO if is_good else logging.WARNING, "%s: the network %s", self.name, line)
+        self.events.add(f"effort {now.value}", NETWORK, f"the network {line}")
 
     def _happened(self, event: SourceEvent) -> None:
         if event.kind != "changed":

@@ -25,11 +25,16 @@ from streamderain.media.pixels import (
 AUTO = "auto"
 USUAL = "libx264"
 
-_TAKE_H264 = {"mp4", "ipod", "mov", "matroska", "mpegts", "flv", "f4v", "3gp", "nut", "null", "hls", "rtsp"}
+_TAKE_H264 = {
+    "mp4", "ipod", "psp", "mov", "3gp", "3g2", "f4v", "matroska", "mpegts", "flv", "nut", "null", "hls", "rtsp",
+}  # fmt: skip
 """Formats whose players expect H.264 or take it; AVI and ASF, say, can hold it, but not its times."""
 
 _BETTER = {"mpeg1video": "mpeg2video", "msmpeg4v3": "wmv2"}
 """Of what such formats can hold beside libav's default."""
+
+_FULL_RANGE = {"avi": "mjpeg"}
+"""What holds samples of full range, as cameras of such files give them, where the default has no word for it."""
 
 _CONSTANT = {"avi", "yuv4mpegpipe", "mxf", "mxf_opatom", "swf", "dv"}
 """Formats that count frames and have no times."""
@@ -40,10 +45,12 @@ _EXACT = ("ffv1", "libx264rgb", "png", "utvideo", "rawvideo")
 """Lossless encoders to name where another cannot hold all of a format, the most common first."""
 
 
-def fitting_encoder(container: OutputContainer) -> str:
-    """The encoder that an output takes where the user names none."""
+def fitting_encoder(container: OutputContainer, is_full_range: bool = False) -> str:
+    """The encoder that an output takes where the user names none; the samples of the video may be of full range."""
     if container.format.name in _TAKE_H264:
         return USUAL
+    if is_full_range and container.format.name in _FULL_RANGE:
+        return _FULL_RANGE[container.format.name]
     usual = container.default_video_codec
     for name in (_BETTER.get(usual, usual), usual):
         try:

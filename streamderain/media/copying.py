@@ -6,6 +6,8 @@ import io
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import av
@@ -21,13 +23,18 @@ KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "g
 _SIZE = (128, 96)
 """Pixels of a picture that every encoder has."""
 
+_RATE = 25
+
+_PICTURES = 3
+"""How many are tried."""
+
 _QUIET = {"libx265": {"x265-params": "log-level=error"}}
 
 _FAULTS = (av.FFmpegError, ValueError, OSError)
 
 
-def add_copy(container: OutputContainer, stream: Stream) -> Stream:
-    """Add a stream to `container` for the packets of `stream`.
+def add_copy(container: OutputContainer, stream: Stream, keeps_code: bool = False) -> Stream:
+    """Add a stream to `container` for the packets of `stream`, whose code may be an encoder's and not a container's.
 
     Raises ValueError or FFmpegError where PyAV refuses; what only the format refuses shows with its header.
     """
@@ -38,7 +45,7 @@ def add_copy(container: OutputContainer, stream: Stream) -> Stream:
         # the list is made, and what it holds is told afterwards.
         usual = (container.default_video_codec, container.default_audio_codec)
         copy = container.add_mux_stream(usual[0] if usual[0] != "none" else usual[1])
-        BitStreamFilterContext("null", _untagged(stream), copy)
+        BitStreamFilterContext("null", stream if keeps_code else _untagged(stream), copy)
         copy.time_base = stream.time_base
         return copy
 
@@ -114,22 +121,49 @@ def keepers(stream: Stream, packets: Sequence[Packet], but: str) -> list[str]:
     return [kind for kind in KEEPERS if kind != but and holds(kind, stream, packets)]
 
 
+@lru_cache(maxsize=256)
 def takes(kind: str, encoder: str) -> bool:
-    """Whether a format, by libav's name, takes what an encoder makes: its header is written."""
-    container = av.open(io.BytesIO(), "w", format=kind)
+    """Whether a format, by libav's name, takes what an encoder makes; by trying."""
+    return _tried(kind, encoder, True) or takes_unlisted(kind, encoder)
+
+
+@lru_cache(maxsize=256)
+def takes_unlisted(kind: str, encoder: str) -> bool:
+    """The same for an encoder of which PyAV says that it does not."""
+    return _tried(kind, encoder, False)
+
+
+def _tried(kind: str, encoder: str, is_listed: bool) -> bool:
+    """A few pictures are written, and known again: some muxers take anything."""
+    memory = io.BytesIO()
     try:
-        stream = container.add_stream(encoder, rate=25, options=_QUIET.get(encoder, {}))
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = _SIZE
-        formats = av.Codec(encoder, "w").video_formats
-        stream.pix_fmt = formats[0].name if formats else "yuv420p"
-        container.start_encoding()
-        return True
+        with av.open(os.devnull, "w", format="null") as apart, av.open(memory, "w", format=kind) as container:
+            stream = _small_stream(container if is_listed else apart, encoder)
+            if not is_listed:
+                apart.start_encoding()
+            track = stream if is_listed else add_copy(container, stream, keeps_code=True)
+            container.start_encoding()
+            picture = av.VideoFrame(*_SIZE, stream.pix_fmt or "yuv420p")
+            for number in range(_PICTURES + 1):
+                picture.pts, picture.time_base = number, Fraction(1, _RATE)
+                for packet in stream.encode(picture if number < _PICTURES else None):
+                    packet.stream, packet.duration = track, 1
+                    container.mux(packet)
+        memory.seek(0)
+        with av.open(memory, "r", format=kind) as back:
+            videos = back.streams.video
+            return bool(videos) and name_of(videos[0]) == name_of(stream) and any(back.decode(videos[0]))
     except _FAULTS:
         return False
-    finally:
-        with suppress(*_FAULTS):  # not every format can be empty
-            container.close()
+
+
+def _small_stream(container: OutputContainer, encoder: str) -> av.VideoStream:
+    stream = container.add_stream(encoder, rate=_RATE, options=_QUIET.get(encoder, {}))
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height = _SIZE
+    formats = av.Codec(encoder, "w").video_formats
+    stream.pix_fmt = formats[0].name if formats else "yuv420p"
+    return stream
 
 
 def listed(words: Sequence[Any]) -> str:

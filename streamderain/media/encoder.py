@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
-from streamderain.media.copying import KEEPERS, listed, takes
+from streamderain.media.copying import KEEPERS, add_copy, listed, takes, takes_unlisted
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
@@ -83,11 +83,11 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
     return candidate
 
 
-def settled(encoding: Encoding, container: OutputContainer) -> Encoding:
-    """`encoding`, with the encoder that suits `container` where the user names none."""
+def settled(encoding: Encoding, container: OutputContainer, layout: PixelLayout) -> Encoding:
+    """`encoding`, with the encoder that suits `container` and the video where the user names none."""
     if encoding.encoder != AUTO:
         return encoding
-    found = replace(encoding, encoder=fitting_encoder(container))
+    found = replace(encoding, encoder=fitting_encoder(container, layout.full_range and layout.chroma != "gray"))
     if found.preset is not None and not has_option(found.encoder, "preset"):
         logger.warning("%s has no presets; %s is left out", found.encoder, found.preset)
         found = replace(found, preset=None)
@@ -106,7 +106,7 @@ class Encoder:
     """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
-        encoding = settled(encoding, container)
+        encoding = settled(encoding, container, layout)
         self._encoding, self.encoder = encoding, encoding.encoder
         self.notes: list[str] = []
         options = _options(encoding)
@@ -126,13 +126,14 @@ class Encoder:
         )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
+        self._unit, self._late, self._is_rough = info.time_base, Fraction(0), False
         self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
         self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
-        is_apart = carries_light(container.format.name, encoding.encoder, info)
-        self._elsewhere = av.open(os.devnull, "w", format="null") if is_apart else None
+        self._has_light = carries_light(container.format.name, encoding.encoder, info)
+        self._elsewhere = av.open(os.devnull, "w", format="null") if self._has_light else None
         self.stream = self._add(container, joined(self._tag_options(info, layout), options))
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
@@ -155,7 +156,11 @@ class Encoder:
         try:
             stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
         except (av.FFmpegError, ValueError) as error:
-            raise self._misfit(container) from error
+            if self._elsewhere or not takes_unlisted(container.format.name, self.encoder):
+                raise self._misfit(container) from error
+            # PyAV says no, and the format does not.
+            self._elsewhere = av.open(os.devnull, "w", format="null")
+            return self._add(container, options)
         assert isinstance(stream, av.VideoStream)
         return stream
 
@@ -163,6 +168,11 @@ class Encoder:
         if self._elsewhere is None:
             return self.stream
         ours = self.stream.codec_context
+        if not self._has_light:
+            self._elsewhere.start_encoding()
+            copy = add_copy(container, self.stream, keeps_code=True)
+            assert isinstance(copy, av.VideoStream)
+            return copy
         with stream_with_light(ours.codec.canonical_name, info, ours.extradata) as like:
             try:
                 track = container.add_stream_from_template(like, opaque=True)
@@ -202,7 +212,7 @@ class Encoder:
         name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
         # Those of libraries ask nothing of it.
         if not name.startswith("lib") and not self._opens(clock=clock):
-            clock = 1 / self._rate
+            clock, self._is_rough = 1 / self._rate, True
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
                 f"{container.format.name} has no place for the times of the input: they are rounded to "
@@ -263,6 +273,9 @@ class Encoder:
         # What the decoder wrote there would bind the encoder.
         picture.pict_type = PictureType.NONE
         picture.pts, picture.time_base = self._placed(frame), self._clock
+        # Some encoders write what the picture says, and not what they were told.
+        context = self.stream.codec_context
+        picture.color_primaries, picture.color_trc = context.color_primaries, context.color_trc
         self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
 
@@ -282,6 +295,9 @@ class Encoder:
     def _placed(self, frame: Frame) -> int:
         """Its time by the encoder's clock, later than that of the frame before also where this is rougher."""
         pts = round(frame.pts * frame.time_base / self._clock)
+        if self._is_rough and self._last is None:
+            # Picture and sound stay as far apart as they are, between two ticks of such a clock.
+            self._late = frame.pts * frame.time_base - pts * self._clock
         self._last = pts if self._last is None else max(pts, self._last + 1)
         return self._last
 
@@ -292,12 +308,22 @@ class Encoder:
             # Not every encoder hands on how long a frame is shown, and the muxer would guess.
             packet.duration = self._durations.pop(packet.pts, packet.duration)
             packet.stream = self.track
+            if self._is_rough:
+                self._delay(packet)
         return packets
 
     @property
     def clock(self) -> Fraction:
         """The time base of the packets, in seconds."""
-        return self._clock
+        return self._unit if self._is_rough else self._clock
+
+    def _delay(self, packet: av.Packet[av.stream.Stream]) -> None:
+        """Move a packet to where its picture is, as it came from a clock that is too rough for that."""
+        for name in ("pts", "dts"):
+            if (time := getattr(packet, name)) is not None:
+                setattr(packet, name, round((time * self._clock + self._late) / self._unit))
+        packet.duration = round((packet.duration or 0) * self._clock / self._unit)
+        packet.time_base = self._unit
 
     @contextmanager
     def _refusal(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from streamderain.errors import SourceError
 from streamderain.media.address import in_full
 from streamderain.media.extras import TOLERANT
+from streamderain.media.reference import beside
 from streamderain.media.track import exact
 
 PLACES = 12
@@ -31,7 +32,7 @@ def rainiest(path: Path, lasts: float) -> Fraction:
     Raises SourceError where it cannot be read.
     """
     try:
-        with av.open(in_full(path), metadata_errors=TOLERANT) as container:
+        with av.open(in_full(path), metadata_errors=TOLERANT, io_open=beside(path)) as container:
             length = container.duration / av.time_base if container.duration else 0.0
             looks = list(_looks(container, length)) if container.streams.video else []
     except av.FFmpegError as error:

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from streamderain.media.address import OPENCV, Address, open_options
 from streamderain.media.camera import OpencvCamera
 from streamderain.media.connection import Away, Connected, LibavConnection, said
+from streamderain.media.reference import beside
 
 DENIALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 """What servers say to a wrong password: 401 and 403, in RTSP too."""
@@ -75,6 +76,7 @@ class Opening:
             options=open_options(self.address, self.transport, self._is_quick),
             timeout=(self.patience, self.patience),
             metadata_errors="replace",
+            io_open=beside(self.address.target) if self.address.kind == "file" else None,
             hwaccel=HWAccel(self.hwaccel, allow_software_fallback=True) if self.hwaccel else None,
         )
 

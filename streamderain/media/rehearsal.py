@@ -16,7 +16,7 @@ from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import KEEPERS, TOLERANT, titled
-from streamderain.media.pixels import holds_alpha, layout_of, to_planes
+from streamderain.media.pixels import RGB_SPACE, holds_alpha, holds_rgb, layout_of, to_planes, working_format
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.source import Source, video_info
 
@@ -36,6 +36,11 @@ _NOISE = re.compile(
 
 _QUICKTIME = {"movflags": "use_metadata_tags"}
 """Has libav write tags under any name, which QuickTime reads, in the place of those that iTunes reads."""
+
+_OF_LUMA = ("the range of its samples", "the colour matrix")
+
+_UNSAID = (0, 2, 3)
+"""Of libav's numbers of matrices, primaries and transfers, those that tell nothing."""
 
 _FAULTS = (av.FFmpegError, ValueError, OSError, SinkError)
 
@@ -102,7 +107,7 @@ class _Trial:
             picture = next(again.decode(video), None) if video else None
             if video is None or picture is None:
                 raise ValueError("nothing came back")
-            has = facts_of(again, video, picture)
+            has = facts_beside(had, again, video, picture)
         return [name for name, value in had.items() if has.get(name) != value]
 
     def _small(self, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
@@ -159,6 +164,7 @@ def facts_of(
     facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
         "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
+        **_colours(info),
         "where chroma lies": chroma if layout_of(info).chroma == "420" else None,
         "the mastering display": info.mastering_display and tuple(_rounded(each) for each in info.mastering_display),
         "the content light level": info.content_light,
@@ -169,6 +175,26 @@ def facts_of(
         **{f"the picture's tag {key}": value for key, value in _tags(titled(video.metadata)).items()},
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def facts_beside(had: Facts, container: InputContainer, video: av.VideoStream, picture: av.VideoFrame) -> Facts:
+    """What an output says, for comparison with what its source `had`: matrix and range are no loss for RGB."""
+    has = facts_of(container, video, picture)
+    return {**{name: had[name] for name in _OF_LUMA if name in had}, **has} if holds_rgb(picture.format.name) else has
+
+
+def _colours(info: VideoInfo) -> Facts:
+    """What its samples mean, as far as that is not what players take them for anyway."""
+    if holds_rgb(info.pixel_format):
+        return {}
+    full, is_grey = layout_of(info).full_range, working_format(info.pixel_format).startswith("gray")
+    usual = info.color_space in (RGB_SPACE, *_UNSAID)
+    return {
+        _OF_LUMA[0]: ("limited" if is_grey else None) if not full else None if is_grey else "full",
+        _OF_LUMA[1]: None if is_grey or usual else info.color_space,
+        "the colour primaries": None if info.color_primaries in _UNSAID else info.color_primaries,
+        "the transfer of light": None if info.color_trc in _UNSAID else info.color_trc,
+    }
 
 
 def _rounded(value: Any) -> float | None:

@@ -211,7 +211,7 @@ class FileSink:
             raise
         self._is_whole = False
         try:
-            self._begin(source, layout, settled(encoding, self._container), copy_streams)
+            self._begin(source, layout, settled(encoding, self._container, layout), copy_streams)
         except BaseException as error:
             self.discard()
             if isinstance(error, av.FFmpegError):

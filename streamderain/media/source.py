@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,21 +13,19 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
-from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.frames import VideoInfo
 from streamderain.media import sidedata
-from streamderain.media.address import in_full
 from streamderain.media.clock import SourceClock
-from streamderain.media.extras import TOLERANT, is_copied, is_cover
+from streamderain.media.extras import is_copied, is_cover
 from streamderain.media.fields import deinterlaced
 from streamderain.media.matroska import missing_bytes
-from streamderain.media.numbered import RATE, is_numbered, sequence
 from streamderain.media.order import DecodingOrder
+from streamderain.media.reading import open_file
 from streamderain.media.track import exact
-from streamderain.media.url import for_libav, public
+from streamderain.media.url import public
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +35,9 @@ _LEEWAY_SECONDS = 1
 """How much earlier than its header says a Matroska file may end that does not tell its size; writers round, and differ
 in what they count.
 """
+
+_TOLD = 3
+"""Damaged packets that are told one by one; all are counted."""
 
 _FRAME_SECONDS = Fraction(1, 20)
 """How much earlier it may end where bytes are missing: the index at its end alone is no loss."""
@@ -152,7 +152,7 @@ def open_source(name: str | Path, hwaccel: str | None = None, deinterlace: bool 
     for what is no readable video.
     """
     shown = public(str(name))
-    container = _open(name, shown, hwaccel)
+    container = open_file(name, shown, hwaccel)
     try:
         source = _describe(container, shown)
         if source.info.is_interlaced:
@@ -161,41 +161,6 @@ def open_source(name: str | Path, hwaccel: str | None = None, deinterlace: bool 
     except BaseException:
         container.close()
         raise
-
-
-def _open(name: str | Path, shown: str, hwaccel: str | None) -> InputContainer:
-    path = Path(name)
-    # Not Path's, which raises for names that are too long.
-    exists = os.path.exists(path)
-    if os.path.isdir(path):
-        raise SourceError(f"{shown} is a folder; name a video file in it")
-    if is_numbered(path):
-        return _open_sequence(path, shown)
-    if "://" not in str(name) and not exists:
-        raise SourceError(f"{shown} does not exist")
-    if exists:
-        name = in_full(path)
-    elif isinstance(name, str):
-        name = for_libav(name)
-    try:
-        if hwaccel:
-            try:
-                return av.open(name, hwaccel=HWAccel(hwaccel, allow_software_fallback=True), metadata_errors=TOLERANT)
-            except (av.FFmpegError, ValueError, NotImplementedError) as error:
-                logger.warning("%s decoding is not available here (%s); decoding on the CPU", hwaccel, error)
-        return av.open(name, metadata_errors=TOLERANT)
-    except av.FFmpegError as error:
-        raise SourceError(f"{shown} cannot be opened as a video: {error.strerror}") from error
-
-
-def _open_sequence(pattern: Path, shown: str) -> InputContainer:
-    first = min(sequence(pattern))
-    logger.warning("%s tells no rate; it is taken for %d pictures a second", pattern, RATE)
-    options = {"start_number": str(first), "framerate": str(RATE)}
-    try:
-        return av.open(in_full(pattern), format="image2", options=options, metadata_errors=TOLERANT)
-    except av.FFmpegError as error:
-        raise SourceError(f"{shown} cannot be opened as pictures: {error.strerror}") from error
 
 
 def _describe(container: InputContainer, shown: str) -> Source:
@@ -276,7 +241,7 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
     packets, ends, cut = 0, {"": Fraction(0)}, False
     try:
         # All streams, as the length in a header is that of all.
-        for packet in source.container.demux():
+        for packet in _demuxed(source):
             kind = packet.stream.type
             ends[kind] = max(ends.get(kind, Fraction(0)), _end_of(packet))
             if packet.stream is source.video:
@@ -296,6 +261,18 @@ def _packets(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
     except av.FFmpegError as error:
         raise TruncatedError(f"{source.name} cannot be read beyond frame {packets}: {error.strerror}") from error
     _check_whole(source, packets, ends, cut)
+
+
+def _demuxed(source: Source) -> Iterator[av.Packet[av.stream.Stream]]:
+    """All packets but those of tracks that show up after the beginning, which PyAV does not know."""
+    level = logging.WARNING
+    while True:
+        try:
+            yield from source.container.demux()
+            return
+        except IndexError:
+            logger.log(level, "%s: a track that shows up later is left out", source.name)
+            level = logging.DEBUG
 
 
 def _entries_before(packet: av.Packet[av.stream.Stream], video: av.VideoStream) -> int:
@@ -344,9 +321,12 @@ def _frames_of(packet: av.Packet[av.stream.Stream], source: Source) -> Iterator[
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)
             yield frame
-    except (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError) as error:
+    except av.error.EOFError:  # it was told before that there is no more
+        return
+    except av.FFmpegError as error:  # whatever a decoder calls it
         source.damaged += 1
-        logger.warning("%s: a damaged packet is left out (%s)", source.name, error.strerror)
+        level = logging.DEBUG if source.damaged > _TOLD else logging.WARNING
+        logger.log(level, "%s: a damaged packet is left out (%s)", source.name, error.strerror)
 
 
 def video_info(container: InputContainer, video: av.VideoStream, first: av.VideoFrame) -> VideoInfo:

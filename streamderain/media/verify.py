@@ -17,7 +17,7 @@ import av
 
 from streamderain.media.copying import name_of
 from streamderain.media.extras import TOLERANT, is_cover
-from streamderain.media.rehearsal import facts_of
+from streamderain.media.rehearsal import facts_beside
 
 _TIMED = {"mp4", "matroska", "mpegts", "nut", "gif", "flv"}
 """Formats in which each packet has a time that is read as it was written; others leave some out, or round them."""
@@ -178,7 +178,7 @@ def _said(path: Path, kept: Mapping[str, Any]) -> Iterator[str]:
         if picture is None:
             yield "its first picture cannot be decoded"
             return
-        has = facts_of(container, video, picture)
+        has = facts_beside(kept, container, video, picture)
     for name, value in kept.items():
         if has.get(name) != value:
             yield f"{name} is {has.get(name) or 'not there'}, not {value}"

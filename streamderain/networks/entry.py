@@ -18,7 +18,8 @@ class Entry:
 
     `load` makes of a state dict, and of where that came from, for errors, a network whose names and shapes are those of
     the state dict if it is one of this kind; its weights may be empty. It raises WeightsError. `runnable` is what
-    backends are given of a network of this `kind`.
+    backends are given of a network of this `kind`. `settings` are the arguments that its class makes it of, as JSON has
+    them.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Entry:
     landmark: str
     load: Callable[[Mapping[str, Tensor], str], PartedNetwork]
     runnable: Callable[[Any], Runnable]
+    settings: Callable[[Any], dict[str, Any]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamderain.backends.runnable import ROUNDED, Runnable
-from streamderain.networks import onnx, registry, weights
+from streamderain.errors import WeightsError
+from streamderain.networks import kin, onnx, registry, weights
 
 
 def load(model: str, device_type: str = "cpu") -> Runnable:
@@ -19,5 +20,10 @@ def load(model: str, device_type: str = "cpu") -> Runnable:
     path = weights.find(model, device_type)
     if path.suffix.lower() == ".onnx":
         return onnx.load(path)
-    network, rounded = registry.runnable(registry.build(weights.read(path), str(path))), path.with_suffix(ROUNDED)
+    state = weights.read(path)
+    try:
+        network = registry.runnable(registry.build(state, str(path)))
+    except WeightsError as error:
+        return kin.load(state, str(path), error)
+    rounded = path.with_suffix(ROUNDED)
     return replace(network, rounded=rounded) if rounded.exists() else network

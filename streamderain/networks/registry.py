@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -39,10 +40,12 @@ def registered() -> Mapping[str, Runnable]:
 
 def runnable(network: nn.Module) -> Runnable:
     """What backends are given of a network of the kinds that there are. Raises TypeError for another module."""
-    for entry in NETWORKS:
-        if isinstance(network, entry.kind):
-            return entry.runnable(network)
-    raise TypeError(f"{type(network).__name__} is in no registry; streamderain.register(module, descriptor) adds it")
+    return _entry(network).runnable(network)
+
+
+def settings(network: nn.Module) -> dict[str, Any]:
+    """The arguments that a network of the kinds that there are is made of, as JSON has them. Raises TypeError."""
+    return _entry(network).settings(network)
 
 
 def build(state: Mapping[str, Tensor], source: str) -> PartedNetwork:
@@ -68,6 +71,13 @@ def build(state: Mapping[str, Tensor], source: str) -> PartedNetwork:
     whole = {name: value.float() if wanted[name].is_floating_point() else value for name, value in own.items()}
     network.load_state_dict(whole, assign=True)
     return network.eval().requires_grad_(False)
+
+
+def _entry(network: nn.Module) -> Entry:
+    for entry in NETWORKS:
+        if isinstance(network, entry.kind):
+            return entry
+    raise TypeError(f"{type(network).__name__} is in no registry; streamderain.register(module, descriptor) adds it")
 
 
 def _told(state: Mapping[str, Tensor], source: str) -> tuple[Entry, dict[str, Tensor]]:

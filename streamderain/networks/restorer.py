@@ -19,7 +19,7 @@ from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.registry import runnable
 from streamderain.networks.steps import in_words, is_out_of_memory, is_sound, smaller
 from streamderain.networks.tiling import tiled, tiled_to
-from streamderain.temporal.aligning import is_available, network_window, ways_through
+from streamderain.temporal.aligning import is_available, network_window, planes_of, ways_through
 
 logger = logging.getLogger(__name__)
 
@@ -216,8 +216,8 @@ class Restorer:
     def _aligned(self, windows: Tensor) -> Tensor:
         """Frames as they came -> what `network_window` makes of each window."""
         codes = (windows * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().numpy()
-        rows = [network_window(list(row), self.past, ways_through(row)) for row in codes]
-        return torch.from_numpy(np.stack([np.stack(row) for row in rows])).permute(0, 1, 4, 2, 3)
+        rows = [planes_of(network_window(list(row), self.past, ways_through(row))) for row in codes]
+        return torch.from_numpy(np.stack(rows))
 
     def plan(self, batch: int, height: int, width: int) -> Plan:
         """How `batch` frames of that size go through, as memory allows; made when that size is first asked for.

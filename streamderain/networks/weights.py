@@ -20,6 +20,7 @@ from torch import Tensor
 from streamderain.backends.runnable import PartedNetwork
 from streamderain.errors import WeightsError, nearest
 from streamderain.folders import weights_folder
+from streamderain.networks import hub
 from streamderain.networks.registry import build
 
 BUNDLED = Path(__file__).parent.parent / "weights"
@@ -85,9 +86,10 @@ def installed() -> dict[str, Path]:
 
 
 def find(model: str, device_type: str = "cpu") -> Path:
-    """The file behind a name ("default" on this type of device, "fast", an added one) or a path.
+    """The file behind a name ("default" on this type of device, "fast", an added one), a path, or a folder as
+    networks.hub has it.
 
-    Raises WeightsError when there is neither.
+    Raises WeightsError when there is none.
     """
     present = installed()
     name = default_on(device_type) if model == "default" else model
@@ -95,6 +97,8 @@ def find(model: str, device_type: str = "cpu") -> Path:
         return present[name]
     if os.path.isfile(model):
         return Path(model)
+    if in_hub := hub.find(model):
+        return in_hub
     for known in KNOWN:
         if known.name == model:
             raise WeightsError(

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
+from streamderain.preview.certificate import Certificate
 from streamderain.preview.guard import Handler, refused
 from streamderain.preview.seldom import Seldom
 
@@ -34,20 +36,24 @@ class Door:
     """Accepts connections and hands them to `serve`'s protocols, from `open` to `close`; belongs to one loop.
 
     At most `most` are open. When one more comes, the one closes that has asked for nothing for longest; while all of
-    them are busy, it waits with the system. `middleware`, the outermost of the application, tells who is busy.
+    them are busy, it waits with the system. `middleware`, the outermost of the application, tells who is busy. With a
+    `certificate` it speaks TLS; who does not within ASK_SECONDS is as one who asks for nothing.
     """
 
     def __init__(
         self,
+        certificate: Certificate | None = None,
         most: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._most = most or most_connections()
+        self._certificate, self._most = certificate, most or most_connections()
         self._clock, self._sleep = clock, sleep
         # When each began to be idle; None while it is busy.
         self._idle: dict[asyncio.BaseTransport, float | None] = {}
         self._sockets: dict[asyncio.BaseTransport, socket.socket] = {}
+        # In the order they came; each greets one connection.
+        self._greetings: dict[asyncio.Task[None], None] = {}
         self._listening: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,7 +72,7 @@ class Door:
 
     def close(self) -> None:
         """Take no more; those that are open are the server's to end."""
-        for task in self._tasks:
+        for task in [*self._tasks, *self._greetings]:
             task.cancel()
         for listening in self._listening:
             listening.close()
@@ -76,7 +82,7 @@ class Door:
         """How many are open."""
         for transport in [each for each, taken in self._sockets.items() if taken.fileno() < 0]:
             del self._sockets[transport], self._idle[transport]
-        return len(self._sockets)
+        return len(self._sockets) + len(self._greetings)
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -105,6 +111,8 @@ class Door:
         if idle:
             logger.warning("%d connections are open; those that ask for nothing are closed", self._most)
             _abort(min(idle, key=lambda each: idle[each]))
+        elif self._greetings:
+            next(iter(self._greetings)).cancel()
         return False
 
     async def _accept(self, listening: socket.socket, serve: Callable[[], asyncio.Protocol]) -> None:
@@ -121,13 +129,24 @@ class Door:
             while not self.make_room():
                 # What is aborted is closed in the loop's next round.
                 await self._sleep(0 if any(each.is_closing() for each in self._idle) else PAUSES[0])
-            try:
-                transport, _ = await loop.connect_accepted_socket(serve, taken)
-            except OSError:
-                taken.close()
+            if not self._certificate:
+                await self._greet(taken, serve)
                 continue
-            self._sockets[transport] = taken
-            self._idle.setdefault(transport, self._clock())
+            # Nobody waits for a greeting that does not come.
+            greeting = asyncio.ensure_future(self._greet(taken, serve))
+            self._greetings[greeting] = None
+            greeting.add_done_callback(self._greetings.pop)
+
+    async def _greet(self, taken: socket.socket, serve: Callable[[], asyncio.Protocol]) -> None:
+        loop = asyncio.get_running_loop()
+        context, patience = (self._certificate.context, ASK_SECONDS) if self._certificate else (None, None)
+        try:
+            transport, _ = await loop.connect_accepted_socket(serve, taken, ssl=context, ssl_handshake_timeout=patience)
+        except OSError:
+            taken.close()
+            return
+        self._sockets[transport] = taken
+        self._idle.setdefault(transport, self._clock())
 
     async def _look(self) -> None:
         while True:
@@ -135,16 +154,24 @@ class Door:
             self.sweep()
 
 
-@web.middleware
-async def whole(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """For aiohttp: the body is there before it is asked for, or is refused."""
-    try:
-        await asyncio.wait_for(request.read(), ASK_SECONDS)
-    except TimeoutError:
-        return refused(408, f"the body did not come within {ASK_SECONDS:g} s")
-    except web.HTTPRequestEntityTooLarge:
-        return refused(413, f"the body is too large; allowed: {request.client_max_size} bytes")
-    return await handler(request)
+def whole(but: Collection[str] = ()) -> Middleware:
+    """For aiohttp: the body is there before it is asked for, or is refused; `but` for paths whose handlers take in what
+    comes bit by bit, and see to its size and haste.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in but:
+            return await handler(request)
+        try:
+            await asyncio.wait_for(request.read(), ASK_SECONDS)
+        except TimeoutError:
+            return refused(408, f"the body did not come within {ASK_SECONDS:g} s")
+        except web.HTTPRequestEntityTooLarge:
+            return refused(413, f"the body is too large; allowed: {request.client_max_size} bytes")
+        return await handler(request)
+
+    return middleware
 
 
 def most_connections() -> int:

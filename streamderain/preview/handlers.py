@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ ASSETS = {
     "/page.js": ("page.js", "text/javascript"),
     "/stage.js": ("stage.js", "text/javascript"),
     "/ways.js": ("ways.js", "text/javascript"),
+    "/words.js": ("words.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -80,9 +81,10 @@ class Handlers:
         streams: Streams,
         make_frame: MakeFrame | None,
         stalled_seconds: float,
+        may_change: Callable[[web.Request], bool] = lambda request: True,
         patience_seconds: float = SNAPSHOT_SECONDS,
     ) -> None:
-        self._streams = streams
+        self._streams, self._may_change = streams, may_change
         self._patience_seconds = patience_seconds
         self._stalled_seconds = stalled_seconds
         self._peers: Peers | None = None
@@ -130,7 +132,8 @@ class Handlers:
     async def _one(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         watchable = self._streams.named(name).watchable
-        return web.json_response({"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()})
+        told = {"name": name, "numbers": watchable.numbers(), "settings": watchable.settings()}
+        return web.json_response(told | {"may_change": self._may_change(request)})
 
     async def _events(self, request: web.Request) -> web.Response:
         return web.json_response(self._streams.named(request.match_info["name"]).watchable.history())
@@ -146,11 +149,11 @@ class Handlers:
 
     async def _adjust(self, request: web.Request) -> web.Response:
         watchable = self._streams.named(request.match_info["name"]).watchable
-        watchable.adjust(**checked(await _json(request), watchable.settings()))
+        watchable.adjust(**checked(await body_of(request), watchable.settings()))
         return web.json_response(watchable.settings())
 
     async def _offer(self, request: web.Request) -> web.Response:
-        offer = await _json(request)
+        offer = await body_of(request)
         if not isinstance(offer, dict) or offer.get("type") != "offer" or not isinstance(offer.get("sdp"), str):
             raise ConfigError('the body is no offer; send {"type": "offer", "sdp": "...", "stream": "..."}')
         preview = self._streams.named(offer.get("stream")).preview
@@ -229,7 +232,8 @@ def _told(handler: Handler) -> Handler:
     return answered
 
 
-async def _json(request: web.Request) -> Any:
+async def body_of(request: web.Request) -> Any:
+    """What was sent as JSON. Raises ConfigError for anything else."""
     try:
         return json.loads(await request.read())
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 import * as stage from "/stage.js";
 import { ask, mjpeg, pause, post, webrtc } from "/ways.js";
+import { size, span } from "/words.js";
 
 const HIDDEN_MS = 10000;
 const MOST_EVENTS = 30;
@@ -119,7 +120,7 @@ function choose(name) {
   return undefined;
 }
 
-function tell({ numbers: now, settings }) {
+function tell({ numbers: now, settings, may_change: mayChange }) {
   const text = (id, value, digits = 0) => {
     $(id).textContent = Number.isFinite(value) ? value.toFixed(digits) : "–";
   };
@@ -136,11 +137,13 @@ function tell({ numbers: now, settings }) {
   text("dropped", lost.reduce((sum, [, count]) => sum + count, 0));
   const reasons = lost.map(([reason, count]) => [reason.replaceAll("_", " "), count]);
   $("reasons").textContent = reasons.map(([reason, count]) => (lost.length > 1 ? `${count} ${reason}` : reason)).join(", ");
-  $("held").textContent = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
+  const effort = { half: "too slow: derained at half size", none: "too slow: not derained" }[now.effort];
+  const held = now.held_fps ? `holding ${now.held_fps.toFixed(1)}` : "";
+  $("held").textContent = [effort, held].filter(Boolean).join(", ");
   text("reconnects", now.reconnects);
   text("rain", 100 * (now.rain_level ?? NaN), 2);
   $("dry").textContent = now.dry ? "dry" : { true: "raining", false: "no rain" }[now.raining] ?? "";
-  for (const dial of dials) dial.told(settings[dial.name]);
+  for (const dial of dials) dial.told(settings[dial.name], mayChange !== false);
 }
 
 async function happenings() {
@@ -168,11 +171,6 @@ function recording(path, { name, bytes, at }) {
   return told;
 }
 
-function size(bytes) {
-  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
-  return `${(bytes / 1e9).toFixed(1)} GB`;
-}
-
 function watch(name, url) {
   const [player, film, complaint] = [$("player"), $("player").querySelector("video"), $("player").querySelector("p")];
   player.querySelector("b").textContent = name;
@@ -198,11 +196,6 @@ function steady(value) {
   return Array.isArray(value) ? value.map(({ name, state, reason, reopened }) => [name, state, reason, reopened]) : value;
 }
 
-function span(seconds) {
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
-}
-
 function line(name, state, reason) {
   const told = document.createElement("li");
   told.dataset.kind = { open: "good", waiting: "wait" }[state] ?? "bad";
@@ -220,6 +213,7 @@ function state(kind, text) {
 class Dial {
   #input;
   #sending = false;
+  #known = false;
   #touched = -Infinity; // when it was last turned here; what the server says just after may be older
 
   constructor(name) {
@@ -229,20 +223,22 @@ class Dial {
   }
 
   forget() {
+    this.#known = false;
     this.#touched = -Infinity;
     this.#input.disabled = true;
   }
 
-  told(value) {
+  told(value, mayTurn) {
     if (this.#sending || performance.now() - this.#touched < 1500) return;
-    this.#input.disabled = !Number.isFinite(value);
+    this.#known = Number.isFinite(value);
+    this.#input.disabled = !this.#known || !mayTurn;
     if (Number.isFinite(value)) this.#input.value = String(value);
     this.#label();
   }
 
   #label() {
     const value = Number(this.#input.value);
-    $(`${this.name}-value`).textContent = this.#input.disabled ? "–" : `${Math.round(value * 100)}%`;
+    $(`${this.name}-value`).textContent = !this.#known ? "–" : `${Math.round(value * 100)}%`;
     this.#input.style.setProperty("--fill", `${value * 100}%`);
   }
 

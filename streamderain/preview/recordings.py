@@ -1,9 +1,10 @@
-"""What was recorded, as a list and as files that can be played; nothing else can be had, whatever is asked for."""
+"""Films that can be played, and what was recorded, as a list; nothing else can be had, whatever is asked for."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from streamderain.preview.watchable import Watchable
 MOST = 500
 
 TYPES = {".mkv": "video/x-matroska", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
-         ".ts": "video/mp2t"}  # fmt: skip
+         ".webm": "video/webm", ".ts": "video/mp2t"}  # fmt: skip
 
 
 async def listed(watchable: Watchable) -> list[dict[str, Any]]:
@@ -37,4 +38,9 @@ async def played(watchable: Watchable, name: str) -> web.StreamResponse:
     path = (await asyncio.to_thread(watchable.recordings)).get(name)
     if path is None:
         return refused(404, "there is no such recording; it may have been removed")
+    return film(path)
+
+
+def film(path: Path) -> web.FileResponse:
+    """A video file, or the part of it that is asked for."""
     return web.FileResponse(path, headers={"Content-Type": TYPES.get(path.suffix.lower(), "application/octet-stream")})

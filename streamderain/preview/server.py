@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from streamderain.errors import ConfigError, SinkError
+from streamderain.preview.certificate import Certificate
 from streamderain.preview.door import Door, whole
 from streamderain.preview.door import logger as seldom
 from streamderain.preview.guard import HEADERS, Guard
@@ -36,11 +37,13 @@ MOST_BODY_BYTES = 1 << 16
 class PreviewServer:
     """Serves the page on `host`:`port` (0: any free port) from the moment it is made, until `close`.
 
-    A `host` that other machines reach needs a `token`; paths in `public` are answered without it. `make_frame` turns a
+    A `host` that other machines reach needs a `token`; paths in `public` are answered without it; who has only the
+    `view_token` may look. With a `certificate` it speaks HTTPS and nothing else. `make_frame` turns a
     (H, W, 3) uint8 RGB array into an av.VideoFrame, which aiortc sends; it is handed in because PyAV is the business of
     another room. Without it there is MJPEG only, and aiortc is not needed. `routes` and `middlewares` are served beside
-    the page's, behind the same guard, and come first where both know a path. A viewer that reads nothing for
-    `stalled_seconds` is dropped. Raises ConfigError, and SinkError where it cannot listen.
+    the page's, behind the same guard, and come first where both know a path; of paths in `streamed` they read the
+    bodies themselves. A viewer that reads nothing for `stalled_seconds` is dropped. Raises ConfigError, and SinkError
+    where it cannot listen.
     """
 
     def __init__(
@@ -52,13 +55,17 @@ class PreviewServer:
         routes: Iterable[web.AbstractRouteDef] = (),
         middlewares: Iterable[Middleware] = (),
         public: Collection[str] = (),
+        streamed: Collection[str] = (),
         stalled_seconds: float = STALLED_SECONDS,
+        view_token: str | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
-        guard = Guard(host, token, public)
+        guard = self._guard = Guard(host, token, public, view_token)
+        self._certificate = certificate
         self._host, self._port = host, port
         self._streams = Streams(MOST_VIEWERS)
         self._make_frame = make_frame
-        self._routes, self._middlewares = list(routes), [guard.middleware, whole, *middlewares]
+        self._routes, self._middlewares = list(routes), [guard.middleware, whole(streamed), *middlewares]
         self._stalled_seconds = stalled_seconds
         self._listening: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
         # A daemon, so that a handler which hangs cannot keep the program from ending.
@@ -75,7 +82,8 @@ class PreviewServer:
     def url(self) -> str:
         """Where the page is, with the real port, without the token."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}/"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._port}/"
 
     def add(self, name: str, watchable: Watchable) -> Preview:
         """Put a stream on the page; its pictures go into what is returned. Raises ConfigError for a name twice."""
@@ -122,7 +130,8 @@ class PreviewServer:
         loop.set_default_executor(ThreadPoolExecutor(4, "streamderain-preview"))
         # asyncio and aiohttp write whole tracebacks of whatever a client does.
         loop.set_exception_handler(lambda loop, told: seldom.error(told["message"], exc_info=told.get("exception")))
-        handlers, door = Handlers(self._streams, self._make_frame, self._stalled_seconds), Door()
+        door = Door(self._certificate)
+        handlers = Handlers(self._streams, self._make_frame, self._stalled_seconds, self._guard.may_change)
         # A handler learns by cancellation that its client has gone, even while it waits for a picture.
         runner = web.AppRunner(
             self._application(handlers, door), access_log=None, logger=seldom, handler_cancellation=True,

@@ -16,8 +16,8 @@ class Watchable(Protocol):
 
         The page knows `connected` (bool), `size` ("640x360"), `fps_in`, `fps_out`, `held_fps` (per second),
         `latency_ms` ({"p50", "p95", "p99"}), `dropped` ({reason: count}), `reconnects`, `reason` (why the source is
-        away), `age` (of the last frame, in seconds), `outputs` ([{"name", "state", "reason"}]), `rain_level` (0 to 1)
-        and `dry`.
+        away), `age` (of the last frame, in seconds), `outputs` ([{"name", "state", "reason"}]), `rain_level` (0 to 1),
+        `dry`, and `effort` ("full", "half", "none").
         """
 
     def history(self) -> list[dict[str, Any]]:

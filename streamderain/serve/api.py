@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
-from streamderain.errors import StreamderainError, UnknownStream
-from streamderain.preview.guard import Handler, refused
 from streamderain.serve import schemas
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.health import health, readiness
@@ -21,8 +18,6 @@ from streamderain.serve.served import Served
 
 if TYPE_CHECKING:
     from streamderain.serve.server import Server
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -115,31 +110,10 @@ class Api:
         return await asyncio.shield(asyncio.wrap_future(future))
 
 
-@web.middleware
-async def one_line(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Make every refusal {"error": one line}, and an error that nobody foresaw one too."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        answer = refused(error.status, error.text or error.reason)
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
-        return answer
-    except UnknownStream as error:
-        return refused(404, str(error))
-    except StreamderainError as error:
-        return refused(400, str(error))
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
-        return refused(500, "something unforeseen went wrong; the log says what")
-
-
 def _told(stream: Served) -> dict[str, Any]:
     """A stream as GET tells it."""
     told = stream.watch()
-    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings()}
+    return {"name": stream.name, "numbers": told.numbers(), "settings": told.settings(), "may_change": True}
 
 
 _NOT_THERE = ("There is no such stream.", schemas.Fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,11 @@ class ServeConfig:
     host: str = "127.0.0.1"
     port: int = 8090
     token: str | None = None
+    view_token: str | None = None
+    """Of those who may look and change nothing."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """PEM files; with them the port speaks HTTPS alone."""
     max_batch: int = 0
     """Frames of several streams that go through the network together; 0 picks 1 on a CPU, which gains nothing by more,
     and 8 on a GPU.

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from streamderain import __version__
 from streamderain.engine.shared import SharedNetwork
+from streamderain.frames import Effort
 from streamderain.live.numbers import LiveNumbers, OutputNumbers
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.served import Served
@@ -73,6 +74,11 @@ _KINDS = (
           lambda stream, now: _one(now.raining) if now.raining is not None else [], family=GaugeMetricFamily),
     _Kind("dry", "1 while frames are left as they are, as it does not rain.",
           lambda stream, now: _one(now.dry), family=GaugeMetricFamily),
+    _Kind("effort", "1 with what the network does for a frame: full, half (at half the size), or none.",
+          lambda stream, now: [((each.value,), now.effort == each.value) for each in Effort], ("effort",),
+          GaugeMetricFamily),
+    _Kind("frames_by_effort", "Frames that went out, by what the network did for them: full, half, none.",
+          lambda stream, now: [((effort,), count) for effort, count in now.efforts.items()], ("effort",)),
     _Kind("source_connected", "1 while pictures come from the source.",
           lambda stream, now: _one(now.connected), family=GaugeMetricFamily),
     _Kind("source_state", "1 with what became of the source: connected, lost, frozen, refused, or waiting.",

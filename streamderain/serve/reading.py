@@ -27,6 +27,9 @@ SHARED = ("model", "device", "backend", "precision", "memory")
 UNSERVED = {
     "preview": "host and port stand at the top of the file",
     "token": "it stands at the top of the file",
+    "view_token": "it stands at the top of the file",
+    "tls_cert": "it stands at the top of the file",
+    "tls_key": "it stands at the top of the file",
     "compare": "it is for files",
     "via_ffmpeg": "it is for files; srt:// outputs need it not",
     "overwrite": "a recording that exists is never replaced here, the new one gets a number",
@@ -43,7 +46,10 @@ SETTLED_SECONDS, SETTLED_TRIES = 0.2, 10
 """A file that says the same after this long is whole; so often that is looked at."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_TOP = ("host", "port", "token", "max_batch", "mqtt", "webhooks", "defaults", "streams")
+_TOP = (
+    "host", "port", "token", "view_token", "tls_cert", "tls_key",
+    "max_batch", "mqtt", "webhooks", "defaults", "streams",
+)  # fmt: skip
 _MQTT = tuple(each.name for each in dataclasses.fields(MqttConfig))
 
 
@@ -122,6 +128,8 @@ def check_apart(streams: Mapping[str, StreamConfig]) -> None:
 
 def _config(values: Mapping[str, Any]) -> ServeConfig:
     _known(values, _TOP)
+    if values.get("tls_key") is not None and values.get("tls_cert") is None:
+        raise ConfigError("tls_key is set and tls_cert is not; a key needs its certificate")
     defaults = build(LiveConfig, **_settings(_mapping(values, "defaults"), (*SETTINGS, *SHARED)))
     streams = {
         name: stream_config(name, _mapping({"": each}, "", f"stream {name}"), defaults)
@@ -133,7 +141,10 @@ def _config(values: Mapping[str, Any]) -> ServeConfig:
         plain,
         host=_text("host", values.get("host", plain.host)),
         port=_whole("port", values.get("port", plain.port), 0, 65535),
-        token=None if values.get("token") is None else _token(values["token"]),
+        token=_token("token", values.get("token")),
+        view_token=_token("view_token", values.get("view_token")),
+        tls_cert=_file(values, "tls_cert"),
+        tls_key=_file(values, "tls_key"),
         max_batch=_whole("max_batch", values.get("max_batch", plain.max_batch), 0, 64),
         mqtt=_mqtt(_mapping(values, "mqtt")) if values.get("mqtt") is not None else None,
         webhooks=_webhooks(values.get("webhooks")),
@@ -276,10 +287,16 @@ def _text(key: str, value: Any) -> str:
     return value
 
 
-def _token(value: Any) -> str:
-    """The token, which no message shows."""
+def _file(values: Mapping[str, Any], key: str) -> Path | None:
+    return None if values.get(key) is None else Path(_text(key, values[key]))
+
+
+def _token(key: str, value: Any) -> str | None:
+    """A token, which no message shows."""
+    if value is None:
+        return None
     if not isinstance(value, str) or len(value.strip()) < 8:
-        raise ConfigError("the token is no text of 8 letters or more; in quotes, digits are text too")
+        raise ConfigError(f"the {key} is no text of 8 letters or more; in quotes, digits are text too")
     return value
 
 

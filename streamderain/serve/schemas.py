@@ -51,7 +51,9 @@ class Numbers(BaseModel):
     shown again. The source is `connected` while pictures come, and `away` while they do not though they should,
     for that `reason`; `age` is how many seconds ago the newest frame arrived that went out. `source` stands there
     without passwords. `rain_level` is the share of the light that is taken away, 0 to 1, and `raining` is
-    null before it is known; `dry`, with `only_in_rain`, says that frames are left as they are.
+    null before it is known; `dry`, with `only_in_rain`, says that frames are left as they are. `effort` is what the
+    network does for each frame, `full`, `half` (at half the size) or `none`, by what the machine can do; `efforts`
+    counts published frames by what was done for them.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Numbers(BaseModel):
     rain_level: float | None
     raining: bool | None
     dry: bool
+    effort: str
+    efforts: dict[str, int]
     restarts: int
     failure: str | None
     events: dict[str, int]
@@ -129,11 +133,12 @@ class Dials(BaseModel):
 
 
 class Stream(BaseModel):
-    """A stream, its numbers and its dials."""
+    """A stream, its numbers and its dials; `may_change` says whether your token may turn them."""
 
     name: str
     numbers: Numbers
     settings: Dials
+    may_change: bool
 
 
 class Reloaded(BaseModel):

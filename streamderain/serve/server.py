@@ -42,7 +42,7 @@ END_SECONDS = 3.5
 
 GPU_BATCH = 8
 
-_FIXED = ("host", "port", "token", "max_batch", "mqtt", "webhooks")
+_FIXED = ("host", "port", "token", "view_token", "tls_cert", "tls_key", "max_batch", "mqtt", "webhooks")
 
 
 class Server:
@@ -136,11 +136,17 @@ class Server:
 
     def _opened_page(self) -> PreviewServer:
         check_extra()
+        from streamderain.preview.certificate import Certificate
+        from streamderain.preview.refusals import one_line
         from streamderain.preview.server import PreviewServer
-        from streamderain.serve.api import PUBLIC, Api, one_line
+        from streamderain.serve.api import PUBLIC, Api
 
-        host, port, token = self.config.host, self.config.port, self.config.token
-        return PreviewServer(host, port, token, rgb_frame, Api(self).routes(), [one_line], PUBLIC)
+        ours = self.config
+        certificate = Certificate(ours.tls_cert, ours.tls_key) if ours.tls_cert else None
+        return PreviewServer(
+            ours.host, ours.port, ours.token, rgb_frame, Api(self).routes(), [one_line], PUBLIC,
+            view_token=ours.view_token, certificate=certificate,
+        )  # fmt: skip
 
     def _shared(self, network: Network | None) -> SharedNetwork:
         alone = network or load_network(self.config.defaults)

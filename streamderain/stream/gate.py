@@ -65,6 +65,9 @@ class Gate:
     `held_back` is how many frames, at most, the stations behind keep until later ones come: as many more are let in,
     or all would wait for each other. `prepare` is called with the first frame of each layout, while none is on its way,
     and may take as long as it must: what comes meanwhile is dropped, and what is let in then finds everything ready.
+
+    Where so many `steps` of relief are given, the network is spared work before frames are: `ease` is called with the
+    number of each new step, 0 for none. See Relief.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Gate:
         prepare: Callable[[Frame], None] = lambda frame: None,
         clock: Callable[[], float] = time.monotonic,
         report: Callable[[News], None] = lambda news: None,
+        steps: int = 0,
+        ease: Callable[[int], None] = lambda step: None,
     ) -> None:
         if in_flight < 1 or max_latency <= 0:
             raise ValueError(f"{max_latency = }, {in_flight = }; both are above 0")
@@ -82,7 +87,8 @@ class Gate:
         self.dropped: Counter[str] = Counter()
         self._clock, self._report, self._held_back, self._prepare = clock, report, held_back, prepare
         self._layout: PixelLayout | None = None
-        self._pacer = Pacer(max_latency, in_flight)
+        self._pacer = Pacer(max_latency, in_flight, steps)
+        self._ease, self._step = ease, 0
         self._changed = threading.Condition()
         # When each frame in flight went in, and how many were before it.
         self._inside: deque[tuple[float, int]] = deque()
@@ -251,7 +257,10 @@ class Gate:
 
     def _tell(self) -> None:
         with self._changed:
-            news = self._pacer.news(self._clock())
+            news, step = self._pacer.news(self._clock()), self._pacer.relief.step
+        if step != self._step:
+            self._step = step
+            self._ease(step)
         if news:
             self._report(news)
 

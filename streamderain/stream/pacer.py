@@ -8,6 +8,7 @@ from collections import deque
 from typing import NamedTuple
 
 from streamderain.stream.passages import Passages
+from streamderain.stream.relief import MANY, Look, Relief
 
 LOOK_SECONDS = 2.0
 """How often it is settled whether the network keeps up, by what happened meanwhile: ..."""
@@ -17,11 +18,11 @@ BUSY, FREE = 0.05, 0.10
 the second.
 """
 
-MANY, FEW = 0.05, 0.02
-"""Shares of the frames that were lost: more than the first, ..."""
+FEW = 0.02
+"""Shares of the frames that were lost: more than MANY, ..."""
 
 SOON, LATER = 2, 4
-"""... so many times in a row, are told to the user; fewer than the second, so many times, are well again."""
+"""... so many times in a row, are told to the user; fewer than FEW, so many times, are well again."""
 
 HOPELESS = 0.1
 """With a smaller chance of being in time frames go out late, rather than not at all."""
@@ -57,15 +58,17 @@ class Pacer:
 
     The network is never left idle while there is a frame that it may do in time. While it keeps up, frames that come in
     a burst are worked off one by one; else the newest goes in, whose times are then as even as the network's. Nothing
-    is remembered for longer than a few seconds, so that a busy spell costs no more than it lasts.
+    is remembered for longer than a few seconds, so that a busy spell costs no more than it lasts. The network has so
+    many `steps` of relief: see Relief.
     """
 
-    def __init__(self, max_latency: float, in_flight: int) -> None:
+    def __init__(self, max_latency: float, in_flight: int, steps: int = 0) -> None:
         self.step = 0.0
         self.is_behind = False
         self._limit, self._longest_gap = max_latency, max(LONGEST_GAP, max_latency)
         # By how many were before them.
-        self._passages = [Passages() for _ in range(in_flight)]
+        self._in_flight, self._passages = in_flight, [Passages() for _ in range(in_flight)]
+        self.relief = Relief(steps)
         self._behind_it = Passages()
         self._ages: deque[float] = deque(maxlen=FRESH)
         self._last_pts: float | None = None
@@ -149,6 +152,7 @@ class Pacer:
         """
         self._passages[min(before, len(self._passages) - 1)].add(now, took)
         self._releases.append(now)
+        self._look.released += 1
         if not left:
             self._idle_since = now
 
@@ -173,7 +177,8 @@ class Pacer:
         """What the user should know, at most one thing in ten seconds."""
         if self._said_at is not None and now - self._said_at < QUIET_SECONDS:
             return None
-        over = self.is_over or (self._said_over and self._passages[0].chance(self._limit) < 0.5)
+        is_over = self.is_over and self.relief.is_exhausted
+        over = is_over or (self._said_over and self._passages[0].chance(self._limit) < 0.5)
         if over != self._said_over:
             self._said_over, self._said_at = over, now
             takes = f"the network takes {self._usual:.2g} s"
@@ -208,17 +213,26 @@ class Pacer:
         share = idle / (now - look.began)
         if share > FREE or (share < BUSY and look.lost):
             self.is_behind = share < BUSY
-        lost = look.lost / look.came
+        lost, length = look.lost / look.came, now - look.began
+        if self.relief.look(now, Look(lost, 1 - share, look.released / length, self.is_over)):
+            self._begin_anew()
+            return
         self._many = self._many + 1 if lost > MANY else 0
         self._few = self._few + 1 if lost < FEW else 0
         if self._many == SOON or self._few == LATER:
             self._holds = self._many == SOON
 
+    def _begin_anew(self) -> None:
+        """The network takes another time from now on."""
+        self._passages = [Passages() for _ in range(self._in_flight)]
+        self._many = self._few = 0
+        self._holds = False
+
 
 class _Look:
-    """What happened since `began`: frames that came, those that were lost, and seconds without work."""
+    """What happened since `began`: frames that came, were lost, and got through, and seconds without work."""
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self.came = self.lost = 0
+        self.came = self.lost = self.released = 0
         self.idle = 0.0

@@ -24,7 +24,8 @@ class Milestones:
     """Judges a network in training every `core_hours` and at its end, on `material`, one case of `every`.
 
     `rival` names weights, bundled ones or a file's, that are to be beaten: what beats them by the judge's rule goes
-    into `folder` under their name, with its verdict, and is then to be beaten itself.
+    into `folder` under their name, with its verdict, and is then to be beaten itself, until the judge asks other
+    questions: then the rival is the one to beat again.
     """
 
     material: Material
@@ -72,9 +73,11 @@ class Milestones:
     def _put_forward(self, weights: Path, verdict: Verdict, rival: str) -> None:
         champion = self.folder / f"{Path(rival).stem}.safetensors"
         said = champion.with_suffix(".json")
-        if not said.exists():
-            _write(said, self._judged(rival).as_json())
-        found = compare(verdict, Verdict.of_json(json.loads(said.read_text())))
+        best = Verdict.of_json(json.loads(said.read_text())) if said.exists() else None
+        if not best or not best.is_comparable(verdict):
+            best = self._judged(rival)
+            _write(said, best.as_json())
+        found = compare(verdict, best)
         if found.better:
             shutil.copyfile(weights, champion)
             _write(said, verdict.as_json())

@@ -22,9 +22,9 @@ from streamderain.training.cache import AlignedWindows, Batch
 from streamderain.training.material import Material
 from streamderain.training.samples import RainySamples
 
-IN_FLOAT = ("GroupConvolution", "MatMul", "MVN", "Multiply", "Divide", "ReduceSum")
-"""OpenVINO's names of what stays as it is: depthwise convolutions, which int8 does not quicken, and normalisation and
-the attention's products, which need the digits.
+IN_FLOAT = ("GroupConvolution", "MatMul", "MVN", "Multiply", "Divide", "ReduceSum", "Power", "Sqrt", "Subtract", "Add")
+"""OpenVINO's names of what stays as it is: depthwise convolutions, which int8 does not quicken, normalisation and the
+attention's products, which need the digits, and sums, which cost as much in float and would round what blocks pass on.
 """
 
 OUTPUT, VOTE = "quick.output/", "quick.vote/"

@@ -1,6 +1,7 @@
 """Training rests while something is measured: both hold one lock file, those that measure together, training alone.
+And one training alone writes into a folder.
 
-The lock belongs to the processes that hold it and goes with them, however they end; what is left of the file holds
+A lock belongs to the processes that hold it and goes with them, however they end; what is left of the file holds
 nothing up.
 """
 
@@ -8,7 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from streamderain.errors import TrainingError
 
 try:
     import fcntl
@@ -40,6 +45,18 @@ class Rest:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other training writes into `folder`. Raises TrainingError where one does."""
+    with (folder / "lock").open("a") as file:
+        if fcntl:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TrainingError(f"another training writes into {folder}; wait for its end or stop it") from error
+        yield
 
 
 def run_meanwhile(command: list[str], path: Path = LOCK) -> None:

@@ -25,6 +25,7 @@ from streamderain.networks.restorer import pick_device
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import CLIP_FRAMES, Material
+from streamderain.training.rest import alone_in
 from streamderain.training.samples import Mix, RainySamples
 
 VALIDATION_SEED = 10
@@ -168,8 +169,12 @@ class Trainer:
         self, report: Callable[[dict[str, float]], None] = lambda row: None, rest: Callable[[], None] = lambda: None
     ) -> None:
         """Train to the config's last step; `report` gets each row that goes into the log. `rest` is called before each
-        step, and may take its time.
+        step, and may take its time. Raises TrainingError where another training is in the config's folder.
         """
+        with alone_in(self.folder):
+            self._run(report, rest)
+
+    def _run(self, report: Callable[[dict[str, float]], None], rest: Callable[[], None]) -> None:
         self._began, saved_at, losses = time.process_time(), self._clock(), []
         for stacked in self._cache.batches(self.step):
             if self.step >= self.config.steps:

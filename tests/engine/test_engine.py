@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.engine import Engine
+from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import SourceError
-from streamderain.frames import Frame, PixelLayout, Restored
+from streamderain.frames import Effort, Frame, PixelLayout, Restored
 
 LAYOUT = PixelLayout(32, 48, chroma="gray", full_range=True)
 
@@ -137,3 +137,53 @@ def test_what_the_decoder_gave_goes_through_untouched_and_stays_with_its_frame(b
     pairs = list(Engine(Watcher(), DerainConfig(batch=batch)).run(carried))
     for pair, original in zip(pairs, originals, strict=True):
         assert pair.clean.original is pair.rainy.original is original
+
+
+class Smoother:
+    """Takes away what is lighter than the middle of the picture, at whatever size; remembers the sizes."""
+
+    device = torch.device("cpu")
+    past = future = 0
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+
+    def restore(self, windows: Tensor) -> Tensor:
+        self.sizes.append(tuple(windows.shape[-2:]))
+        return windows[:, 0].clamp(max=0.5)
+
+
+def test_at_half_the_size_what_is_taken_away_is_enlarged_and_details_stay() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = 0.3 + 0.1 * torch.rand(32, 48, generator=generator)
+    picture[8:16, 12:24] = 0.9
+    out = {}
+    for effort in Effort:
+        network, dials = Smoother(), Dials(1.0, 0.0, effort)
+        (pair,) = Engine(network, DerainConfig(neighbours="none"), dials).run(film([picture]))
+        assert pair.effort is effort
+        assert network.sizes == {Effort.FULL: [(32, 48)], Effort.HALF: [(16, 24)], Effort.NONE: []}[effort]
+        out[effort] = pair.clean.data.view(32, 48) / 255
+    assert torch.equal(out[Effort.NONE], (picture * 255).round() / 255)
+    # Inside the patch as at full size, far from it to the bit what came; the border is as blurred as it must be.
+    torch.testing.assert_close(out[Effort.HALF][10:14, 14:22], out[Effort.FULL][10:14, 14:22], rtol=0, atol=0.01)
+    assert torch.equal(out[Effort.HALF][20:], out[Effort.NONE][20:])
+    apart = {effort: float((out[effort] - out[Effort.FULL]).abs().mean()) for effort in Effort}
+    assert apart[Effort.HALF] < 0.25 * apart[Effort.NONE]
+
+
+@pytest.mark.parametrize("size", [(32, 48), (31, 47), (1, 3)])
+def test_half_of_any_size(size: tuple[int, int]) -> None:
+    layout = PixelLayout(*size, chroma="gray", full_range=True)
+    frame = Frame(torch.full((layout.samples,), 200, dtype=torch.uint8), layout, 0, Fraction(1, 25))
+    engine = Engine(Watcher(), DerainConfig(), Dials(1.0, 1.0, Effort.HALF))
+    (pair,) = engine.run([frame])
+    assert (pair.rainy.data.int() - pair.clean.data.int()).unique().tolist() == [5]
+
+
+def test_both_sizes_are_prepared_where_both_may_be_needed() -> None:
+    frame = next(film([stripes(0.4, upright=True)]))
+    for may_halve, sizes in ((False, [(32, 48)]), (True, [(32, 48), (16, 24)])):
+        network = Smoother()
+        Engine(network, DerainConfig()).prepare(frame, may_halve)
+        assert network.sizes == sizes

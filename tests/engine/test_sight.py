@@ -45,6 +45,16 @@ def test_sharp_and_plain_eyes_see_the_same_picture() -> None:
     assert not torch.equal(pictures(sharp[0]), pictures(sharp[1]))
 
 
+def test_sharp_and_plain_eyes_see_the_same_at_half_the_size() -> None:
+    both = SharpEyes(0), PlainEyes(torch.device("cpu"))
+    sharp, plain = (eyes.halved(*eyes.see(planes(0), LAYOUT)) for eyes in both)
+    torch.testing.assert_close(pictures(sharp), pictures(plain), rtol=0, atol=1.1 / 255)
+    odd = PixelLayout(47, 61)
+    for eyes in both:
+        seen = eyes.halved(*eyes.see(torch.full((1, odd.samples), 128, dtype=torch.uint8), odd))
+        assert pictures(seen).shape == (3, 24, 31)
+
+
 def test_the_motion_of_a_pair_is_found_once_and_not_kept_for_longer_than_its_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

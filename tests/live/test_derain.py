@@ -61,8 +61,8 @@ def test_a_network_that_takes_its_time_to_get_ready_costs_no_frame_of_a_file(cli
     assert done.received == 12
     # A machine that is busy elsewhere may lose some all the same; without the wait it was all but one.
     assert done.published >= 6
-    # Once more than frames, to get ready, and not twice.
-    assert network.calls == done.published + 1
+    # Once more for each of the two sizes, to get ready, and not twice.
+    assert network.calls == done.published + 2
 
 
 def test_a_run_whose_outputs_got_nothing_has_failed(clip: Path) -> None:
@@ -82,6 +82,14 @@ def test_a_run_of_which_no_frame_came_out_has_failed(clip: Path, monkeypatch: py
     monkeypatch.setattr("streamderain.live.run.Gate", Shut)
     with pytest.raises(SinkError, match=r"no frame of .* came out; 12 came in, dropped: 12 overtaken; a larger"):
         derain_live(str(clip), [], LiveConfig(realtime=True), network=Darker())
+
+
+def test_a_page_by_https_needs_its_files(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a key needs its certificate"):
+        LiveConfig(preview="0", tls_key=tmp_path / "key.pem")
+    config = LiveConfig(preview="0", tls_cert=tmp_path / "cert.pem", realtime=True)
+    with pytest.raises(ConfigError, match="the certificate cannot be read"):
+        derain_live(str(clip), [], config, network=Darker())
 
 
 def test_a_page_that_others_reach_needs_a_token(clip: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, SinkError
-from streamderain.frames import Restored
+from streamderain.frames import Effort, Restored
 from streamderain.live.derain import derain_live
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
@@ -57,7 +57,7 @@ def test_a_live_source_is_recorded_derained(tmp_path: Path) -> None:
 
 
 def test_a_network_that_is_too_slow_costs_frames_and_no_latency(tmp_path: Path) -> None:
-    config = LiveConfig(max_latency=0.5)
+    config = LiveConfig(max_latency=0.5, overload="frames")
     run = LiveRun(SOURCE, [str(tmp_path / "out.mkv")], config, Darker(seconds=0.15))
     with running(run):
         wait_until(lambda: run.numbers().published >= 20)
@@ -66,6 +66,46 @@ def test_a_network_that_is_too_slow_costs_frames_and_no_latency(tmp_path: Path) 
     assert sum(during.dropped.values()) > 10
     assert balanced(done)
     assert done.latency is not None
+    assert done.efforts == {"full": done.published, "half": 0, "none": 0}
+
+
+class Heavy(Darker):
+    """Takes a quarter of a second for a picture of 64x48, and its share for a smaller one."""
+
+    def restore(self, windows: Tensor) -> Tensor:
+        time.sleep(0.25 * windows.shape[-1] * windows.shape[-2] / (64 * 48))
+        return super().restore(windows)
+
+
+def test_what_is_too_much_is_derained_at_half_the_size_and_all_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    run = LiveRun(SOURCE, [], LiveConfig(), Heavy())
+    with running(run):
+        wait_until(lambda: run.numbers().efforts["half"] >= 5)
+        now = run.numbers()
+    assert now.effort == "half"
+    assert now.efforts["full"] > 0
+    assert "derained at half size" in now.line()
+    done = run.numbers()
+    assert sum(done.efforts.values()) == done.published
+    told = [event for event in run.events.as_json() if event["subject"] == "network"]
+    assert [event["kind"] for event in told] == ["effort half"]
+    assert "the network is too slow: frames are derained at half the size" in caplog.text
+
+
+def test_each_step_is_told_and_reaches_the_frames() -> None:
+    shown: list[Restored] = []
+    run = LiveRun(SOURCE, [], LiveConfig(), Darker(), show=shown.append)
+    with running(run):
+        for step, effort in enumerate((Effort.FULL, Effort.HALF, Effort.NONE)):
+            run._eased(step)
+            wait_until(lambda: shown and shown[-1].effort is effort)  # noqa: B023
+            taken = shown[-1].rainy.data.float().mean() - shown[-1].clean.data.float().mean()
+            assert float(taken) == 0 if effort is Effort.NONE else float(taken) > 5
+        run._eased(0)
+        wait_until(lambda: shown[-1].effort is Effort.FULL)
+    kinds = [event["kind"] for event in run.events.as_json() if event["subject"] == "network"]
+    assert kinds == ["effort full", "effort half", "effort none", "effort full"]
+    assert all(count > 0 for count in run.numbers().efforts.values())
 
 
 def test_a_file_in_real_time_takes_as_long_as_it_plays_and_then_ends(clip: Path, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from streamderain.errors import SinkError
 from streamderain.media.encoder import Encoding
 from streamderain.media.options import joined, options_of
+from streamderain.media.source import open_source
 from tests.media.test_sink import sound
 
 AUTO = Encoding("auto")
@@ -125,3 +127,95 @@ def test_a_preset_that_the_fitting_encoder_lacks_is_left_out_with_a_word(
     assert "mpeg4 has no presets; slow is left out" in caplog.text
     with pytest.raises(SinkError, match="mpeg4 has no presets; leave --preset out"):
         studio.through(studio.clip(), "out.avi", Encoding("mpeg4", preset="slow"))
+
+
+def sound_from(begin: Fraction) -> Any:
+    """A passenger for studio.clip that begins then, in seconds."""
+
+    def make(container: Any) -> list[Any]:
+        stream = container.add_stream("mp2", rate=48000)
+        packets = []
+        for number in range(20):
+            noise = av.AudioFrame.from_ndarray(np.ones((1, 1152), np.int16), format="s16", layout="mono")
+            noise.sample_rate, noise.pts = 48000, int(begin * 48000) + number * 1152
+            packets += [packet for each in _resampled(noise, stream) for packet in stream.encode(each)]
+        return packets + list(stream.encode(None))
+
+    return make
+
+
+def _resampled(noise: av.AudioFrame, stream: Any) -> list[Any]:
+    return list(av.AudioResampler(format=stream.format, layout=stream.layout).resample(noise))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "ending"),
+    [("mpeg2video", "mpg"), ("mpeg2video", "mkv"), ("mpeg4", "mkv"), ("mjpeg", "mov")],
+)
+def test_sound_stays_in_step_where_the_encoder_counts_frames(studio: Any, encoder: str, ending: str) -> None:
+    for begin in (-10, 13):
+        size = (96, 128)
+        source = studio.clip(
+            "in.mkv", size=size, pts=[90 + 40 * number for number in range(8)], time_base=Fraction(1, 1000),
+            passengers=[sound_from(Fraction(90 + begin, 1000))],
+        )  # fmt: skip
+        apart = []
+        for path in (source, studio.through(source, f"out.{ending}", Encoding(encoder, crf=None))):
+            with av.open(path) as container:
+                firsts: dict[str, Fraction] = {}
+                for packet in container.demux():
+                    if packet.pts is not None and packet.size:
+                        at = packet.pts * packet.time_base
+                        firsts[packet.stream.type] = min(at, firsts.get(packet.stream.type, at))
+            apart.append(firsts["audio"] - firsts["video"])
+        assert apart[1] == pytest.approx(apart[0], abs=1.1e-3)
+
+
+@pytest.mark.parametrize(("ending", "encoder"), [("avi", "mjpeg"), ("mp4", "libx264"), ("wmv", "wmv2")])
+def test_samples_of_full_range_get_an_encoder_that_holds_them_or_a_word(
+    studio: Any, ending: str, encoder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = studio.clip("in.mkv", pixel_format="yuv420p", colours=(2, 1, 1, 1), pts=range(4))
+    output = studio.through(source, f"out.{ending}", Encoding("auto"))
+    with open_source(output) as opened:
+        assert av.Codec(encoder, "w").canonical_name == opened.info.codec
+        assert (opened.info.color_range == 2) == (ending != "wmv")
+    assert ("does not hold the range of its samples" in caplog.text) == (ending == "wmv")
+
+
+@pytest.mark.parametrize("name", ["out.3g2", "out.m4v", "out.3gp"])
+def test_films_of_phones_take_what_phones_show(studio: Any, name: str) -> None:
+    with open_source(studio.through(studio.clip(), name, Encoding("auto"))) as opened:
+        assert opened.info.codec == "h264"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "ending"),
+    [
+        ("h263", "mkv"),
+        ("wmv2", "mkv"),
+        ("wmv2", "mov"),
+        ("utvideo", "mkv"),
+        ("tiff", "mov"),
+        ("tiff", "mkv"),
+        ("v210", "mkv"),
+    ],
+)
+def test_an_encoder_goes_into_what_holds_it_whatever_pyav_says(studio: Any, encoder: str, ending: str) -> None:
+    """As ffmpeg writes it."""
+    source = studio.clip("in.mkv", size=(96, 128), pts=range(5), passengers=[sound_from(Fraction(0))])
+    output = studio.through(source, f"out.{ending}", Encoding(encoder, crf=None))
+    with av.open(output) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == av.Codec(encoder, "w").canonical_name
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (128, 96)
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(
+            [0, 0.04, 0.08, 0.12, 0.16], abs=1e-3
+        )
+    with av.open(output) as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_no_output_is_advised_that_does_not_hold_the_encoder(studio: Any) -> None:
+    """A transport stream takes anything, and nobody knows it again."""
+    with pytest.raises(SinkError, match=r"qtrle does not go into mp4; try --encoder libx264, or an output in \.mov$"):
+        studio.through(studio.clip(), "out.mp4", Encoding("qtrle", crf=None))

@@ -19,8 +19,9 @@ import pytest
 from streamderain.errors import SourceError, TruncatedError
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding, available
-from streamderain.media.source import open_source
+from streamderain.media.source import _frames_of, open_source
 from tests.media.conftest import LOSSLESS, picture
+from tests.media.test_sink import held
 
 
 def test_a_camera_that_is_not_there_does_not_tell_the_password() -> None:
@@ -378,3 +379,60 @@ def test_a_file_without_its_index_alone_is_whole(studio: Any) -> None:
 def test_the_longer_track_of_the_founders(shared: Path) -> None:
     with open_source(shared / "cases" / "two.mkv") as source:
         assert len(list(source.frames())) == 10
+
+
+def faults_of_libav() -> list[type[av.FFmpegError]]:
+    kinds = [each for each in vars(av.error).values() if isinstance(each, type) and issubclass(each, av.FFmpegError)]
+    return [each for each in kinds if each is not av.error.EOFError]
+
+
+@pytest.mark.parametrize("kind", faults_of_libav())
+def test_whatever_a_decoder_calls_it_costs_its_packet_alone(studio: Any, kind: type[av.FFmpegError]) -> None:
+    class Refused:
+        def decode(self) -> None:
+            raise kind(1, "no")
+
+    with open_source(studio.clip()) as source:
+        assert list(_frames_of(Refused(), source)) == []  # type: ignore[arg-type]
+        assert source.damaged == 1
+        assert len(list(decode(source))) == 6
+
+
+def with_late_sound(path: Path) -> Path:
+    """Eight seconds, the last of which is heard."""
+    with av.open(path, "w") as container:
+        video = container.add_stream("flv1" if path.suffix == ".flv" else "mpeg1video", rate=25)
+        sound = container.add_stream("mp2" if path.suffix == ".mpg" else "libmp3lame", rate=44100)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        for number in range(200):
+            frame = picture(number, 32, 32, "yuv420p")
+            frame.pts = number
+            container.mux(video.encode(frame))
+            if number == 175:
+                noise = av.AudioFrame.from_ndarray(np.ones((1, 1152 * 20), np.int16), format="s16", layout="mono")
+                noise.sample_rate, noise.pts = 44100, 7 * 44100
+                resampler = av.AudioResampler(format=sound.format, layout=sound.layout)
+                container.mux([packet for each in resampler.resample(noise) for packet in sound.encode(each)])
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    return path
+
+
+def test_sound_that_begins_late_is_kept(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = with_late_sound(studio.folder / "in.mpg")
+    output = studio.through(source, "out.mkv", Encoding("mpeg4", crf=None))
+    (heard, _, _), *others = held(output, "audio")
+    assert others == []
+    assert heard[0][0] - studio.look(output).times[0] == pytest.approx(7, abs=0.05)
+    assert "does not fit" not in caplog.text
+
+
+def test_a_track_that_no_header_foretold_ends_nothing(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = with_late_sound(studio.folder / "in.flv")
+    data = bytearray(source.read_bytes())
+    data[4] = 1  # that there is a picture, and no more
+    source.write_bytes(data)
+    with open_source(source) as opened:
+        assert len(list(decode(opened))) == 200
+        assert opened.damaged == 0
+    assert caplog.text.count("a track that shows up later is left out") == 1

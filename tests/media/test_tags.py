@@ -225,7 +225,7 @@ def test_light_is_written_into_the_stream_too(studio: Any) -> None:
 
 def test_light_that_has_no_place_is_told(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
     studio.through(bright_clip(studio), "out.mov", Encoding("mjpeg", crf=None))
-    assert "does not hold the mastering display and the content light level" in caplog.text
+    assert "does not hold the colour matrix, the mastering display and the content light level" in caplog.text
 
 
 def captions(number: int) -> bytes:
@@ -369,3 +369,26 @@ def test_nothing_is_said_of_what_is_kept(studio: Any, caplog: pytest.LogCaptureF
         studio.through(source, f"out.{ending}")
     studio.through(bright_clip(studio), "light.mkv", FFV1)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("colours", "what"), [
+    ((1, 9, 2, 2), "the colour matrix"), ((1, 2, 9, 2), "the colour primaries"),
+    ((1, 2, 2, 16), "the transfer of light"), ((2, 2, 2, 2), "the range of its samples"),
+])  # fmt: skip
+def test_colours_that_have_no_place_are_told(
+    studio: Any, colours: tuple[int, ...], what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = studio.clip("in.mkv", colours=colours, pts=range(2))
+    studio.through(source, "out.avi", Encoding("mpeg4", crf=None))
+    assert f"avi with mpeg4 does not hold {what}; an output in .mkv does" in caplog.text
+    caplog.clear()
+    studio.through(source, "out.mkv", Encoding("mpeg4", crf=None))
+    studio.through(source, "out.mp4")
+    assert caplog.text == ""
+
+
+def test_rgb_needs_neither_range_nor_matrix(studio: Any, caplog: pytest.LogCaptureFixture) -> None:
+    source = studio.clip("in.mkv", colours=(2, 1, 2, 2), pts=range(2))
+    studio.through(source, "out.mov", Encoding("png", crf=None))
+    assert "the range of its samples" not in caplog.text
+    assert "the colour matrix" not in caplog.text

@@ -257,11 +257,6 @@ def test_shapes_that_no_drsformer_has_are_refused(name: str, value: Tensor, tmp_
     refusal(saved(tmp_path / "odd.pth", tiny_state() | {name: value}))
 
 
-def test_a_folder_is_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no weights called"):
-        weights.load(str(tmp_path))
-
-
 def test_added_weights_are_found_by_name(bundled: Path, tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.pth", {"params": tiny_state()})
     installed = weights.add(path)

@@ -103,7 +103,7 @@ def with_door(script: Callable[..., object], most: int = 3) -> None:
             made.append(Watched())
             return made[-1]
 
-        door = Door(most, lambda: now[0])
+        door = Door(None, most, lambda: now[0])
         port = door.open("127.0.0.1", 0, serve)
         writers = []
 
@@ -190,7 +190,7 @@ def test_a_system_that_can_take_none_is_asked_again(caplog: pytest.LogCaptureFix
             await asyncio.sleep(0)
 
         loop.sock_accept = refuses  # type: ignore[method-assign,assignment]
-        door = Door(3, sleep=passes)
+        door = Door(None, 3, sleep=passes)
         door.open("127.0.0.1", 0, asyncio.Protocol)
         looks = door._tasks[-1]
         await asyncio.wait_for(ended.wait(), 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 
 import aiohttp
@@ -124,3 +125,59 @@ def test_the_page_takes_the_token_and_gives_a_cookie() -> None:
         given = cookie.split(";")[0]
         assert ask(server.url + "api/streams", {"Cookie": given})[0] == 200
         assert ask(server.url + "api/streams", {"Cookie": given[:-1]})[0] == 401
+
+
+def method(url: str, headers: Mapping[str, str], name: str) -> int:
+    async def run() -> int:
+        async with aiohttp.ClientSession(headers=headers) as session, session.request(name, url, data=b"{}") as reply:
+            return reply.status
+
+    return asyncio.run(run())
+
+
+def test_who_may_look_changes_nothing() -> None:
+    camera = Camera()
+    changed: list[str] = []
+
+    async def change(request: web.Request) -> web.Response:
+        changed.append(request.method)
+        return web.Response(text="ok")
+
+    routes = [web.route(each, "/api/streams/{name}", change) for each in ("PUT", "DELETE")]
+    routes += [web.post("/api/reload", change), web.post("/api/whepp", change)]
+    with PreviewServer("0.0.0.0", 0, TOKEN, routes=routes, view_token="a guest") as server:
+        server.add("cam", camera)
+        guest, owner = ({"Authorization": f"Bearer {each}"} for each in ("a guest", TOKEN))
+        for path in ("", "grid", "api/streams", "api/streams/cam", "api/streams/cam/events"):
+            assert ask(server.url + path, guest)[0] == 200
+        # Both are heard, and refused for what they bring.
+        assert method(server.url + "offer", guest, "POST") == 400
+        assert method(server.url + "streams/cam/whep", guest, "POST") == 415
+        assert method(server.url + "streams/cam/whep/7", guest, "DELETE") == 404
+        status, body, _ = ask(server.url + SETTINGS, guest, json={"strength": 0.5})
+        assert status == 403
+        assert "may look and change nothing" in body
+        for name, path in [
+            ("PUT", "api/streams/new"), ("DELETE", "api/streams/cam"), ("POST", "api/reload"), ("POST", "api/whepp"),
+            ("DELETE", "api/streams/whep"), ("PUT", "streams/cam/whep"), ("PATCH", "api/streams/cam"),
+        ]:  # fmt: skip
+            assert method(server.url + path, guest, name) == 403, path
+        assert (camera.adjusted, changed) == ([], [])
+        assert ask(server.url + SETTINGS, owner, json={"strength": 0.5})[0] == 200
+        assert method(server.url + "api/reload", owner, "POST") == 200
+        may = [json.loads(ask(server.url + "api/streams/cam", each)[1])["may_change"] for each in (guest, owner)]
+        assert may == [False, True]
+
+
+def test_the_cookie_of_who_may_look_is_not_that_of_who_may_change() -> None:
+    with PreviewServer("0.0.0.0", 0, TOKEN, view_token="a guest") as server:
+        server.add("cam", Camera())
+        for token, status in (("a guest", 403), (TOKEN, 200)):
+            cookie = ask(server.url, params={"token": token})[2]["Set-Cookie"].split(";")[0]
+            assert ask(server.url + SETTINGS, {"Cookie": cookie}, json={"strength": 0.5})[0] == status
+
+
+@pytest.mark.parametrize("token", [None, "the same"])
+def test_a_token_to_look_needs_another_one_to_change(token: str | None) -> None:
+    with pytest.raises(ConfigError, match="set another token"):
+        Guard("127.0.0.1", token, view_token="the same")

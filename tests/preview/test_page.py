@@ -10,20 +10,13 @@ import pytest
 
 from streamderain.preview.server import PreviewServer
 from streamderain.preview.sink import Preview
+from tests.browser import DESK, PHONE, hold, is_complaint
 from tests.preview.conftest import Camera, Feeder, make_frame, plain, red_and_blue
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-    # Its stand-ins for addresses are asked for by multicast, which a container may not have.
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-)  # fmt: skip
-PHONE, DESK = {"width": 375, "height": 812}, {"width": 1280, "height": 900}
 PIXEL = """([x, y]) => {
   const canvas = document.getElementById("canvas");
   return [...canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data].slice(0, 3);
@@ -35,17 +28,6 @@ TILE = """() => {
 RECOLOURED = 60
 
 Opened = Callable[..., "Page"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright")
-    if not CHROMIUM.exists():
-        pytest.skip("there is no /usr/bin/chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -70,11 +52,6 @@ def opened(browser: Browser, server: PreviewServer) -> Iterator[Opened]:
     assert complaints == []
 
 
-def is_complaint(message: ConsoleMessage) -> bool:
-    """The browser itself reports every answer of 400."""
-    return message.type == "error" and "status of 400" not in message.text
-
-
 def way(page: Page, expected: str, seconds: float = 30) -> None:
     """Wait until a picture has come that way."""
     page.wait_for_selector(f"#way:text-is('{expected}')", timeout=seconds * 1000)
@@ -88,15 +65,6 @@ def colour(page: Page, x: float, y: float = 0.5) -> str:
     if blue > red + RECOLOURED:
         return "blue"
     return f"({red}, {green}, {blue})"
-
-
-def hold(page: Page, condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait in the page's own way, which lets its events in."""
-    for _ in range(int(seconds * 20)):
-        if condition():
-            return
-        page.wait_for_timeout(50)
-    pytest.fail("waited in vain")
 
 
 @pytest.mark.parametrize(("path", "by"), [("", "WebRTC"), ("?mjpeg=1", "MJPEG")])
@@ -216,6 +184,9 @@ def test_what_is_away_says_why_and_how_much_it_rains_is_shown(opened: Opened, se
     page.wait_for_selector("#dry:text-is('dry')")
     assert page.locator("#why").text_content() == ""
     assert page.locator("#outputs").is_hidden()
+    server.remove("cam")
+    server.add("cam", Camera(effort="half", held_fps=7.5))
+    page.wait_for_selector("#held:text-is('too slow: derained at half size, holding 7.5')")
 
 
 def test_what_happened_is_listed_the_newest_first(opened: Opened, preview: Preview, camera: Camera) -> None:

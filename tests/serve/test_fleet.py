@@ -188,7 +188,7 @@ def test_the_log_says_of_which_stream_it_speaks(
         for name in names:
             # One camera and one server for both.
             outputs = (str(tmp_path / f"{name}.mkv"), f"rtsp://127.0.0.1:{free_port()}/{name}")
-            fleet.put(name, StreamConfig(camera.url, outputs, {"frozen_after": 1.0}))
+            fleet.put(name, StreamConfig(camera.url, outputs, {"frozen_after": 1.0, "overload": "frames"}))
         wait_until(lambda: all(fleet[name].numbers().held_fps for name in names))
         camera.kill()
         wait_until(lambda: all(fleet[name].numbers().away for name in names))

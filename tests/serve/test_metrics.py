@@ -75,6 +75,8 @@ def test_the_histogram_holds_what_was_published(clip: Path, tmp_path: Path) -> N
     assert counts[-1] == last["latency_seconds_count", "a"]
     assert 0 < last["latency_seconds_sum", "a"] < 0.5 * counts[-1]
     assert last["output_packets_written_total", "a", "1", str(tmp_path / "rain.mkv")] >= counts[-1]
+    assert last["frames_by_effort_total", "a", "full"] == last["frames_published_total", "a"]
+    assert [last["effort", "a", each] for each in ("full", "half", "none")] == [1, 0, 0]
     assert last["frames_in_flight", "a"] == last["source_connected", "a"] == 0
 
 

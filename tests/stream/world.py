@@ -59,7 +59,9 @@ class World:
             last = max(last, number * step + delays(number))
             self.arrivals.append(last)
             self._at(last, self._arrival(self.frame(number, last)))
-        gate = self.gate = Gate(max_latency, clock=lambda: self.now, report=self._say, **options)
+        self.step = 0
+        self.eased: list[tuple[float, int]] = []
+        gate = self.gate = Gate(max_latency, clock=lambda: self.now, report=self._say, ease=self._ease, **options)
         gate._pause = self._next  # type: ignore[method-assign]
 
     def frame(self, number: int, arrived: float) -> Frame:
@@ -122,6 +124,10 @@ class World:
             self.gate.written(each.arrived)
 
         return written
+
+    def _ease(self, step: int) -> None:
+        self.step = step
+        self.eased.append((self.now, step))
 
     def _say(self, news: News) -> None:
         assert news.is_good == ("again" in news.line or "within" in news.line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_the_best_so_far_is_put_forward_and_never_a_worse_one(tmp_path: Path, ju
     assert seen == [None, "better", "better", "better", "last"]
     said = Verdict.of_json(json.loads(champion.with_suffix(".json").read_text()))
     assert said == judged["last"]
+
+
+def test_a_judge_that_asks_something_else_begins_with_the_rival_again(
+    tmp_path: Path, judged: dict[str, Verdict]
+) -> None:
+    judged["easily"] = verdict(5.0)
+    made(tmp_path).reach(weights(tmp_path, "easily"), row(1))
+    judged |= {name: replace(verdict(gain), version=2) for name, gain in (("fast", 1.0), ("worse", 0.9), ("new", 1.5))}
+    champion = tmp_path / "champions" / "fast.safetensors"
+    made(tmp_path).reach(weights(tmp_path, "worse"), row(2))
+    assert Verdict.of_json(json.loads(champion.with_suffix(".json").read_text())) == judged["fast"]
+    made(tmp_path).reach(weights(tmp_path, "new"), row(3))
+    assert champion.read_text() == "new"
 
 
 def test_a_milestone_stays_with_what_was_said_of_it(tmp_path: Path, judged: dict[str, Verdict]) -> None:

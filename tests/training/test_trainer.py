@@ -65,7 +65,7 @@ def test_a_run_leaves_weights_a_log_and_a_checkpoint(tmp_path: Path, material: M
     config = tiny(tmp_path / "run", steps=2, validate_every=1)
     trained(config, material)
     assert {path.name for path in config.folder.iterdir()} == {
-        "checkpoint.pt", "log.csv", "state.json", "weights.safetensors"
+        "checkpoint.pt", "lock", "log.csv", "state.json", "weights.safetensors"
     }  # fmt: skip
     with (config.folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -124,6 +124,19 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, material: Materia
     after = trained(tiny(tmp_path), material).network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert (tmp_path / "log.csv").read_text() == log
+
+
+def test_a_second_training_in_one_folder_is_refused_and_costs_the_first_nothing(
+    tmp_path: Path, material: Material
+) -> None:
+    first, second = (Trainer(tiny(tmp_path / "run"), material, material) for _ in range(2))
+
+    def meanwhile() -> None:
+        with pytest.raises(TrainingError, match="another training writes into"):
+            second.run()
+
+    first.run(rest=meanwhile)
+    assert first.step == first.config.steps
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, material: Material) -> None:

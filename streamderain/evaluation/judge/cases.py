@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from streamderain.evaluation.dry_scenes import SCENES, panned
-from streamderain.evaluation.judge.material import FRAMES, Material, quantised, repeated
+from streamderain.evaluation.judge.material import FRAMES, PRESENT, Material, quantised, repeated
 from streamderain.evaluation.judge.streaks import Streaks
 from streamderain.evaluation.passing import passing
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.foreign import ForeignRain, Shower
 
-VERSION = 2
+VERSION = 3
 """Of the cases. Scores of one version can be compared; raise it with whatever changes a window."""
 
 LEANS = (0.0, 15.0, -35.0, 70.0, 90.0)
@@ -34,7 +34,11 @@ do not do less.
 """
 
 GRID, FALLING, FOREIGN, CLIP, DRY, LOOK_ALIKES = "grid", "falling", "foreign", "clip", "dry", "look-alikes"
-STILL, MOVING = "still", "moving"
+STILL, MOVING, PAST_ALONE = "still", "moving", "past alone"
+"""The last is the same window as the one before, of which the network sees no frame after the present one, as in a live
+stream.
+"""
+
 PER_KIND = 4
 DRY_CLIP = 8
 LARGEST_STILL = (480, 640)
@@ -61,13 +65,18 @@ RainKind = Callable[[int, int, int], SomeRain]
 
 @dataclass(frozen=True)
 class Case:
-    """One question: a window, in a `group`, `still` or `moving`. `axes` are what of a grid it stands for."""
+    """One question: a window, in a `group`, of a `kind`. `axes` are what of a grid it stands for."""
 
     group: str
     kind: str
     name: str
     draw: Callable[[Material], Windows]
     axes: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> int:
+        """How many of the window's frames the network sees, from the first on."""
+        return PRESENT + 1 if self.kind == PAST_ALONE else FRAMES
 
 
 def falling(rain: Rain, height: int, width: int, seed: int) -> SomeRain:
@@ -150,16 +159,19 @@ def _streaked(streaks: Streaks, kind: str, seed: str, material: Material) -> Win
 
 
 def rendered(group: str, kinds: Mapping[str, RainKind]) -> Iterator[Case]:
-    """The cases of a renderer: some of each of its kinds, still and moving."""
-    for (name, rain), number, kind in product(kinds.items(), range(PER_KIND), (STILL, MOVING)):
+    """The cases of a renderer: some of each of its kinds of rain, on stills and under a moving camera."""
+    for (name, rain), number in product(kinds.items(), range(PER_KIND)):
         label = f"{name} {number + 1}"
-        yield Case(group, kind, label, partial(_rained_on, rain, kind, FRAME_RATE, f"{group}, {label}, {kind}"))
+        for scene, asked in ((STILL, (STILL,)), (MOVING, (MOVING, PAST_ALONE))):
+            draw = partial(_rained_on, rain, scene, FRAME_RATE, f"{group}, {label}, {scene}")
+            yield from (Case(group, kind, label, draw) for kind in asked)
 
 
 def _clip_in_rain() -> Iterator[Case]:
     for (name, rain), number in product(FALLING_KINDS.items(), range(PER_KIND)):
         label = f"{name} {number + 1}"
-        yield Case(CLIP, MOVING, label, partial(_rained_on, rain, CLIP, CLIP_FRAME_RATE, f"{CLIP}, {label}"))
+        draw = partial(_rained_on, rain, CLIP, CLIP_FRAME_RATE, f"{CLIP}, {label}")
+        yield from (Case(CLIP, kind, label, draw) for kind in (MOVING, PAST_ALONE))
 
 
 def _rained_on(rain: RainKind, kind: str, frame_rate: int, seed: str, material: Material) -> Windows:
@@ -184,7 +196,8 @@ def _dry(material: Material) -> Iterator[Case]:
     """Photographs as they are and under a moving camera, and the clip."""
     for number in range(len(material.photos)):
         yield Case(DRY, STILL, f"photo {number + 1}", partial(_dry_photo, number))
-        yield Case(DRY, MOVING, f"photo {number + 1}", partial(_dry_passing, number))
+        for kind in (MOVING, PAST_ALONE):
+            yield Case(DRY, kind, f"photo {number + 1}", partial(_dry_passing, number))
     for number in range(DRY_CLIP if material.clip is not None else 0):
         yield Case(DRY, CLIP, f"clip {number + 1}", partial(_dry_clip, number))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from streamderain.errors import EvaluationError
 from streamderain.evaluation.judge.cases import VERSION, Case, all_cases
-from streamderain.evaluation.judge.material import FRAMES, PRESENT, Material, present, quantised
+from streamderain.evaluation.judge.material import PRESENT, Material, present, quantised
 from streamderain.evaluation.judge.verdict import Score, Verdict
 from streamderain.evaluation.metrics import luma, psnr
 from streamderain.frames import Network
@@ -42,7 +42,7 @@ def judge(
 @torch.inference_mode()
 def _asked(network: Network, case: Case, material: Material) -> Score:
     rainy, clean = case.draw(material)
-    derained = _answer(network, rainy)
+    derained = _answer(network, rainy[: case.seen])
     if derained.shape != present(clean).shape or not bool(derained.isfinite().all()):
         raise EvaluationError(
             f"the network's answer to {case.group}, {case.name} is {tuple(derained.shape)} and not all numbers; "
@@ -54,10 +54,10 @@ def _asked(network: Network, case: Case, material: Material) -> Score:
 
 
 def _answer(network: Network, rainy: Tensor) -> Tensor:
-    """A window, uint8 (FRAMES, 3, H, W), derained: (1, 3, H, W) float in 0..1, on the CPU.
+    """A window, uint8 (T, 3, H, W), FRAMES or less of them, derained: (1, 3, H, W) float in 0..1, on the CPU.
 
     The nearest frames stand for those beyond the window.
     """
     wanted = range(PRESENT - network.past, PRESENT + network.future + 1)
-    window = rainy[[max(0, min(number, FRAMES - 1)) for number in wanted]]
+    window = rainy[[max(0, min(number, len(rainy) - 1)) for number in wanted]]
     return network.restore(window[None].to(network.device).float() / 255).float().cpu()

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from streamderain.errors import EvaluationError
-from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, STILL
+from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, PAST_ALONE, STILL
 
 GATE_DB = 42.0
 """What each dry window must reach."""
@@ -21,6 +21,10 @@ MARGIN_OF_FEW_DB = 0.15
 
 SAME_DB = 0.05
 """By which an untouched window's PSNR may differ where processors round differently."""
+
+
+ASKED = ("version", "digest", "every")
+"""What of two verdicts is equal where they can be compared."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,10 @@ class Verdict:
     scores: tuple[Score, ...]
 
     def gains(self) -> dict[str, Gain]:
-        """Of each group of rain: stills, moving windows and, where there are both, all."""
+        """Of each group of rain: each kind of its windows, and all."""
         found: dict[str, Gain] = {}
         for group in dict.fromkeys(score.group for score in self.scores if score.group not in (DRY, LOOK_ALIKES)):
-            for kind in (STILL, MOVING):
+            for kind in (STILL, MOVING, PAST_ALONE):
                 if chosen := self._of(group, kind):
                     found[f"{group}, {kind}"] = Gain.of(chosen)
             found[group] = Gain.of(self._of(group))
@@ -122,6 +126,10 @@ class Verdict:
     def passes_gate(self) -> bool:
         """Whether no dry window was harmed."""
         return all(harm.lowest >= GATE_DB for harm in self.dry().values())
+
+    def is_comparable(self, other: Verdict) -> bool:
+        """Whether both were asked the same, by the same version of the judge."""
+        return all(getattr(self, what) == getattr(other, what) for what in ASKED)
 
     def _of(self, group: str, kind: str | None = None) -> list[Score]:
         return [score for score in self.scores if score.group == group and kind in (None, score.kind)]
@@ -189,12 +197,12 @@ def _changes(new: Verdict, old: Verdict) -> Iterator[tuple[str, float, float]]:
         if name == GRID:
             yield f"{GRID}, mean", gain.mean - before[name].mean, MARGIN_DB
             yield f"{GRID}, worst tenth", gain.worst_tenth - before[name].worst_tenth, MARGIN_DB
-        elif "," not in name:
+        elif "," in name and not name.startswith(GRID):
             yield f"{name}, mean", gain.mean - before[name].mean, MARGIN_OF_FEW_DB
 
 
 def _check_same(new: Verdict, old: Verdict) -> None:
-    for what in ("version", "digest", "every"):
+    for what in ASKED:
         here, there = getattr(new, what), getattr(old, what)
         if here != there:
             raise EvaluationError(f"verdicts differ in {what}, {here} and {there}; judge both weights anew")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,4 +66,9 @@ def _sources() -> tuple[Path, ...]:
     return tuple(sorted((*Path(__file__).parent.glob("*.py"), *Path(motion.__file__).parent.glob("*.py"))))
 
 
-ENTRY = Entry("DRSformer", DRSformer, "patch_embed.proj.weight", load, runnable)
+def settings(network: DRSformer) -> dict[str, Any]:
+    """What `DRSformer` is made of."""
+    return {"variant": asdict(network.variant)}
+
+
+ENTRY = Entry("DRSformer", DRSformer, "patch_embed.proj.weight", load, runnable, settings)

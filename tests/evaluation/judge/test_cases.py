@@ -17,6 +17,7 @@ from streamderain.evaluation.judge.cases import (
     GRID,
     LOOK_ALIKES,
     MOVING,
+    PAST_ALONE,
     STILL,
     all_cases,
     rendered,
@@ -74,7 +75,7 @@ def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:
 
 def test_foreign_rain_is_asked_for_in_a_group_of_its_own(material: Material) -> None:
     asked = Counter((case.kind, case.name.rsplit(" ", 1)[0]) for case in all_cases(material) if case.group == FOREIGN)
-    assert asked == {(kind, name): 4 for kind in (STILL, MOVING) for name in FOREIGN_KINDS}
+    assert asked == {(kind, name): 4 for kind in (STILL, MOVING, PAST_ALONE) for name in FOREIGN_KINDS}
 
 
 def test_streaks_alone_fall_in_foreign_rain_leaning_as_the_seed_chooses() -> None:
@@ -95,7 +96,7 @@ class Snow:
         return torch.cat((clean[:, : self.row], torch.ones_like(clean[:, self.row :])), dim=1)
 
 
-@pytest.mark.parametrize("kind", [STILL, MOVING])
+@pytest.mark.parametrize("kind", [STILL, MOVING, PAST_ALONE])
 def test_another_renderer_enters_as_a_group_of_kinds(material: Material, kind: str) -> None:
     cases = [
         case

@@ -96,6 +96,13 @@ def test_a_network_gets_the_frames_that_it_reads(material: Material) -> None:
     assert all(score.gain == 0 for score in far.scores), "before the first frame comes the first frame"
 
 
+def test_of_a_past_alone_no_frame_after_the_present_is_seen(material: Material) -> None:
+    found = judge(Made(lambda window: window[1], past=0, future=1), material, EVERY).gains()
+    assert found["falling, past alone"].mean == 0, "the present frame stands for the one after it"
+    assert found["falling, moving"].mean != 0
+    assert found["falling, past alone"].untouched == pytest.approx(found["falling, moving"].untouched)
+
+
 def test_what_is_done_is_reported(material: Material) -> None:
     reports: list[tuple[int, int]] = []
     judge(Nothing(CPU), material, 240, lambda done, of: reports.append((done, of)))

@@ -69,7 +69,7 @@ def changed(by: dict[int, float]) -> tuple[float, ...]:
 def test_a_gain_of_the_mean_or_of_the_worst_tenth_is_better() -> None:
     mean = compare(verdict(changed({19: 2.0})), verdict())
     assert mean.better
-    assert mean.reasons == ("grid, mean +0.10 dB", "grid, worst tenth +0.00 dB", "foreign, mean +0.00 dB")
+    assert mean.reasons == ("grid, mean +0.10 dB", "grid, worst tenth +0.00 dB", "foreign, moving, mean +0.00 dB")
     assert compare(verdict(changed({0: 0.5})), verdict()).better, "worst tenth +0.25, mean +0.025"
 
 
@@ -80,7 +80,7 @@ def test_a_gain_of_the_mean_or_of_the_worst_tenth_is_better() -> None:
         (verdict(changed({19: 0.8})), "neither the mean nor the worst tenth gains more than 0.05 dB"),
         (verdict(changed({0: -1.0, 19: 9.0})), "grid, worst tenth falls by 0.50 dB"),
         (verdict(changed({0: 2.0, 19: -6.0})), "grid, mean falls by 0.20 dB"),
-        (verdict(changed({19: 2.0}), foreign=2.0), "foreign, mean falls by 1.00 dB"),
+        (verdict(changed({19: 2.0}), foreign=2.0), "foreign, moving, mean falls by 1.00 dB"),
         (verdict(changed({19: 2.0}), dry=41.9), "dry clip falls to 41.9 dB, under 42"),
     ],
 )
@@ -88,6 +88,13 @@ def test_worse_ones_are_refused_with_the_reason(new: Verdict, reason: str) -> No
     found = compare(new, verdict())
     assert not found.better
     assert found.reasons == (reason,)
+
+
+def test_what_one_kind_of_window_loses_another_does_not_make_good() -> None:
+    past = (Score("foreign", "past alone", "a", 20.0, 23.0),)
+    old = replace(verdict(), scores=scores() + past)
+    new = replace(verdict(), scores=(*scores(changed({19: 2.0}), foreign=9.0), replace(past[0], derained=22.0)))
+    assert compare(new, old).reasons == ("foreign, past alone, mean falls by 1.00 dB",)
 
 
 def test_weights_cannot_get_worse_step_by_step_within_the_margin() -> None:

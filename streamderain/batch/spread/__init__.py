@@ -1,0 +1,1 @@
+"""An archive over many processes and machines: files are cut into parts, parts derained wherever there is room."""
