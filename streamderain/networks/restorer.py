@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import logging
+from collections.abc import Callable
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,13 +12,16 @@ from torch import Tensor, nn
 
 from streamderain.backends.padding import padded
 from streamderain.backends.runnable import Runnable, fingerprint
-from streamderain.backends.table import open_backend
+from streamderain.backends.table import Backend, open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks.loading import load
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.registry import runnable
+from streamderain.networks.steps import in_words, is_out_of_memory, is_sound, smaller
 from streamderain.networks.tiling import tiled, tiled_to
 from streamderain.temporal.aligning import is_available, network_window, planes_of, ways_through
+
+logger = logging.getLogger(__name__)
 
 PIPELINE_BYTES, WINDOW_BYTES = 520, 30
 """What the rest of a run holds for each pixel of its frames: decoded, blended and encoded ones, and for each frame of a
@@ -53,7 +58,9 @@ class Restorer:
     """Derains pictures on `device`; `past` and `future` are the neighbours it wants beside each frame.
 
     `network` is one of the registry's kinds, or what `networks.loading` made of any other; one that `is_file` does not
-    run in plain torch.
+    run in plain torch. Where memory gives out, frames go through in smaller pieces, which the log says once for each
+    step. `recomputed` counts answers that could be none and were computed again in float32; `untouched` frames of which
+    that made no numbers either.
     """
 
     def __init__(
@@ -72,6 +79,11 @@ class Restorer:
         self._described = described
         self._memory = memory
         self._plans: dict[tuple[int, int, int], Plan] = {}
+        # What memory has turned out to allow, by height and width.
+        self._most: dict[tuple[int, int], Plan] = {}
+        self._running: Backend = self.backend
+        self._told: set[str] = set()
+        self.recomputed = self.untouched = 0
 
     @classmethod
     def load(
@@ -122,14 +134,84 @@ class Restorer:
         """
         if windows.is_floating_point() and self.takes_aligned:
             windows = self._aligned(windows)
-        plan = self.plan(len(windows), *windows.shape[-2:])
-        groups = torch.split(windows.flatten(1, 2), plan.batch)
-        return torch.cat([self._in_tiles(group, plan.tile) for group in groups]).clamp_(0, 1)
+        return self._sound(self._within_memory(windows), windows)
 
-    def _in_tiles(self, stacked: Tensor, largest: int) -> Tensor:
+    def _within_memory(self, windows: Tensor) -> Tensor:
+        """The answers, unclamped; where memory gives out, in smaller pieces from then on, and at last on the CPU."""
+        count, (height, width) = len(windows), windows.shape[-2:]
+        while True:
+            plan = self.plan(count, height, width)
+            try:
+                return self._through(self._running, windows, plan)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = str(error).partition("\n")[0] or type(error).__name__
+            # Not before: an error holds on to all that was made on the way to it.
+            self._step_down(plan, (height, width), said)
+
+    def _step_down(self, plan: Plan, size: tuple[int, int], said: str) -> None:
+        """Do with less memory from now on. Raises DeviceError where that is not possible."""
+        height, width = size
+        less = smaller(plan, height * width, is_cut=self.descriptor.size is None)
+        if less:
+            logger.warning("memory gave out (%s); from here on %s", said, in_words(less, height * width))
+        elif self._running is self.backend and self.device.type != "cpu":
+            logger.warning("memory gave out on %s (%s); from here on the CPU is used", self.device, said)
+            self._running = open_backend(self._described, torch.device("cpu"), precision="float32")
+        else:
+            raise DeviceError(f"memory gave out ({said}), and less is not possible; close programs, or try a smaller "
+                              "--model")  # fmt: skip
+        self._most[size] = less or Plan(1, height * width, 0)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _sound(self, clean: Tensor, windows: Tensor) -> Tensor:
+        """The answers, clamped to 0..1, each of which can be one: others are computed again in float32, and a frame of
+        which that makes no numbers either stays as it came.
+        """
+        rainy = windows[:, self.past]
+        rainy = rainy if rainy.is_floating_point() else rainy / 255
+        clean = clean.clamp_(0, 1)
+        for place, fine in enumerate(is_sound(clean, rainy)):
+            if not fine:
+                clean[place] = self._again(clean[place], windows[place], rainy[place])
+        return clean
+
+    def _again(self, clean: Tensor, window: Tensor, rainy: Tensor) -> Tensor:
+        if self._running.precision != "float32":
+            self._tell_once("a frame came out wrong in %s; such are computed again in float32", self._running.precision)
+            self.recomputed += 1
+            plan = Plan(1, self.plan(1, *window.shape[-2:]).tile, 0)
+            clean = self._through(self._exact, window[None], plan)[0].clamp(0, 1)
+        if clean.isfinite().all():
+            return clean
+        self._tell_once("a frame came out as no numbers in float32 too; such stay as they came")
+        self.untouched += 1
+        return rainy
+
+    def _tell_once(self, words: str, *values: object) -> None:
+        if words not in self._told:
+            logger.warning(words, *values)
+            self._told.add(words)
+
+    @cached_property
+    def _exact(self) -> Backend:
+        return open_backend(self._described, self._running_on, "auto" if self.is_file else "torch", "float32")
+
+    @property
+    def _running_on(self) -> torch.device:
+        return self.device if self._running is self.backend else torch.device("cpu")
+
+    def _through(self, backend: Backend, windows: Tensor, plan: Plan) -> Tensor:
+        run = partial(self._padded, backend)
+        groups = torch.split(windows.flatten(1, 2).to(self._running_on), plan.batch)
+        return torch.cat([self._in_tiles(run, group, plan.tile) for group in groups]).to(windows.device)
+
+    def _in_tiles(self, run: Callable[[Tensor], Tensor], stacked: Tensor, largest: int) -> Tensor:
         if self.descriptor.size is not None:
-            return tiled_to(self._padded, stacked, self.descriptor.size)
-        return tiled(self._padded, stacked, largest)
+            return tiled_to(run, stacked, self.descriptor.size)
+        return tiled(run, stacked, largest)
 
     def _aligned(self, windows: Tensor) -> Tensor:
         """Frames as they came -> what `network_window` makes of each window."""
@@ -148,20 +230,23 @@ class Restorer:
             held = PIPELINE_BYTES + self.descriptor.frames * WINDOW_BYTES
             most = min(batch, self.descriptor.most or batch)
             self._plans[size] = planned(most, height * width, self._network_bytes, held, limit)
-        return self._plans[size]
+        plan, most_now = self._plans[size], self._most.get((height, width))
+        if most_now is None:
+            return plan
+        return Plan(min(plan.batch, most_now.batch), min(plan.tile, most_now.tile), min(plan.bytes, most_now.bytes))
 
     @cached_property
     def _network_bytes(self) -> float:
         return self.backend.bytes_per_pixel()
 
-    def _padded(self, stacked: Tensor) -> Tensor:
-        descriptor = self.descriptor
+    def _padded(self, backend: Backend, stacked: Tensor) -> Tensor:
+        descriptor, run = self.descriptor, partial(self._ranged, backend)
         if descriptor.size is not None:
-            return padded(self._ranged, stacked, 1, descriptor.size)
-        return padded(self._ranged, stacked, descriptor.size_multiple)
+            return padded(run, stacked, 1, descriptor.size)
+        return padded(run, stacked, descriptor.size_multiple)
 
-    def _ranged(self, stacked: Tensor) -> Tensor:
-        return self.descriptor.left(self.backend(self.descriptor.entered(stacked)))
+    def _ranged(self, backend: Backend, stacked: Tensor) -> Tensor:
+        return self.descriptor.left(backend(self.descriptor.entered(stacked)))
 
     @torch.inference_mode()
     def __call__(self, pictures: Tensor, consecutive: bool = False) -> Tensor:

@@ -68,6 +68,7 @@ class Journal:
         if self.exists and not anew:
             self._read()
             self._check(settings)
+            self._look()
             return
         # The folder stays, as it tells that this run has begun.
         self._empty()
@@ -82,22 +83,21 @@ class Journal:
             self.is_over = any("over" in line for line in lines)
             self.error = next((line["over"] for line in lines if "over" in line), None)
             named = [{**line, "path": self.folder / line["path"]} for line in lines if "path" in line]
-            self.parts = self._whole([Part(**fields) for fields in named])
+            self.parts = [Part(**fields) for fields in named]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SinkError(f"{self._file} cannot be read; --overwrite begins anew, or remove its folder") from error
-        self.is_over = self.is_over and len(self.parts) == len(named)
 
-    def _whole(self, parts: list[Part]) -> list[Part]:
-        """Those before the first that does not hold what it did."""
-        for number, part in enumerate(parts):
+    def _look(self) -> None:
+        """Keep the parts before the first that does not hold what it did."""
+        for number, part in enumerate(self.parts):
             try:
                 if len(times_in(part.path)) == part.frames:
                     continue
             except SinkError:
                 logger.debug("%s", part.path, exc_info=True)
             logger.warning("%s is not whole any more; what is from frame %d on is made again", part.path, part.first)
-            return parts[:number]
-        return parts
+            self.parts, self.is_over = self.parts[:number], False
+            return
 
     def _check(self, settings: Mapping[str, str]) -> None:
         for name in sorted({*settings, *self._began}):
