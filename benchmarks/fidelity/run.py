@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from command import FIRST_FRAME, QUICK, Done, run
 from compared import Loss, losses
 from corpus import CASES, Case
 from making import ffmpeg
-from results import save
+from results import load, save
 from seen import Seen
 
 FOLDER = Path(__file__).parent
@@ -81,14 +84,19 @@ def results(cases: Sequence[Case], folder: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="of files, or of themes; all by default, which are written down")
+    parser.add_argument("names", nargs="*", help="of files, or of themes, whose results take the place of the last")
     parser.add_argument("--folder", type=Path, help="where files are kept")
     asked = parser.parse_args()
     cases = [case for case in CASES if not asked.names or {case.name, case.theme} & set(asked.names)]
     with tempfile.TemporaryDirectory() as temporary:
         rows = results(cases, asked.folder or Path(temporary))
-    if not asked.names:
-        save("corpus", {"rows": rows}, FOLDER)
+    done = {(row["file"], row["output"]): row for row in rows}
+    if asked.names and (FOLDER / "corpus.json").exists():
+        done = {(row["file"], row["output"]): row for row in load("corpus", FOLDER)["rows"]} | done
+    known = [(case.name, ending) for case in CASES for ending in case.outputs.split()]
+    with contextlib.redirect_stdout(io.StringIO()):  # all of it is in the file
+        save("corpus", {"rows": [done[each] for each in known if each in done]}, FOLDER)
+    print(dict(Counter(row["outcome"] for row in rows)))
 
 
 if __name__ == "__main__":
