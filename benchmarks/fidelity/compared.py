@@ -128,7 +128,7 @@ def _words(before: Seen, after: Seen) -> Iterator[Loss]:
     ):
         yield Loss("chapters", f"{has}, not {had}", ("chapters",))
     for key, value in before.tags.items():
-        if after.tags.get(key, "").strip() != value.strip():
+        if after.tags.get(key, "").strip() != value.strip() and not after.says(value):
             name = key.removeprefix("picture.")
             yield Loss(f"tag {key}", f"{after.tags.get(key)!r}, not {value!r}", (f"tag {name}",))
     if before.timecode and before.timecode != after.timecode:

@@ -28,7 +28,7 @@ KEPT, TOLD, SILENT, REFUSED, FAILED = "kept", "told", "silent", "refused", "fail
 
 def judged(case: Case, source: Seen, output: Path, reference: Seen) -> dict[str, Any]:
     """Run one, and say what came of it: `outcome`, what was `lost`, and what the run said before its first frame."""
-    done = run([str(source.path), str(output), "--strength", "0", *QUICK, *case.options.split()])
+    done = run([str(source.path), str(output), "--overwrite", "--strength", "0", *QUICK, *case.options.split()])
     before, _, _ = done.said.partition(FIRST_FRAME)
     row: dict[str, Any] = {"file": case.name, "output": output.suffix[1:], "theme": case.theme, "code": done.code}
     if done.code:
@@ -86,16 +86,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="of files, or of themes, whose results take the place of the last")
     parser.add_argument("--folder", type=Path, help="where files are kept")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="where they go")
     asked = parser.parse_args()
     cases = [case for case in CASES if not asked.names or {case.name, case.theme} & set(asked.names)]
     with tempfile.TemporaryDirectory() as temporary:
         rows = results(cases, asked.folder or Path(temporary))
     done = {(row["file"], row["output"]): row for row in rows}
-    if asked.names and (FOLDER / "corpus.json").exists():
-        done = {(row["file"], row["output"]): row for row in load("corpus", FOLDER)["rows"]} | done
+    if asked.names and (asked.results / "corpus.json").exists():
+        done = {(row["file"], row["output"]): row for row in load("corpus", asked.results)["rows"]} | done
     known = [(case.name, ending) for case in CASES for ending in case.outputs.split()]
     with contextlib.redirect_stdout(io.StringIO()):  # all of it is in the file
-        save("corpus", {"rows": [done[each] for each in known if each in done]}, FOLDER)
+        save("corpus", {"rows": [done[each] for each in known if each in done]}, asked.results)
     print(dict(Counter(row["outcome"] for row in rows)))
 
 
