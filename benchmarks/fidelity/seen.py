@@ -166,7 +166,9 @@ class Seen:
 
     def says(self, word: str) -> bool:
         """Whether it stands in the file, where this ffprobe may not look: the title of a track in an MP4, say."""
-        return len(word) > 3 and word.encode(errors="surrogateescape") in self.path.read_bytes()
+        # It shows bytes that are no UTF-8 as replaced.
+        pattern = b".{1,4}".join(re.escape(part.encode(errors="replace")) for part in re.split("\ufffd+", word))
+        return len(word) > 3 and bool(re.search(pattern, self.path.read_bytes()))
 
     @property
     def timecode(self) -> str | None:
