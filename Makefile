@@ -13,7 +13,7 @@ ALONE := $(RUN) -m streamderain.training.rest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench fidelity soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,13 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 	$(ALONE) $(RUN) benchmarks/live/sharing.py
 	$(ALONE) $(RUN) benchmarks/live/cameras.py
 	$(RUN) benchmarks/live/page.py
+
+fidelity: $(VENV)/.developer $(VENV)/.servers ## run hundreds of odd files through, and write docs/fidelity.md
+	$(ALONE) $(RUN) benchmarks/fidelity/run.py
+	$(ALONE) $(RUN) benchmarks/fidelity/mutations.py
+	$(ALONE) $(RUN) benchmarks/fidelity/full_disk.py
+	$(ALONE) $(RUN) benchmarks/fidelity/memory.py
+	$(RUN) benchmarks/fidelity/page.py
 
 soak: $(VENV)/.developer $(VENV)/.servers ## one hour of the real program: does its memory grow?
 	$(ALONE) $(RUN) benchmarks/live/soak.py --kill-every 10

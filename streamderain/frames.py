@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 Chroma = Literal["gray", "420", "422", "444"]
-Matrix = Literal["bt601", "bt709", "bt2020"]
+Matrix = Literal["bt601", "bt709", "bt2020", "fcc", "smpte240m"]
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,9 @@ def break_muxer(patch: pytest.MonkeyPatch, fail: Failing) -> None:
 BREAKS = {"decoder": break_decoder, "network": None, "encoder": break_encoder, "muxer": break_muxer}
 
 
-@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    "ending", ["mp4", "mkv", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mov", "ts"))]
+)
 @pytest.mark.parametrize("at", [1, 6, FRAMES])
 @pytest.mark.parametrize("part", BREAKS)
 def test_what_is_whole_is_kept(

@@ -10,15 +10,16 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import resource
+import select
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -73,25 +74,29 @@ def run(arguments: Sequence[str], most_seconds: float = 120.0, most_computed: in
 
     `limits` are of setrlimit, for it alone.
     """
-    with tempfile.TemporaryFile() as heard:
-        began = time.monotonic()
-        child = os.fork()
-        if not child:
-            _become(arguments, heard.fileno(), [(resource.RLIMIT_CPU, most_computed), *limits])
-        hung = False
-        while True:
-            ended, status, usage = os.wait4(child, os.WNOHANG)
-            if ended:
-                break
-            if not hung and time.monotonic() - began > most_seconds:
-                hung = True
-                os.kill(child, signal.SIGKILL)
-            time.sleep(_POLL_SECONDS)
-        heard.seek(0)
-        said = heard.read().decode(errors="replace")
+    # A pipe, as a file would be under the limits too.
+    listens, speaks = os.pipe()
+    began, hung, heard = time.monotonic(), False, b""
+    child = os.fork()
+    if not child:
+        _become(arguments, speaks, [(resource.RLIMIT_CPU, most_computed), *limits])
+    os.close(speaks)
+    os.set_blocking(listens, False)
+    ended = 0
+    while not ended:
+        ended, status, usage = os.wait4(child, os.WNOHANG)
+        if not hung and time.monotonic() - began > most_seconds:
+            hung = True
+            os.kill(child, signal.SIGKILL)
+        if not ended:
+            select.select([listens], [], [], _POLL_SECONDS)
+        with suppress(BlockingIOError):
+            while said := os.read(listens, 1 << 16):
+                heard += said
+    os.close(listens)
     code = os.waitstatus_to_exitcode(status)
     hung = hung or code == -signal.SIGXCPU
-    return Done(code, said, usage.ru_utime + usage.ru_stime, time.monotonic() - began, hung)
+    return Done(code, heard.decode(errors="replace"), usage.ru_utime + usage.ru_stime, time.monotonic() - began, hung)
 
 
 def _become(arguments: Sequence[str], output: int, limits: Sequence[tuple[int, int]]) -> None:

@@ -128,7 +128,7 @@ def _words(before: Seen, after: Seen) -> Iterator[Loss]:
     ):
         yield Loss("chapters", f"{has}, not {had}", ("chapters",))
     for key, value in before.tags.items():
-        if after.tags.get(key, "").strip() != value.strip():
+        if after.tags.get(key, "").strip() != value.strip() and not after.says(value):
             name = key.removeprefix("picture.")
             yield Loss(f"tag {key}", f"{after.tags.get(key)!r}, not {value!r}", (f"tag {name}",))
     if before.timecode and before.timecode != after.timecode:
@@ -186,7 +186,7 @@ def _shape(before: Seen, after: Seen) -> Iterator[Loss]:
             continue
         if name == "color_range":
             # What is not told is limited, but for grey.
-            usual = "pc" if was["pix_fmt"].startswith("gray") else "tv"
+            usual = "pc" if was["pix_fmt"].startswith(("gray", "ya")) else "tv"
             ours, theirs = (usual if each == "unknown" else each for each in (ours, theirs))
         if ours not in ("unknown", "reserved", theirs) and "gbr" not in (ours, theirs):
             yield Loss("colour tags", f"{name} {theirs}, not {ours}", ("colour", "encoding as"))
@@ -216,8 +216,7 @@ def _pixels(before: Seen, after: Seen, is_lossless: bool) -> Iterator[Loss]:
         yield Loss("alpha", "is gone", ("alpha",))
     if is_lossless:
         own = before.picture["pix_fmt"]
-        own = "rgb24" if "555" in own else own  # whose samples share bytes
-        one, two = before.pixels(own), after.pixels(own)
+        one, two = _samples(before, own), _samples(after, own)
         if one.shape != two.shape or not np.array_equal(one, two):
             most = "another size" if one.shape != two.shape else f"by up to {np.abs(one.astype(int) - two).max()}"
             yield Loss("pixels", f"differ, {most}", ("rounds", "encoding as", "256 colours"))
@@ -231,6 +230,11 @@ def _pixels(before: Seen, after: Seen, is_lossless: bool) -> Iterator[Loss]:
     if mean > 6 or shift > 2:
         how = f"off by {mean:.1f} codes, in the mean by {shift:.1f}"
         yield Loss("pixels", how, ("rounds", "encoding as", "colours"))
+
+
+def _samples(seen: Seen, pixel_format: str) -> np.ndarray[Any, Any]:
+    """In that format; of one whose samples share bytes the bits that it has."""
+    return seen.pixels("rgb24") >> 3 if "555" in pixel_format else seen.pixels(pixel_format)
 
 
 def _has_alpha(seen: Seen) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from command import FIRST_FRAME, QUICK, Done, run
 from compared import Loss, losses
 from corpus import CASES, Case
 from making import ffmpeg
-from results import save
+from results import load, save
 from seen import Seen
 
 FOLDER = Path(__file__).parent
@@ -25,7 +28,7 @@ KEPT, TOLD, SILENT, REFUSED, FAILED = "kept", "told", "silent", "refused", "fail
 
 def judged(case: Case, source: Seen, output: Path, reference: Seen) -> dict[str, Any]:
     """Run one, and say what came of it: `outcome`, what was `lost`, and what the run said before its first frame."""
-    done = run([str(source.path), str(output), "--strength", "0", *QUICK, *case.options.split()])
+    done = run([str(source.path), str(output), "--overwrite", "--strength", "0", *QUICK, *case.options.split()])
     before, _, _ = done.said.partition(FIRST_FRAME)
     row: dict[str, Any] = {"file": case.name, "output": output.suffix[1:], "theme": case.theme, "code": done.code}
     if done.code:
@@ -81,14 +84,20 @@ def results(cases: Sequence[Case], folder: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="of files, or of themes; all by default, which are written down")
+    parser.add_argument("names", nargs="*", help="of files, or of themes, whose results take the place of the last")
     parser.add_argument("--folder", type=Path, help="where files are kept")
+    parser.add_argument("--results", type=Path, default=FOLDER, help="where they go")
     asked = parser.parse_args()
     cases = [case for case in CASES if not asked.names or {case.name, case.theme} & set(asked.names)]
     with tempfile.TemporaryDirectory() as temporary:
         rows = results(cases, asked.folder or Path(temporary))
-    if not asked.names:
-        save("corpus", {"rows": rows}, FOLDER)
+    done = {(row["file"], row["output"]): row for row in rows}
+    if asked.names and (asked.results / "corpus.json").exists():
+        done = {(row["file"], row["output"]): row for row in load("corpus", asked.results)["rows"]} | done
+    known = [(case.name, ending) for case in CASES for ending in case.outputs.split()]
+    with contextlib.redirect_stdout(io.StringIO()):  # all of it is in the file
+        save("corpus", {"rows": [done[each] for each in known if each in done]}, asked.results)
+    print(dict(Counter(row["outcome"] for row in rows)))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _SHOWN = 12
 def _probe(path: Path, *options: str) -> Json:
     command = ["ffprobe", "-v", "error", "-of", "json", *options, str(path)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
-    found: Json = json.loads(done.stdout.decode(errors="replace") or "{}")
+    found: Json = json.loads(done.stdout.decode(errors="surrogateescape") or "{}")
     return found
 
 
@@ -163,6 +163,12 @@ class Seen:
         """What the file says of itself, by lower case, and under `picture.` what its picture does."""
         whole = _tags(self.header.get("format", {}))
         return {**whole, **{f"picture.{key}": value for key, value in _tags(self.picture).items()}}
+
+    def says(self, word: str) -> bool:
+        """Whether it stands in the file, where this ffprobe may not look: the title of a track in an MP4, say."""
+        # It shows bytes that are no UTF-8 as replaced.
+        pattern = b".{1,4}".join(re.escape(part.encode(errors="replace")) for part in re.split("\ufffd+", word))
+        return len(word) > 3 and bool(re.search(pattern, self.path.read_bytes()))
 
     @property
     def timecode(self) -> str | None:

@@ -1,8 +1,8 @@
 """Planes <-> RGB on whatever device they are on.
 
 The way back adds what the network changed to the planes that came in, so a pixel that it left alone
-keeps its value to the bit, out-of-range colours and all. Matrices are those of BT.601, BT.709 and BT.2020
-(non-constant luminance), from the luma weights of red and blue.
+keeps its value to the bit, out-of-range colours and all. Matrices are those of BT.601, BT.709, BT.2020
+(non-constant luminance), FCC and SMPTE 240M, from the luma weights of red and blue (ITU-T H.273, table 4).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
 }
 """Of red and of blue; green has the rest."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -83,11 +83,8 @@ def fitting_format(
             if exact := next(fit, None):
                 return exact, _loss(encoder, exact, own, layout)
     wanted = working.replace("yuv", "yuva") if holds_alpha(own) else working
-    # For grey, libav would take RGB or 4:4:4, which few players show.
-    nearest, _ = find_best_pix_fmt_of_list(formats, wanted.replace("gray", "yuv420p"), holds_alpha(own))
-    assert nearest is not None
-    grey = ["gray"] if working.startswith("gray") else []
-    best = next((each for each in (wanted, working, *grey) if each in formats), nearest.name)
+    nearest = list(_by_nearness(formats, wanted, working, holds_alpha(own)))
+    best = next(filter(takes, nearest), nearest[0])
     return best, _loss(encoder, best, own, layout)
 
 
@@ -106,6 +103,22 @@ def fitting_rate(encoder: str, rate: Fraction) -> Fraction:
     if not known or rate in known:
         return rate
     return min((each for each in known if each >= rate), default=max(known))
+
+
+def _by_nearness(formats: list[str], wanted: str, working: str, has_alpha: bool) -> Iterator[str]:
+    """All of the formats, the one that loses least of `wanted` first."""
+    left = list(formats)
+    grey = ["gray"] if working.startswith("gray") else []
+    for name in (wanted, working, *grey):
+        if name in left:
+            yield name
+            left.remove(name)
+    while left:
+        # For grey, libav would take RGB or 4:4:4, which few players show.
+        nearest, _ = find_best_pix_fmt_of_list(left, wanted.replace("gray", "yuv420p"), has_alpha)
+        assert nearest is not None
+        yield nearest.name
+        left.remove(nearest.name)
 
 
 def _by_likeness(formats: Iterable[str], own: str) -> list[str]:

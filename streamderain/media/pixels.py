@@ -26,11 +26,16 @@ LIMITED_RANGE = int(ColorRange.MPEG)
 RGB_SPACE = 0
 
 _MATRICES: dict[int, Matrix] = {
-    **dict.fromkeys((1, 7), "bt709"),
-    **dict.fromkeys((4, 5, 6), "bt601"),
+    1: "bt709",
+    4: "fcc",
+    **dict.fromkeys((5, 6), "bt601"),
+    7: "smpte240m",
     **dict.fromkeys((9, 10), "bt2020"),
 }
-_SPACES: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace(9)}
+_SPACES: dict[Matrix, Colorspace] = {
+    "bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace(9), "fcc": Colorspace.FCC,
+    "smpte240m": Colorspace.SMPTE240M,
+}  # fmt: skip
 _PLANAR = re.compile(r"(gray|yuvj?(?:420|422|444)p)(10le|12le)?")
 _DEPTHS = r"(?:9|10|12|14|16)le"
 _WHOLE_SAMPLES = re.compile(

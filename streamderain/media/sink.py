@@ -35,6 +35,9 @@ _PLAYABLE = {"flush_packets": "1"}
 _CLUSTERS = {"matroska": {"cluster_time_limit": "1000"}, "webm": {"cluster_time_limit": "1000"}}
 """Milliseconds that these muxers hold back at most."""
 
+_UNFRAMED = fragments.KINDS | {"matroska", "flv"}
+"""Formats whose AAC has no header before each packet."""
+
 _INTERLEAVED = {"max_interleave_delta": "1000000"}
 """Microseconds that libav waits for what is sparse."""
 
@@ -56,6 +59,7 @@ class Muxed:
         self._copies: dict[int, av.stream.Stream] = {}
         self._last: dict[int, int] = {}
         self._unframed: dict[int, BitStreamFilterContext] = {}
+        self._damaged: set[int] = set()
         self.is_torn = self._has_gap = False
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
@@ -71,7 +75,7 @@ class Muxed:
             self._refuse(stream, samples)
             return
         copy = add_copy(self._container, stream)
-        if self._container.format.name in fragments.KINDS and (unframed := unframed_by(stream, copy)):
+        if self._container.format.name in _UNFRAMED and (unframed := unframed_by(stream, copy)):
             self._unframed[copy.index] = unframed
         copy.metadata.update(titled(stream.metadata))
         copy.disposition = stream.disposition
@@ -138,11 +142,24 @@ class Muxed:
             packet = self._passengers.popleft()
             copy = self._copies.get(packet.stream.index)
             if copy is not None:
-                unframed, base = self._unframed.get(copy.index), packet.time_base
-                for each in unframed.filter(packet) if unframed else [packet]:
+                base = packet.time_base
+                for each in self._bare(packet, copy):
                     each.stream, each.time_base = copy, base
                     self._line_up(each, copy)
                     self._mux(each)
+
+    def _bare(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> list[av.Packet[av.stream.Stream]]:
+        """The packet as the output takes it; nothing where it is too damaged for that."""
+        unframed = self._unframed.get(copy.index)
+        if unframed is None:
+            return [packet]
+        try:
+            return list(unframed.filter(packet))
+        except av.FFmpegError:  # whatever it calls it
+            level = logging.DEBUG if copy.index in self._damaged else logging.WARNING
+            logger.log(level, "%s: damaged packets of audio track %d are left out", self._source.name, copy.index)
+            self._damaged.add(copy.index)
+            return []
 
     def _line_up(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> None:
         """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""

@@ -219,3 +219,15 @@ def test_no_output_is_advised_that_does_not_hold_the_encoder(studio: Any) -> Non
     """A transport stream takes anything, and nobody knows it again."""
     with pytest.raises(SinkError, match=r"qtrle does not go into mp4; try --encoder libx264, or an output in \.mov$"):
         studio.through(studio.clip(), "out.mp4", Encoding("qtrle", crf=None))
+
+
+def test_an_encoder_that_lists_a_format_and_refuses_it_gets_the_next(studio: Any) -> None:
+    """libvpx names 4:4:4 with alpha, and takes 4:2:0 with alpha alone."""
+    glass = [av.VideoFrame(96, 64, "yuva444p10le") for _ in range(2)]
+    source = studio.clip(
+        "in.mkv", codec="ffv1", pixel_format="yuva444p10le", size=(64, 96), pts=range(2), pictures=glass
+    )
+    with av.open(studio.through(source, "out.webm", Encoding("auto"))) as container:
+        stream = container.streams.video[0]
+        tags = {key.lower(): value for key, value in stream.metadata.items()}
+        assert (stream.codec_context.codec.canonical_name, tags.get("alpha_mode")) == ("vp9", "1")

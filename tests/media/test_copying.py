@@ -167,3 +167,28 @@ def test_the_case_of_the_founders(studio: Any, shared: Path, ending: str) -> Non
     assert payload(output) == payload(source)
     with pytest.raises(SinkError, match=r"\(pcm_alaw\) does not fit into mp4; try an output in .mkv or .mov"):
         studio.through(source, "out.mp4", QUICK)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "flv"])
+def test_damaged_sound_costs_its_own_packets_alone(
+    studio: Any, clip: Path, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a transport stream is cut off, or its reception was bad."""
+    source = studio.folder / "in.ts"
+    with av.open(clip) as before, av.open(source, "w") as after:
+        copies = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                after.mux(packet)
+    data, at = bytearray(source.read_bytes()), 0
+    for number in range(8):
+        at = data.find(b"\xff\xf1", at + 1)  # the header of an AAC packet (ADTS)
+        if number in (3, 5):
+            data[at + 3 : at + 6] = b"\x80\x00\x1f"  # a length that is too small
+    source.write_bytes(data)
+    output = studio.through(source, f"out.{ending}")
+    assert len(studio.look(output).times) == 12
+    with av.open(output) as container:
+        assert any(packet.size for packet in container.demux(audio=0))
+    assert caplog.text.count("damaged packets of audio track 1 are left out") == 1
