@@ -19,6 +19,7 @@ from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine, batch_size
 from streamderain.errors import ConfigError, SourceError, Stopped, StreamderainError
 from streamderain.frames import Network, VideoInfo
+from streamderain.media.partial import Partial
 from streamderain.media.sink import check_output
 from streamderain.media.source import open_source
 from streamderain.networks.restorer import Restorer
@@ -65,6 +66,7 @@ def derained_in_parts(
         journal.leave()
     if not config.overwrite and journal.is_joined:
         frames = sum(part.frames for part in journal.parts)
+        Partial(output, overwrite=True, again=True).discard()
         journal.remove()
         return Progress(frames, frames, 0.0, [StationStats("join")], before=frames), None
     # What a killed run has written of the output is nothing without its folder, which is there before and behind it.
