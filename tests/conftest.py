@@ -7,6 +7,8 @@ import os
 # Pictures in tests are tiny: a second thread would only wait for the first.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,9 @@ from tests.browser import ARGUMENTS, CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# What runs in the background of a script ignores Ctrl-C, and hands that on to every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -47,10 +52,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Every test ends without threads of ours still running."""
+    """Every test ends without threads of ours still running, and with torch as it was."""
     yield
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("streamderain-")]
     assert not left, f"threads left behind: {left}"
+    if torch := sys.modules.get("torch"):
+        assert torch.is_grad_enabled(), "gradients were switched off"
+        assert not torch.is_inference_mode_enabled(), "inference mode was left on"
 
 
 @pytest.fixture

@@ -84,14 +84,14 @@ def _spandrel() -> Any:
     """The library, with what spandrel_extra_arches adds to it, where that is installed. Raises ImportError, and
     WeightsError where the library is there and cannot be loaded.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # what it compiles as it is loaded is on its way out of torch
+    with warnings.catch_warnings(action="ignore"):  # what they compile as they are loaded is on its way out of torch
+        try:
             spandrel = importlib.import_module("spandrel")
-    except RuntimeError as error:  # torchvision's, where it is made for another torch
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"spandrel cannot be loaded ({reason}): install the torchvision that is made for torch {torch.__version__}"
-        ) from error
-    with suppress(ImportError):  # whose licences are not for everybody
-        importlib.import_module("spandrel_extra_arches").install(ignore_duplicates=True)
+        except RuntimeError as error:  # torchvision's, where it is made for another torch
+            reason, torchs = str(error).splitlines()[0], torch.__version__
+            raise WeightsError(
+                f"spandrel cannot be loaded ({reason}): install the torchvision that is made for torch {torchs}"
+            ) from error
+        with suppress(ImportError):  # whose licences are not for everybody
+            importlib.import_module("spandrel_extra_arches").install(ignore_duplicates=True)
     return spandrel

@@ -79,7 +79,9 @@ def test_streams_and_their_numbers(server: PreviewServer, preview: Preview, came
     assert ask(server.url + "api/streams") == (200, streams)
     status, told = ask(server.url + f"api/streams/{NAME}")
     assert status == 200
-    assert told == {"name": "front/door 1", "numbers": camera.numbers(), "settings": camera.settings()}
+    assert told == {
+        "name": "front/door 1", "numbers": camera.numbers(), "settings": camera.settings(), "may_change": True
+    }  # fmt: skip
     assert refusal(ask(server.url + "api/streams/nobody"))[0] == 404
     server.remove("back")
     assert ask(server.url + "api/streams")[1] == streams[:1]

@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused_in_a_line_that_says_why(tmp_path: Path, te
         "token: [hunter2secret",
         "token: [hunter2secret]",
         "streams: {a: {source: 'rtps://me:${PASSWORD}@camera/x'}}",
-        "streams: {a: {source: 'srt://camera:1?passphrase=${PASSWORD}'}}",
+        "streams: {a: {source: 'srtp://camera:1?passphrase=${PASSWORD}'}}",
         "streams: {a: {source: 'http://me:${PASSWORD}@camera/x.mp4'}}",
         "streams: {a: {source: test, outputs: ['rtsp://me:${PASSWORD}@x/y', 'rtsp://me:${PASSWORD}@x/y']}}",
         "defaults: {model: 'http://me:${PASSWORD}@x', strength: 'http://me:${PASSWORD}@x'}",
