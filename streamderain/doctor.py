@@ -37,7 +37,7 @@ def examine() -> Iterator[tuple[str, str]]:
     yield "hardware encoders", f"built in, if the machine has them: {hardware}"
     yield "weights", ", ".join(weights.installed()) + f"; added ones go to {weights_folder()}"
     device = pick_device("auto")
-    yield "will use", f"{weights.default_on(device.type)} on {device}, run by {backend_on(device)}"
+    yield "will use", f"{weights.DEFAULT} on {device}, run by {backend_on(device)}"
     yield "cache", f"{cache_folder()}, what backends made ready for this machine"
     yield "settings", _settings()
 

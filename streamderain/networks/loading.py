@@ -9,15 +9,14 @@ from streamderain.errors import WeightsError
 from streamderain.networks import kin, onnx, registry, weights
 
 
-def load(model: str, device_type: str = "cpu") -> Runnable:
-    """The network of that name, registered, bundled or added, or in that file; what "default" is depends on the type of
-    device. Itself on the CPU.
+def load(model: str) -> Runnable:
+    """The network of that name, registered, bundled or added, or in that file; itself on the CPU.
 
     Raises WeightsError.
     """
     if model in registry.registered():
         return registry.registered()[model]
-    path = weights.find(model, device_type)
+    path = weights.find(model)
     if path.suffix.lower() == ".onnx":
         return onnx.load(path)
     state = weights.read(path)

@@ -37,7 +37,7 @@ def publish(model: str, folder: Path, overwrite: bool = False) -> Path:
     network's class takes, under the names of its arguments. The card is that of bundled weights; of others it is to be
     written. Raises WeightsError, also where a file would be replaced without `overwrite`.
     """
-    name = weights.default_on("cpu") if model == "default" else model
+    name = weights.DEFAULT if model == "default" else model
     path = weights.find(name)
     network = registry.build(weights.read(path), str(path))
     present = [each for each in (WEIGHTS, CONFIG, CARD) if (folder / each).exists()]

@@ -100,7 +100,7 @@ class Restorer:
         Raises WeightsError and DeviceError.
         """
         picked = pick_device(device)
-        return cls(load(model, picked.type), picked, backend, precision, memory)
+        return cls(load(model), picked, backend, precision, memory)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -51,7 +51,7 @@ KNOWN = (
     ),
     Known(
         "best",
-        "five frames at half resolution, fourteen times the work of `fast`, for GPUs",
+        "five frames at half resolution, thirteen times the work of `fast`, which is ahead of it",
         "Apache-2.0; trained on CC0, CC-BY and CC-BY-SA photos, see weights/best.md",
         "in the package",
     ),
@@ -67,12 +67,10 @@ KNOWN = (
     ),
 )
 
+DEFAULT = "fast"
+"""The bundled weights that are taken where none are named."""
+
 _KNOWN_NAMES = {known.name for known in KNOWN}
-
-
-def default_on(device_type: str) -> str:
-    """The bundled weights that suit a "cpu", or a GPU."""
-    return "fast" if device_type == "cpu" else "best"
 
 
 def installed() -> dict[str, Path]:
@@ -85,14 +83,13 @@ def installed() -> dict[str, Path]:
     return found
 
 
-def find(model: str, device_type: str = "cpu") -> Path:
-    """The file behind a name ("default" on this type of device, "fast", an added one), a path, or a folder as
-    networks.hub has it.
+def find(model: str) -> Path:
+    """The file behind a name ("default", "fast", an added one), a path, or a folder as networks.hub has it.
 
     Raises WeightsError when there is none.
     """
     present = installed()
-    name = default_on(device_type) if model == "default" else model
+    name = DEFAULT if model == "default" else model
     if name in present:
         return present[name]
     if os.path.isfile(model):
@@ -155,12 +152,9 @@ def _tensors_in(saved: object) -> dict[str, Tensor]:
     return found
 
 
-def load(model: str, device_type: str = "cpu") -> PartedNetwork:
-    """The network behind a name or a path, itself on the CPU; what "default" is depends on the type of device.
-
-    Raises WeightsError.
-    """
-    path = find(model, device_type)
+def load(model: str) -> PartedNetwork:
+    """The network behind a name or a path, itself on the CPU. Raises WeightsError."""
+    path = find(model)
     return build(read(path), str(path))
 
 

@@ -78,7 +78,7 @@ class Bench:
         """
         config = self._config
         network = Restorer.load(wanted.model, str(self.device), wanted.backend, wanted.precision, config.memory)
-        model = weights.default_on(self.device.type) if wanted.model == "default" else wanted.model
+        model = weights.DEFAULT if wanted.model == "default" else wanted.model
         batch = batch_size(replace(config, batch=wanted.batch), self.device, live=True)
         setup = Setup(model, network.backend.name, network.backend.precision, batch)
         window = self._windows(network, FIDELITY_SIZE, 1)
