@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -134,17 +135,21 @@ def test_what_blending_needs_is_made_while_it_is_on_and_turning_it_on_begins_wit
     engine, made = Engine(Watcher(), DerainConfig(neighbours="past"), dials), []
     moment = engine._eyes.moment
     engine._eyes.moment = lambda seen, clean: made.append(clean) or moment(seen, clean)  # type: ignore
-    feed: Any = film([stripes(level, upright=True) for level in LEVELS])
-    # Without threads, a frame is through before the next one is taken.
-    for station in engine.stations():
-        feed = station.run(feed)
-    for _ in range(3):
-        next(feed)
-        assert made == []
-    dials.blend = 1.0
-    for number in range(1, 4):
-        next(feed)
-        assert len(made) == number
+
+    def seen_to() -> list[int]:
+        """How many were made with each frame; without threads, one is through before the next is taken."""
+        feed: Any = film([stripes(level, upright=True) for level in LEVELS])
+        for station in engine.stations():
+            feed = station.run(feed)
+        found = []
+        for dials.blend in (0.0, 0.0, 0.0, 1.0, 1.0, 1.0):
+            next(feed)
+            found.append(len(made))
+        return found
+
+    # In a thread of its own, as stations switch gradients off for theirs, and end in another order than they began.
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(seen_to).result() == [0, 0, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
