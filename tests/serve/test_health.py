@@ -53,8 +53,9 @@ def test_strictly_ready_are_streams_whose_outputs_are_open(tmp_path: Path) -> No
             return found
 
         # One that was not tried yet waits, and is not open either.
-        wait_until(lambda: [each["state"] for each in outputs()] == ["open", "away"])
-        assert outputs()[1]["reason"]
+        wait_until(
+            lambda: [(each["state"], bool(each["reason"])) for each in outputs()] == [("open", False), ("away", True)]
+        )
         assert ask(server.url, "/api/streams/a", "PUT", {"source": SOURCE}).status == 200
         wait_until(lambda: ask(server.url, "/readyz?strict=1").status == 200)
 
