@@ -104,7 +104,7 @@ class OpenvinoBackend:
         return 1.8 * (stem + joined) + 1.1 * trunk
 
     def _quickest(self, clock: Callable[[], float]) -> str:
-        """The precision in which the trunk runs quickest, found once for each processor and then kept."""
+        """The precision in which the trunk runs quickest, found once for each processor and choice, and then kept."""
         names = ["float32"]
         if self._network.descriptor.lowers and _hint() == "bf16":
             names.append("bfloat16")
@@ -112,8 +112,8 @@ class OpenvinoBackend:
             names.append("int8")
         if len(names) == 1:
             return "float32"
-        processor = core().get_property("CPU", "FULL_DEVICE_NAME")
-        name = f"precision-{hashlib.sha256(processor.encode()).hexdigest()[:8]}"
+        asked = " ".join([core().get_property("CPU", "FULL_DEVICE_NAME"), *names])
+        name = f"precision-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
         with contextlib.suppress(OSError):
             return (cache_folder() / self._kept / name).read_text()
         try:

@@ -111,6 +111,16 @@ def test_auto_takes_it_where_it_is_the_quickest(tmp_path: Path, monkeypatch: pyt
     assert asked == [["float32", "bfloat16", "int8"]]
 
 
+def test_an_answer_that_was_kept_before_there_was_a_form_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = parted()
+    monkeypatch.setattr(backend, "fastest", lambda ways, clock: list(ways)[-1])
+    monkeypatch.setattr(backend, "_hint", lambda: "bf16")
+    assert OpenvinoBackend(network).precision == "bfloat16"
+    assert OpenvinoBackend(replace(network, rounded=with_a_rounded_form(tmp_path))).precision == "int8"
+
+
 def test_a_form_of_other_weights_is_told_of_and_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     network = replace(parted(), rounded=with_a_rounded_form(tmp_path, seed=1))
     with caplog.at_level(logging.WARNING):
