@@ -16,7 +16,7 @@ from streamderain.frames import Network, VideoInfo
 from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
 from streamderain.media.cut import cut
-from streamderain.media.encoder import Encoding, available
+from streamderain.media.encoder import Encoding, encoding_of
 from streamderain.media.ffmpeg import FfmpegSink
 from streamderain.media.numbered import is_numbered
 from streamderain.media.pixels import layout_of
@@ -125,15 +125,14 @@ def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> Non
 
 def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
-    encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
     sinks: list[Output] = []
     if is_numbered(output):
         sinks.append((SequenceSink(Path(output), source, config.overwrite), lambda pair: pair.clean))
     elif config.via_ffmpeg:
-        sinks.append((FfmpegSink(output, source, layout, encoding, config.overwrite), lambda pair: pair.clean))
+        through = FfmpegSink(output, source, layout, Encoding.asked(config), config.overwrite)
+        sinks.append((through, lambda pair: pair.clean))
     else:
-        encoding = available(encoding, config.hwaccel)
-        sink = FileSink(Path(output), source, layout, encoding, True, config.overwrite, config.verify)
+        sink = FileSink(Path(output), source, layout, encoding_of(config), True, config.overwrite, config.verify)
         sinks.append((sink, lambda pair: pair.clean))
     if config.compare:
         try:

@@ -16,7 +16,7 @@ from streamderain.frames import Frame, Network, Restored
 from streamderain.media.choice import AUTO
 from streamderain.media.compare import abreast, compared_layout
 from streamderain.media.cut import cut
-from streamderain.media.encoder import Encoding, available
+from streamderain.media.encoder import Encoding, encoding_of
 from streamderain.media.glimpses import rainiest
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
@@ -82,7 +82,7 @@ def sample_of(
 
 def _sinks(source: Source, shown: Path, measured: Path, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
-    encoding = available(Encoding(config.encoder, config.crf, config.preset, config.encoder_option), config.hwaccel)
+    encoding = encoding_of(config)
     # First the one that is to tell what of the source will be lost.
     whole = FileSink(measured, source, layout, encoding)
     try:

@@ -18,7 +18,7 @@ from streamderain.live.keeping import Keeper
 from streamderain.live.numbers import OutputNumbers
 from streamderain.media.broadcast import Broadcast, Chunk
 from streamderain.media.connection import AudioPacket
-from streamderain.media.encoder import Encoding, available
+from streamderain.media.encoder import encoding_of
 from streamderain.media.live import Backoff
 from streamderain.media.outlet import Outlet, is_recording
 from streamderain.media.pulse import Pulse, connections
@@ -81,9 +81,7 @@ class Outputs:
 
     def begin(self, info: VideoInfo, audio: Any) -> None:
         """Get ready to write pictures and sound like these. Raises SinkError for what the encoder does not know."""
-        config = self._config
-        encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
-        self._broadcast = Broadcast(info, available(encoding, config.hwaccel), audio, self._hand_out)
+        self._broadcast = Broadcast(info, encoding_of(self._config), audio, self._hand_out)
 
     def open(self, names: Sequence[str]) -> None:
         """Open those of these outputs that are not; they begin with the next frame."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import cast
+from typing import Protocol, Self, cast
 
 import av
 from av.container import OutputContainer
@@ -48,6 +48,21 @@ _OF_A_TRACK = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio",
 """What of an encoder a container needs to know."""
 
 
+class EncodingSettings(Protocol):
+    """What configs say of encoding."""
+
+    @property
+    def encoder(self) -> str: ...  # noqa: D102
+    @property
+    def crf(self) -> int | None: ...  # noqa: D102
+    @property
+    def preset(self) -> str | None: ...  # noqa: D102
+    @property
+    def encoder_option(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def hwaccel(self) -> str | None: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How to encode. `crf` is the quality of encoders that know such a thing, lower being better; None
@@ -60,6 +75,16 @@ class Encoding:
     preset: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     even: bool = False
+
+    @classmethod
+    def asked(cls, config: EncodingSettings) -> Self:
+        """The one that `config` asks for."""
+        return cls(config.encoder, config.crf, config.preset, config.encoder_option)
+
+
+def encoding_of(config: EncodingSettings) -> Encoding:
+    """The one that `config` asks for, by the hardware where that is asked for and works."""
+    return available(Encoding.asked(config), config.hwaccel)
 
 
 def available(encoding: Encoding, hwaccel: str | None) -> Encoding:

@@ -24,7 +24,7 @@ from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine
 from streamderain.errors import SourceError
 from streamderain.frames import Network
-from streamderain.media.encoder import Encoding, available
+from streamderain.media.encoder import encoding_of
 from streamderain.media.parts import Part, PartSink, join
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
@@ -99,11 +99,6 @@ def derained(
     # Each part tells its own.
     source.damaged = 0
     return sink.part
-
-
-def encoding_of(config: DerainConfig) -> Encoding:
-    """How `config` has pictures encoded."""
-    return available(Encoding(config.encoder, config.crf, config.preset, config.encoder_option), config.hwaccel)
 
 
 class Film:

@@ -16,7 +16,7 @@ from streamderain.carry import carry
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine
 from streamderain.frames import Network, takes_aligned
-from streamderain.media.encoder import Encoding, available
+from streamderain.media.encoder import encoding_of
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
@@ -112,9 +112,7 @@ def run(clip: Path, output: Path, network: Network, config: DerainConfig, settle
     watched = Timed(network) if settled or network.device.type != "cuda" else None
     out: list[float] = []
     with open_source(clip, config.hwaccel) as opened:
-        encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
-        encoding = available(encoding, config.hwaccel)
-        sink = FileSink(output, opened, layout_of(opened.info), encoding, overwrite=True)
+        sink = FileSink(output, opened, layout_of(opened.info), encoding_of(config), overwrite=True)
         engine = Engine(watched or network, config)
         stations = engine.stations()
         if settled:

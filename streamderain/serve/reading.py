@@ -101,7 +101,7 @@ def try_streams(streams: Mapping[str, StreamConfig], defaults: LiveConfig) -> No
     """Raise ConfigError where the encoder of one refuses, or its recordings cannot be written."""
     for name, asked in streams.items():
         config = dataclasses.replace(defaults, **asked.settings)
-        encoding = Encoding(config.encoder, config.crf, config.preset, config.encoder_option)
+        encoding = Encoding.asked(config)
         try:
             try_outputs(asked.outputs, encoding, config.hwaccel, may_exist=True)
         except SinkError as error:
