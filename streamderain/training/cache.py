@@ -10,6 +10,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,16 +112,16 @@ class RollingCache:
         return step * self.draw.batch // self.draw.draws
 
     def _rendered(self, first: int) -> Iterator[tuple[Tensor, float]]:
-        return iter(
-            DataLoader(
-                self.windows,
-                batch_size=None,
-                sampler=_From(first),
-                num_workers=self.workers,
-                worker_init_fn=_one_thread,
-                prefetch_factor=4 if self.workers else None,
-            )
+        loader = DataLoader(
+            self.windows,
+            batch_size=None,
+            sampler=_From(first),
+            num_workers=self.workers,
+            worker_init_fn=_one_thread,
+            prefetch_factor=4 if self.workers else None,
         )
+        with _opencv_in_one_thread():
+            return iter(loader)
 
     def _drawn(self, cache: deque[Tensor], rng: random.Random) -> Tensor:
         patch = self.draw.patch
@@ -143,6 +144,19 @@ class _From(Sampler[int]):
         while True:
             yield number
             number += 1
+
+
+@contextmanager
+def _opencv_in_one_thread() -> Iterator[None]:
+    """A process that is forked beside OpenCV's threads gets the locks that they hold, and waits for them for ever."""
+    import cv2
+
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _one_thread(worker: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import islice
 
+import cv2
 import pytest
 import torch
 
@@ -37,6 +38,27 @@ def test_a_resumed_run_draws_what_an_uninterrupted_one_would_have(material: Mate
     resumed = list(islice(RollingCache(windows(material), DRAW, workers).batches(6), 3))
     assert all(torch.equal(a, b) for a, b in zip(whole[6:], resumed, strict=True))
     assert not torch.equal(whole[0], whole[1])
+
+
+class Threads(AlignedWindows):
+    """Windows that tell how many threads OpenCV has where they are rendered."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, float]:
+        return torch.full((5, 3, SIDE, SIDE), cv2.getNumThreads(), dtype=torch.uint8), 0.5
+
+
+def test_a_worker_is_forked_while_opencv_has_no_threads_whose_locks_it_would_wait_for() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        batch = next(RollingCache(Threads(), DRAW, 1).batches(0))
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+    assert int(batch.max()) == 1
 
 
 def test_each_window_is_drawn_a_few_times_and_then_makes_room() -> None:
