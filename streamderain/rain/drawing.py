@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.haze import Haze, VeiledRain
-from streamderain.rain.painted import paint_plain_rain, paint_rain, paint_texture
+from streamderain.rain.painted import paint_downpour, paint_plain_rain, paint_rain, paint_texture
 
 MOST_HIDDEN = 0.3
 """Mean opacity beyond which a picture is more rain than scene, and less rain falls."""
@@ -32,7 +32,8 @@ class Kinds:
     """
 
     plain: float = 0.0
-    painted: float = 0.55
+    painted: float = 0.45
+    downpour: float = 0.1
     texture: float = 0.1
     veiled: float = 0.08
     veil_loss: tuple[float, float] = (0.1, 0.6)
@@ -46,9 +47,14 @@ def draw_any_rain(rng: random.Random, height: int, width: int, kinds: Kinds | No
     draw -= kinds.plain
     if draw < kinds.painted:
         return paint_rain(rng)
-    if draw < kinds.painted + kinds.texture:
+    draw -= kinds.painted
+    if draw < kinds.downpour:
+        return paint_downpour(rng)
+    draw -= kinds.downpour
+    if draw < kinds.texture:
         return paint_texture(rng)
-    if draw < kinds.painted + kinds.texture + kinds.veiled:
+    draw -= kinds.texture
+    if draw < kinds.veiled:
         return draw_veiled_rain(rng, kinds.veil_loss)
     return draw_rainfall(rng, height, width)
 

@@ -245,10 +245,10 @@ def _splat(
     streak = torch.repeat_interleave(torch.arange(len(points), device=x.device), points)
     first = torch.cumsum(points, 0) - points
     along = (torch.arange(len(streak), device=x.device) - first[streak] + 0.5) / points[streak]
-    px, py = x[streak] + along * length_x[streak], y[streak] + along * length_y[streak]
     # With a border of one pixel, each point that touches the picture has its four neighbours on the canvas.
-    inside = (px > -1) & (px < width) & (py > -1) & (py < height)
-    px, py, along, streak = px[inside] + 1, py[inside] + 1, along[inside], streak[inside]
+    px, py = x[streak] + along * length_x[streak] + 1, y[streak] + along * length_y[streak] + 1
+    inside = (px > 0) & (px < width + 1) & (py > 0) & (py < height + 1)
+    px, py, along, streak = px[inside], py[inside], along[inside], streak[inside]
     # Both ends thin out, as the shutter opens and closes on a moving drop.
     value = opacity[streak] * (4 * along * (1 - along)).sqrt()
     left, top = px.long(), py.long()

@@ -22,12 +22,15 @@ from streamderain.rain.streaks import Streaks
 MOST_LIGHT = 0.3
 """Mean light of a layer beyond which a picture is more rain than scene, and the rain is drawn fainter."""
 
+MOST_LIGHT_OF_DOWNPOURS = 0.45
+"""The same where all that is to be learnt is to find the scene again."""
+
 WHITE = (1.0, 1.0, 1.0)
 LENGTHS_PX = (6.0, 120.0)
 WIDTHS_PX = (0.35, 2.0)
 BRIGHTNESSES = (0.1, 1.0)
-LEAST_SLENDERNESS = 12
-"""Of a streak, its length by its width; what is rounder is snow."""
+LEAST_SLENDERNESS, LEAST_OF_DROPS = 12, 4
+"""Of a streak, and of some that are seldom drawn, its length by its width; what is rounder is snow."""
 
 
 class Layer(Protocol):
@@ -86,7 +89,7 @@ class PaintedRain:
 
     `blending` says how light meets the picture: `add`, `screen`, which spares what is bright, or `cover`, which
     hides it. `colour` is the light's, None for that of the picture's sky. Where streaks cross, no more than
-    about `ceiling` comes together.
+    about `ceiling` comes together, and in the mean no more than `most_light`.
     """
 
     strokes: tuple[Layer, ...]
@@ -94,6 +97,7 @@ class PaintedRain:
     blending: Literal["add", "screen", "cover"] = "add"
     colour: tuple[float, float, float] | None = WHITE
     ceiling: float = 1.0
+    most_light: float = MOST_LIGHT
 
     def on(self, clean: Tensor, seconds: float) -> Tensor:
         """`clean`, (3, H, W) float RGB in 0..1, with the paint of the moment `seconds` on it; same shape."""
@@ -107,14 +111,14 @@ class PaintedRain:
         return clean.lerp(colour.expand_as(clean), layer.expand_as(clean))
 
     def layer(self, height: int, width: int, seconds: float) -> Tensor:
-        """The light of all layers: (H, W), 0..1, `MOST_LIGHT` at the most in the mean."""
+        """The light of all layers: (H, W), 0..1, `most_light` at the most in the mean."""
         generator = np.random.default_rng((self.seed, round(seconds * 1000)))
         total = np.zeros((height, width), np.float32)
         for stroke in self.strokes:
             total += stroke.light(height, width, generator)
         # Single streaks keep their light, sums of many bend towards the ceiling.
         together = total / (1 + (total / self.ceiling) ** 4) ** 0.25
-        together *= min(1.0, MOST_LIGHT / max(float(together.mean()), 1e-6))
+        together *= min(1.0, self.most_light / max(float(together.mean()), 1e-6))
         return torch.from_numpy(together.clip(0, 1))
 
 
@@ -127,6 +131,18 @@ def paint_rain(rng: random.Random) -> PaintedRain:
     else:
         strokes = [stroke for lean in leans for stroke in _layers(lean, cover, rng)]
     return _on_paper(tuple(strokes), rng)
+
+
+def paint_downpour(rng: random.Random) -> PaintedRain:
+    """Painted rain so dense and bright that little of the picture is without it, in one direction or several."""
+    leans = _leans(rng)
+    cover = rng.uniform(0.3, 1.6) / len(leans)
+    strokes = [
+        replace(stroke, brightness=max(stroke.brightness, rng.uniform(0.3, 1.0)), unlike=0.6 * stroke.unlike)
+        for lean in leans
+        for stroke in _layers(lean, cover, rng)
+    ]
+    return replace(_on_paper(tuple(strokes), rng), most_light=rng.uniform(0.15, MOST_LIGHT_OF_DOWNPOURS))
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
@@ -191,10 +207,11 @@ def _leans(rng: random.Random) -> list[float]:
     return [lean, *(lean + rng.gauss(0, spread) for _ in range(count - 1))]
 
 
-def _layers(lean: float, cover: float, rng: random.Random) -> list[Layer]:
+def _layers(lean: float, cover: float, rng: random.Random) -> list[Stroke]:
     """One to three layers that lean alike, the nearer the fewer, longer, wider and brighter."""
     count, length = rng.choice((1, 1, 2, 3)), _drawn(LENGTHS_PX, rng)
-    widest = min(WIDTHS_PX[1], max(length / LEAST_SLENDERNESS, WIDTHS_PX[0]))
+    slenderness = LEAST_OF_DROPS if rng.random() < 0.15 else LEAST_SLENDERNESS
+    widest = min(WIDTHS_PX[1], max(length / slenderness, WIDTHS_PX[0]))
     nearest = Stroke(
         density=0.0,
         length_px=length,

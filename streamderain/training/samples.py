@@ -37,7 +37,7 @@ class Mix:
     passes in front, in a share `jolted` the camera jumps, and in a share `cut` another scene begins or ends.
     A share `lined` of what moves and `lined_still` of the stills, which alone cannot tell, has a fence or the like
     before it, and nearly half of these are dry. A share `filmed` goes through a camera's faults. `plain`, `painted`,
-    `texture` and `veiled` are kinds of rain, see Kinds.
+    `downpour`, `texture` and `veiled` are kinds of rain, see Kinds.
     """
 
     still: float = 0.33
@@ -52,6 +52,7 @@ class Mix:
     filmed: float = 0.6
     plain: float = Kinds.plain
     painted: float = Kinds.painted
+    downpour: float = Kinds.downpour
     texture: float = Kinds.texture
     veiled: float = Kinds.veiled
 
@@ -74,8 +75,8 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         material.check(side, past + 1 + future)
         self.material, self.side, self.seed = material, side, seed
         self.past, self.future = past, future
-        self.mix = mix or Mix()
-        self._kinds = Kinds(self.mix.plain, self.mix.painted, self.mix.texture, self.mix.veiled)
+        self.mix = mix = mix or Mix()
+        self._kinds = Kinds(mix.plain, mix.painted, mix.downpour, mix.texture, mix.veiled)
         # Flat pictures teach little, and texture is what deraining harms first.
         self._busyness = [
             float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos

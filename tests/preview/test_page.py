@@ -223,7 +223,7 @@ def test_a_recording_is_played(
     hold(page, lambda: page.evaluate("() => document.querySelector('#player video').videoWidth") == 48)
     page.get_by_role("button", name="Close").click()
     page.wait_for_selector("#player", state="hidden")
-    assert page.evaluate("() => document.querySelector('#player video').hasAttribute('src')") is False
+    hold(page, lambda: not page.evaluate("() => document.querySelector('#player video').hasAttribute('src')"))
     assert page.locator("#player p").is_hidden()
 
 

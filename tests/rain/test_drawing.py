@@ -34,7 +34,7 @@ def test_moments_and_numbers_differ() -> None:
 
 def test_kinds_come_by_their_shares() -> None:
     rng = random.Random(1)
-    drawn = Counter(type(draw_any_rain(rng, 16, 16, Kinds(painted=0.4, texture=0.1, veiled=0.2))) for _ in range(400))
+    drawn = Counter(type(draw_any_rain(rng, 16, 16, Kinds(0.0, 0.3, 0.1, 0.1, 0.2))) for _ in range(400))
     assert drawn[PaintedRain] / 400 == pytest.approx(0.5, abs=0.08)
     assert drawn[VeiledRain] / 400 == pytest.approx(0.2, abs=0.06)
     assert drawn[Rainfall] / 400 == pytest.approx(0.3, abs=0.08)
@@ -43,11 +43,12 @@ def test_kinds_come_by_their_shares() -> None:
 @pytest.mark.parametrize(
     ("kinds", "only"),
     [
-        (Kinds(1.0, 0.0, 0.0, 0.0), PaintedRain),
-        (Kinds(0.0, 1.0, 0.0, 0.0), PaintedRain),
-        (Kinds(0.0, 0.0, 1.0, 0.0), PaintedRain),
-        (Kinds(0.0, 0.0, 0.0, 1.0), VeiledRain),
-        (Kinds(0.0, 0.0, 0.0, 0.0), Rainfall),
+        (Kinds(1.0, 0.0, 0.0, 0.0, 0.0), PaintedRain),
+        (Kinds(0.0, 1.0, 0.0, 0.0, 0.0), PaintedRain),
+        (Kinds(0.0, 0.0, 1.0, 0.0, 0.0), PaintedRain),
+        (Kinds(0.0, 0.0, 0.0, 1.0, 0.0), PaintedRain),
+        (Kinds(0.0, 0.0, 0.0, 0.0, 1.0), VeiledRain),
+        (Kinds(0.0, 0.0, 0.0, 0.0, 0.0), Rainfall),
     ],
 )
 def test_a_kind_can_be_had_alone(kinds: Kinds, only: type) -> None:
@@ -55,7 +56,7 @@ def test_a_kind_can_be_had_alone(kinds: Kinds, only: type) -> None:
 
 
 def test_a_veil_is_as_strong_as_the_caller_allows() -> None:
-    kinds = Kinds(painted=0.0, texture=0.0, veiled=1.0, veil_loss=(0.2, 0.3))
+    kinds = Kinds(0.0, 0.0, 0.0, 0.0, 1.0, veil_loss=(0.2, 0.3))
     losses = [draw_any_rain(random.Random(number), 16, 16, kinds).haze.loss for number in range(40)]  # type: ignore[attr-defined]
     assert min(losses) >= 0.2
     assert max(losses) <= 0.3

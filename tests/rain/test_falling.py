@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamderain.rain import falling
 from streamderain.rain.falling import Rain, Rainfall, View
 
 CALM = Rain(rate_mm_per_hour=20, wind_m_per_s=0, gust_m_per_s=0, strength=20, exposure_seconds=1 / 400, seed=3)
@@ -197,3 +198,13 @@ def test_drops_fall_as_smoothly_after_hours_as_at_once() -> None:
         # A hundredth of a frame: far drops move by less than a tenth of a pixel.
         change = (rainfall.opacity(start) - rainfall.opacity(start + 0.0004)).abs().mean()
         assert change < 0.2 * (rainfall.opacity(start) - rainfall.opacity(start + 0.04)).abs().mean()
+
+
+@pytest.mark.parametrize("side", [16, 17, 200, 1080])
+def test_a_drop_that_ends_a_hair_before_the_border_is_drawn(side: int) -> None:
+    edge = torch.tensor([float(side)])
+    before, nothing, one = torch.nextafter(edge, torch.zeros(1)), torch.zeros(1), torch.ones(1)
+    for x, y in ((before, nothing + 2), (nothing + 2, before), (before, before)):
+        canvas = falling._splat(side, side, x, y, nothing, nothing, one)
+        assert canvas.shape == (side, side)
+        assert canvas.sum() <= 1

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from streamderain.rain.painted import MOST_LIGHT, PaintedRain, Stroke, paint_plain_rain, paint_rain, paint_texture
+from streamderain.rain.painted import (
+    MOST_LIGHT,
+    MOST_LIGHT_OF_DOWNPOURS,
+    PaintedRain,
+    Stroke,
+    paint_downpour,
+    paint_plain_rain,
+    paint_rain,
+    paint_texture,
+)
 from streamderain.rain.smeared import SmearedNoise
 
 STROKE = Stroke(density=0.003, length_px=15, angle=0.3, width_px=0.6, brightness=0.6)
@@ -86,9 +95,12 @@ def test_streaks_that_cross_stay_under_the_ceiling_and_single_ones_keep_their_li
     assert PaintedRain((few,), 1, ceiling=0.4).layer(96, 96, 0.0).max() > 0.9 * single.max()
 
 
-@pytest.mark.parametrize("paint", [paint_rain, paint_texture])
+@pytest.mark.parametrize(
+    ("paint", "most"),
+    [(paint_rain, MOST_LIGHT), (paint_texture, MOST_LIGHT), (paint_downpour, MOST_LIGHT_OF_DOWNPOURS)],
+)
 def test_paint_is_drawn_from_the_number_alone_and_leaves_the_picture_to_be_seen(
-    paint: Callable[[random.Random], PaintedRain],
+    paint: Callable[[random.Random], PaintedRain], most: float
 ) -> None:
     clean = torch.rand(3, 96, 96)
     for number in range(60):
@@ -97,10 +109,17 @@ def test_paint_is_drawn_from_the_number_alone_and_leaves_the_picture_to_be_seen(
         layer = rain.layer(96, 96, 0.0)
         assert float(layer.min()) >= 0
         assert float(layer.max()) <= 1
-        assert float(layer.mean()) <= MOST_LIGHT + 1e-4
+        assert float(layer.mean()) <= most + 1e-4
         rainy = rain.on(clean, 0.0)
         assert float(rainy.min()) >= 0
         assert float(rainy.max()) <= 1
+
+
+def test_of_a_picture_in_a_downpour_little_is_left_alone() -> None:
+    light = [float(paint_downpour(random.Random(number)).layer(96, 96, 0.0).mean()) for number in range(60)]
+    usual = [float(rain.layer(96, 96, 0.0).mean()) for rain in DRAWN[:60]]
+    assert share([each > 0.1 for each in light]) > 0.6
+    assert share([each > 0.1 for each in usual]) < 0.4
 
 
 def test_drawn_rain_can_mostly_be_seen() -> None:

@@ -5,6 +5,7 @@ A further renderer enters as one more group: a name, and its kinds of rain by na
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from streamderain.evaluation.passing import passing
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.foreign import ForeignRain, Shower
 
-VERSION = 3
+VERSION = 4
 """Of the cases. Scores of one version can be compared; raise it with whatever changes a window."""
 
 LEANS = (0.0, 15.0, -35.0, 70.0, 90.0)
@@ -33,7 +34,21 @@ UNTOUCHED_DB = {0.12: (26.0, 31.0), 0.3: (22.0, 28.0), 0.7: (18.5, 25.0)}
 do not do less.
 """
 
-GRID, FALLING, FOREIGN, CLIP, DRY, LOOK_ALIKES = "grid", "falling", "foreign", "clip", "dry", "look-alikes"
+DOWNPOURS: Mapping[str, tuple[Streaks, ...]] = {
+    "upright": (Streaks(0.0, 90.0, 1.2, 0.9),),
+    "thick": (Streaks(-8.0, 50.0, 2.0, 0.7),),
+    "fine": (Streaks(12.0, 40.0, 0.6, 1.0),),
+    "short": (Streaks(30.0, 16.0, 0.9, 0.8),),
+    "crossed": (Streaks(-20.0, 30.0, 1.0, 0.8), Streaks(25.0, 45.0, 1.4, 0.6)),
+    "every way": (Streaks(60.0, 25.0, 0.8, 0.7), Streaks(-45.0, 35.0, 1.2, 0.7), Streaks(5.0, 50.0, 1.0, 0.7)),
+}
+"""Layers of streaks by name; no part of the picture is without them."""
+
+DOWNPOUR_DB = (11.0, 17.0)
+"""Between which PSNRs on Y a picture in a downpour lies, where a single layer would bring it that far."""
+
+GRID, DOWNPOUR, FALLING, FOREIGN, CLIP = "grid", "downpour", "falling", "foreign", "clip"
+DRY, LOOK_ALIKES = "dry", "look-alikes"
 STILL, MOVING, PAST_ALONE = "still", "moving", "past alone"
 """The last is the same window as the one before, of which the network sees no frame after the present one, as in a live
 stream.
@@ -134,6 +149,7 @@ def all_cases(material: Material, every: int = 1) -> list[Case]:
 
 def _cases(material: Material) -> Iterator[Case]:
     yield from _grid()
+    yield from _downpours()
     for group, kinds in RENDERERS.items():
         yield from rendered(group, kinds)
     if material.clip is not None:
@@ -155,6 +171,25 @@ def _streaked(streaks: Streaks, kind: str, seed: str, material: Material) -> Win
     clean = _scene(material, kind, rng)
     untouched_db, seed_of_rain = rng.uniform(*UNTOUCHED_DB[streaks.brightness]), rng.randrange(2**31)
     rainy = streaks.on(clean, untouched_db, seed_of_rain)
+    return _as(kind, rainy), clean
+
+
+def _downpours() -> Iterator[Case]:
+    for (name, layers), number in product(DOWNPOURS.items(), range(PER_KIND)):
+        label = f"{name} {number + 1}"
+        for scene, asked in ((STILL, (STILL,)), (MOVING, (MOVING, PAST_ALONE))):
+            draw = partial(_poured, layers, scene, f"{DOWNPOUR}, {label}, {scene}")
+            yield from (Case(DOWNPOUR, kind, label, draw) for kind in asked)
+
+
+def _poured(layers: tuple[Streaks, ...], kind: str, seed: str, material: Material) -> Windows:
+    """Each layer takes its share of the error, measured against the picture with those before it."""
+    rng = random.Random(seed)
+    clean = _scene(material, kind, rng)
+    each_db = rng.uniform(*DOWNPOUR_DB) + 10 * math.log10(len(layers))
+    rainy = clean
+    for streaks in layers:
+        rainy = streaks.on(rainy, each_db, rng.randrange(2**31))
     return _as(kind, rainy), clean
 
 

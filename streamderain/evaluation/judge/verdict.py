@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
 from streamderain.errors import EvaluationError
-from streamderain.evaluation.judge.cases import DRY, GRID, LOOK_ALIKES, MOVING, PAST_ALONE, STILL
+from streamderain.evaluation.judge.cases import DOWNPOUR, DRY, GRID, LOOK_ALIKES, MOVING, PAST_ALONE, STILL
 
 GATE_DB = 42.0
 """What each dry window must reach."""
 
 MARGIN_DB = 0.05
-"""Changes of a mean over the grid under this are those of one training step and the next."""
+"""Changes of what weighs most, and of their sum, under this are those of one training step and the next."""
 
 MARGIN_OF_FEW_DB = 0.15
-"""The same for the groups of a few dozen cases."""
+"""The same for the means of a few dozen cases each."""
 
 SAME_DB = 0.05
 """By which an untouched window's PSNR may differ where processors round differently."""
@@ -171,34 +171,53 @@ class Comparison:
 
 
 def compare(new: Verdict, old: Verdict) -> Comparison:
-    """Better is what passes the gate, loses nowhere more than the margin, and gains more than it in the mean over the
-    grid or in the grid's worst tenth; the sum of the two rises each time, so that nothing is lost little by little.
+    """Better is what passes the gate, loses nowhere more than the margin, and gains more than it in the sum of what
+    weighs most: the grid's mean, that of its worst tenth, and the mean of downpours. As the sum rises each time,
+    nothing is lost little by little.
 
     Raises EvaluationError where the two were not asked the same.
     """
     _check_same(new, old)
-    changes = list(_changes(new, old))
-    lost = [f"{name} falls by {-change:.2f} dB" for name, change, margin in changes if change < -margin]
-    gained = any(change > margin for name, change, margin in changes if name.startswith(GRID))
+    weighty, others = _weighty(new, old), _others(new, old)
+    changes = {**weighty, **others}
+    lost = [
+        f"{name} falls by {-change:.2f} dB"
+        for name, change in changes.items()
+        if change < -(MARGIN_DB if name in weighty else MARGIN_OF_FEW_DB)
+    ]
+    gained = sum(weighty.values())
     harm = [
         f"dry {kind} falls to {found.lowest:.1f} dB, under {GATE_DB:g}"
         for kind, found in new.dry().items()
         if found.lowest < GATE_DB
     ]
-    idle = [] if gained else [f"neither the mean nor the worst tenth gains more than {MARGIN_DB} dB"]
-    reasons = [*lost, *harm, *idle] or [f"{name} {change:+.2f} dB" for name, change, _ in changes]
-    return Comparison(not (lost or harm or idle), tuple(reasons))
+    idle = [f"what weighs most gains {gained:.2f} dB, not more than {MARGIN_DB}"]
+    reasons = [*lost, *harm] or (idle if gained <= MARGIN_DB else [])
+    if reasons:
+        return Comparison(False, tuple(reasons))
+    return Comparison(True, tuple(f"{name} {change:+.2f} dB" for name, change in changes.items()))
 
 
-def _changes(new: Verdict, old: Verdict) -> Iterator[tuple[str, float, float]]:
-    """What decides: a name, its change in dB, and by how much it may fall."""
+def _weighty(new: Verdict, old: Verdict) -> dict[str, float]:
+    """The changes in dB that weigh most."""
+    now, before = new.gains(), old.gains()
+    changes = {}
+    if GRID in now:
+        changes[f"{GRID}, mean"] = now[GRID].mean - before[GRID].mean
+        changes[f"{GRID}, worst tenth"] = now[GRID].worst_tenth - before[GRID].worst_tenth
+    if DOWNPOUR in now:
+        changes[f"{DOWNPOUR}, mean"] = now[DOWNPOUR].mean - before[DOWNPOUR].mean
+    return changes
+
+
+def _others(new: Verdict, old: Verdict) -> dict[str, float]:
+    """The changes in dB of the means of a few dozen cases each: the kinds of windows of all groups but the grid."""
     before = old.gains()
-    for name, gain in new.gains().items():
-        if name == GRID:
-            yield f"{GRID}, mean", gain.mean - before[name].mean, MARGIN_DB
-            yield f"{GRID}, worst tenth", gain.worst_tenth - before[name].worst_tenth, MARGIN_DB
-        elif "," in name and not name.startswith(GRID):
-            yield f"{name}, mean", gain.mean - before[name].mean, MARGIN_OF_FEW_DB
+    return {
+        f"{name}, mean": gain.mean - before[name].mean
+        for name, gain in new.gains().items()
+        if "," in name and not name.startswith(GRID)
+    }
 
 
 def _check_same(new: Verdict, old: Verdict) -> None:

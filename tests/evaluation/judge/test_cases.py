@@ -11,6 +11,7 @@ from torch import Tensor
 
 from streamderain.evaluation.judge.cases import (
     CLIP,
+    DOWNPOUR,
     DRY,
     FOREIGN,
     FOREIGN_KINDS,
@@ -65,7 +66,7 @@ def test_rain_is_drawn_as_the_case_says(material: Material) -> None:
         if case.group in (DRY, LOOK_ALIKES):
             assert torch.equal(rainy, clean)
         else:
-            assert 16 < psnr(luma(present(rainy)), luma(present(clean))) < 38
+            assert (10 if case.group == DOWNPOUR else 16) < psnr(luma(present(rainy)), luma(present(clean))) < 38
 
 
 def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:

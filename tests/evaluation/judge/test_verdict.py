@@ -76,8 +76,8 @@ def test_a_gain_of_the_mean_or_of_the_worst_tenth_is_better() -> None:
 @pytest.mark.parametrize(
     ("new", "reason"),
     [
-        (verdict(), "neither the mean nor the worst tenth gains more than 0.05 dB"),
-        (verdict(changed({19: 0.8})), "neither the mean nor the worst tenth gains more than 0.05 dB"),
+        (verdict(), "what weighs most gains 0.00 dB, not more than 0.05"),
+        (verdict(changed({19: 0.8})), "what weighs most gains 0.04 dB, not more than 0.05"),
         (verdict(changed({0: -1.0, 19: 9.0})), "grid, worst tenth falls by 0.50 dB"),
         (verdict(changed({0: 2.0, 19: -6.0})), "grid, mean falls by 0.20 dB"),
         (verdict(changed({19: 2.0}), foreign=2.0), "foreign, moving, mean falls by 1.00 dB"),
@@ -99,10 +99,22 @@ def test_what_one_kind_of_window_loses_another_does_not_make_good() -> None:
 
 def test_weights_cannot_get_worse_step_by_step_within_the_margin() -> None:
     """What one gains at the other's cost cannot be gained back the same way."""
-    shifted = verdict(changed({0: -0.098, 19: 1.1}))
+    shifted = verdict(changed({0: -0.098, 19: 3.1}))
     there, back = compare(shifted, verdict()), compare(verdict(), shifted)
-    assert there.reasons[:2] == ("grid, mean +0.05 dB", "grid, worst tenth -0.05 dB")
+    assert there.reasons[:2] == ("grid, mean +0.15 dB", "grid, worst tenth -0.05 dB")
     assert (there.better, back.better) == (True, False)
+    traded = compare(verdict(changed({0: -0.098, 19: 1.1})), verdict())
+    assert not traded.better, "+0.05 and -0.05"
+
+
+def test_a_gain_in_downpours_alone_is_better() -> None:
+    def with_downpours(gain: float, gains: tuple[float, ...] = GAINS) -> Verdict:
+        poured = Score("downpour", "still", "a", 14.0, 14.0 + gain)
+        return replace(verdict(), scores=(*scores(gains), poured))
+
+    assert compare(with_downpours(2.0), with_downpours(1.0)).better
+    worse = compare(with_downpours(0.9, changed({19: 4.0})), with_downpours(1.0))
+    assert worse.reasons == ("downpour, mean falls by 0.10 dB",)
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"digest": "abd"}, {"every": 7}, {"scores": scores()[1:]}])
