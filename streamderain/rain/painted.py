@@ -22,7 +22,7 @@ from streamderain.rain.streaks import Streaks
 MOST_LIGHT = 0.3
 """Mean light of a layer beyond which a picture is more rain than scene, and the rain is drawn fainter."""
 
-MOST_LIGHT_OF_DOWNPOURS = 0.45
+MOST_LIGHT_OF_DOWNPOURS = 0.55
 """The same where all that is to be learnt is to find the scene again."""
 
 WHITE = (1.0, 1.0, 1.0)
@@ -134,15 +134,25 @@ def paint_rain(rng: random.Random) -> PaintedRain:
 
 
 def paint_downpour(rng: random.Random) -> PaintedRain:
-    """Painted rain so dense and bright that little of the picture is without it, in one direction or several."""
+    """Painted rain so dense and bright that little of the picture is without it; at its densest bright streaks lie on
+    fainter ones everywhere, woven rather than drawn.
+    """
     leans = _leans(rng)
-    cover = rng.uniform(0.3, 1.6) / len(leans)
-    strokes = [
-        replace(stroke, brightness=max(stroke.brightness, rng.uniform(0.3, 1.0)), unlike=0.6 * stroke.unlike)
-        for lean in leans
-        for stroke in _layers(lean, cover, rng)
-    ]
-    return replace(_on_paper(tuple(strokes), rng), most_light=rng.uniform(0.15, MOST_LIGHT_OF_DOWNPOURS))
+    if rng.random() < 0.35:
+        woven = [_smeared(lean, 1.0, rng) for lean in leans[:2]]
+        strokes: list[Layer] = [
+            replace(each, cover=rng.uniform(0.4, 0.95), brightness=rng.uniform(0.6, 1.0)) for each in woven
+        ]
+    else:
+        cover = 10 ** rng.uniform(-0.5, 0.7) / len(leans)
+        drawn = [stroke for lean in leans for stroke in _layers(lean, cover, rng)]
+        strokes = [replace(each, brightness=max(each.brightness, rng.uniform(0.3, 1.0))) for each in drawn]
+    return replace(
+        _on_paper(tuple(strokes), rng),
+        # Beyond white, so that where many cross they still differ.
+        ceiling=10 ** rng.uniform(0, 0.6),
+        most_light=rng.uniform(0.15, MOST_LIGHT_OF_DOWNPOURS),
+    )
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
