@@ -208,9 +208,9 @@ def _on_paper(strokes: tuple[Layer, ...], rng: random.Random) -> PaintedRain:
 
 
 def _leans(rng: random.Random) -> list[float]:
-    """One to five directions, radians from the vertical: most near it, some anywhere."""
+    """One to five directions, radians from the vertical: half of them near it, half anywhere."""
     count = rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 5))
-    lean = rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2)
+    lean = rng.gauss(0, 0.3) if rng.random() < 0.5 else rng.uniform(-math.pi / 2, math.pi / 2)
     if rng.random() < 0.15:
         lean = 0.0
     spread = rng.choice((0.03, 0.15, 0.5, 2.0))
