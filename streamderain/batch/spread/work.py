@@ -20,6 +20,7 @@ import torch
 from streamderain.batch.spread.cutting import spans_at_keys
 from streamderain.batch.spread.places import Place, local, version_of
 from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
+from streamderain.batch.warned import warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
 from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError
@@ -48,7 +49,7 @@ def run(task: Task, beat: Beat = lambda: None) -> Report:
     result, said = None, ""
     if task.settings.cores:
         torch.set_num_threads(task.settings.cores)
-    with _warnings() as warnings:
+    with warnings_in_log("streamderain") as warnings:
         try:
             result = _KINDS[task.kind](task, beat)
         except (StreamderainError, OSError) as error:
@@ -62,28 +63,6 @@ def run(task: Task, beat: Beat = lambda: None) -> Report:
 
 def _line(error: Exception) -> str:
     return redacted(" ".join(str(error).split()) or type(error).__name__)
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """What our log warns of inside, in the place of being shown where nobody looks."""
-    found: list[str] = []
-    ours = logging.getLogger("streamderain")
-
-    def keep(record: logging.LogRecord) -> bool:
-        if record.levelno == logging.WARNING:
-            found.append(redacted(record.getMessage()))
-        return False
-
-    handler = logging.Handler(logging.WARNING)
-    handler.addFilter(keep)
-    was, ours.propagate = ours.propagate, False
-    ours.addHandler(handler)
-    try:
-        yield found
-    finally:
-        ours.removeHandler(handler)
-        ours.propagate = was
 
 
 def _survey(task: Task, beat: Beat) -> Survey:
