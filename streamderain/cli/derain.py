@@ -92,9 +92,9 @@ def derain(
 
 
 def _check_not_live(config: LiveConfig) -> None:
-    for setting in ("preview", "segment", "keep", "on_demand"):
-        if getattr(config, setting) not in (None, (), False):
-            raise ConfigError(f"--{setting.replace('_', '-')} is for live streams; --realtime makes a file one")
+    config.refuse(
+        ("preview", "segment", "keep", "on_demand"), "{option} is for live streams; --realtime makes a file one"
+    )
 
 
 def _derain_many(names: list[str], list_file: str | None, watch: bool, config: LiveConfig, shown: Shown) -> None:
@@ -141,10 +141,8 @@ def _derain_file(source: str, output: str, config: LiveConfig, shown: Shown) -> 
 
 
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, shown: Shown) -> None:
-    if config.part:
-        raise ConfigError("--start and --end are for one file; a live stream has no beginning")
-    if config.resume:
-        raise ConfigError("--resume is for files; a live stream cannot be read again")
+    config.refuse(("start", "end"), "{option} is for one file; a live stream has no beginning")
+    config.refuse(("resume",), "{option} is for files; a live stream cannot be read again")
     from streamderain.live.derain import derain_live
 
     if shown.talks:

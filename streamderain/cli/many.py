@@ -77,7 +77,7 @@ def _run_all(jobs: Sequence[Job], config: DerainConfig, shown: Shown) -> None:
 def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") -> None:
     from streamderain.batch.many import derain_many
 
-    _check_many(config)
+    config.refuse(("compare", "report", "start", "end"), "{option} is for one file; leave it out")
     outcomes: list[Outcome] = []
     warnings: list[list[str]] = []
     began = time.monotonic()
@@ -104,13 +104,6 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
         raise typer.Exit(130)
     if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _check_many(config: DerainConfig) -> None:
-    for option, value in (("compare is", config.compare), ("report is", config.report),
-                          ("start and --end are", config.part)):  # fmt: skip
-        if value:
-            raise ConfigError(f"--{option} for one file; leave it out")
 
 
 def _tell(outcome: Outcome, shown: Shown, is_watch: bool) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamderain.errors import SinkError, SourceError, StreamderainError
+from streamderain.errors import SinkError, SourceError, StreamderainError, in_one_line
 from streamderain.folders import kept_in
 from streamderain.locks import lock
 from streamderain.media.partial import partial_of
@@ -47,13 +47,9 @@ def _told(kind: type[StreamderainError], url: str, what: str) -> Iterator[None]:
     except StreamderainError:
         raise
     except ImportError as error:
-        raise kind(f"{public(url)} {what}: {redacted(_line(error))}; pip install what it names") from error
+        raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}; pip install what it names") from error
     except Exception as error:  # each has errors of its own: botocore's are no OSError
-        raise kind(f"{public(url)} {what}: {redacted(_line(error))}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}") from None
 
 
 def _opened(url: str) -> tuple[Any, str]:

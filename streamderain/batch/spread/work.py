@@ -23,7 +23,14 @@ from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
 from streamderain.batch.warned import warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError
+from streamderain.errors import (
+    DifferenceError,
+    SinkError,
+    SourceError,
+    StreamderainError,
+    TruncatedError,
+    in_one_line,
+)
 from streamderain.frames import Network
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
@@ -53,16 +60,12 @@ def run(task: Task, beat: Beat = lambda: None) -> Report:
         try:
             result = _KINDS[task.kind](task, beat)
         except (StreamderainError, OSError) as error:
-            said = _line(error)
+            said = redacted(in_one_line(error))
         except Exception as error:  # a fault of ours in one file is no reason to leave the others
             logger.debug("%s", task.name, exc_info=True)
-            said = f"unexpected {type(error).__name__}: {_line(error)}"
+            said = redacted(f"unexpected {type(error).__name__}: {in_one_line(error)}")
     spent = (time.monotonic() - began, time.process_time() - core_began)
     return Report(result, said, tuple(warnings), *spent, f"{platform.node()}:{os.getpid()}")
-
-
-def _line(error: Exception) -> str:
-    return redacted(" ".join(str(error).split()) or type(error).__name__)
 
 
 def _survey(task: Task, beat: Beat) -> Survey:
