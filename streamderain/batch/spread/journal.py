@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from streamderain.errors import ConfigError, SinkError
@@ -66,9 +65,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 
