@@ -7,6 +7,7 @@ them, those by the preset, that by --set key=value, that by options; a key that 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +17,23 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
-from streamderain.errors import ConfigError, nearest
+from streamderain.errors import ConfigError, first_line, nearest
 from streamderain.quantities import host_and_port, kept, moment, seconds, size_of
 
 C = TypeVar("C", bound="DerainConfig | TrainConfig | RainConfig | JudgeConfig")
 
 
-NEIGHBOURS = ("auto", "both", "past", "none")
-
-
-def _setting(default: Any, help: str) -> Any:
-    """A dataclass field whose help the command line shows."""
+def _setting(default: Any, help: str, allowed: Sequence[Any] = (), words: str = "") -> Any:
+    """A dataclass field whose help the command line shows. It may be one of the texts that are `allowed`, or a number
+    from the first to the second, or None; `words` say that in the place of both numbers.
+    """
+    metadata = {"help": help, "allowed": allowed, "words": words}
     if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={"help": help})
-    return field(default=default, metadata={"help": help})
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+ONE_OR_MORE = ((1, math.inf), "1 or more")
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,23 @@ class DerainConfig:
     precision: str = _setting("auto", "auto takes bfloat16 where the hardware computes in it, else float32; or "
                               "float32, bfloat16, float16")  # fmt: skip
     memory: float = _setting(0.0, "GiB that a run may take, which cuts large frames into tiles; 0 takes most of what "
-                             "is free")  # fmt: skip
+                             "is free", (0, 10**6), "GiB, such as 6, or 0 for most of what is free")  # fmt: skip
     batch: int = _setting(0, "frames that go through the network at once; 0 picks 4 on a GPU, on a CPU as many "
-                          "as there are threads, 4 at most, and 1 for live streams")  # fmt: skip
+                          "as there are threads, 4 at most, and 1 for live streams",
+                          (0, 64), "1 to 64, or 0 to let the device decide")  # fmt: skip
     neighbours: str = _setting("auto", "frames that are looked at beside each: both sides; past, which adds no delay; "
-                               "none, each by itself; auto takes past for live streams, else both")  # fmt: skip
+                               "none, each by itself; auto takes past for live streams, else both",
+                               ("auto", "both", "past", "none"))  # fmt: skip
     blend: float | None = _setting(None, "temporal blending, 0 to 1: how far a frame goes to what its neighbours agree "
-                                   "on; unset is 1, but 0 for live streams on a CPU")  # fmt: skip
-    strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly")
+                                   "on; unset is 1, but 0 for live streams on a CPU", (0, 1))  # fmt: skip
+    strength: float = _setting(1.0, "how much of the rain is taken away, 0 to 1; 0 returns the input exactly", (0, 1))
     only_in_rain: bool = _setting(False, "leave frames as they are while it is dry; one a second is looked at")
     start: str | None = _setting(None, "leave out what is before: seconds, or hh:mm:ss.f; the output begins at 0")
     end: str | None = _setting(None, "leave out what is from there on")
     encoder: str = _setting("auto", "video encoder, by its libav name; auto takes libx264, or what the output's ending "
                             "asks for")  # fmt: skip
-    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf or a quantiser")
+    crf: int | None = _setting(18, "quality, lower is better and larger; for encoders that know crf or a quantiser",
+                               (0, 63), "0 to 63, of which libx264 and libx265 take 51")  # fmt: skip
     deinterlace: bool = _setting(False, "make whole frames of the two fields in each of an interlaced video; else they "
                                  "stay and are marked so")  # fmt: skip
     preset: str | None = _setting(None, "the encoder's preset, such as fast or slow")
@@ -73,22 +80,16 @@ class DerainConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        if not 0 <= self.blending <= 1:
-            raise ConfigError(f"blend is {self.blend}; allowed: 0 to 1")
-        if self.neighbours not in NEIGHBOURS:
-            hint = nearest(self.neighbours, NEIGHBOURS)
-            raise ConfigError(f"neighbours is {self.neighbours}; allowed: {', '.join(NEIGHBOURS)}{hint}")
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength is {self.strength}; allowed: 0 to 1")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise ConfigError(f"crf is {self.crf}; allowed: 0 to 63, of which libx264 and libx265 take 51")
-        if not 0 <= self.memory < 10**6:
-            raise ConfigError(f"memory is {self.memory}; allowed: GiB, such as 6, or 0 for most of what is free")
-        if not 0 <= self.batch <= 64:
-            raise ConfigError(f"batch is {self.batch}; allowed: 1 to 64, or 0 to let the device decide")
-
         if self.part and self.via_ffmpeg:
             raise ConfigError("via_ffmpeg and start or end are both set; ffmpeg copies all of the sound: leave one out")
+
+    def refuse(self, names: Sequence[str], why: str) -> None:
+        """Raise ConfigError for the first of these settings that is set, because they do not go with a kind of run.
+        In `why`, {name} stands for the setting, and {option} for how the command line has it.
+        """
+        for name in names:
+            if getattr(self, name) not in (None, False, ()):
+                raise ConfigError(why.format(name=name, option=f"--{name.replace('_', '-')}"))
 
     @property
     def part(self) -> tuple[Fraction, Fraction | None] | None:
@@ -111,23 +112,24 @@ TRANSPORTS = ("tcp", "udp")
 OVERLOADS = ("frames", "half", "pass")
 """What gives way, from the first to the last."""
 
-CHOICES = (("transport", TRANSPORTS), ("publish_transport", TRANSPORTS), ("overload", OVERLOADS))
-
 
 @dataclass(frozen=True)
 class LiveConfig(DerainConfig):
     """How a video or a live stream is derained and written; what is added to DerainConfig is for live streams."""
 
     max_latency: float = _setting(0.5, "seconds from a frame's arrival to its output: what would take longer is "
-                                  "left out, the newest kept")  # fmt: skip
+                                  "left out, the newest kept", (0.02, 3600), "0.02 to 3600 seconds")  # fmt: skip
     overload: str = _setting("pass", "what gives way while the machine is too slow: frames; half, the network's size "
-                             "before frames; pass, also the deraining, where next to none would get out")  # fmt: skip
+                             "before frames; pass, also the deraining, where next to none would get out",
+                             OVERLOADS)  # fmt: skip
     realtime: bool = _setting(False, "take a file for a live stream, at the pace of its times")
-    transport: str = _setting("tcp", "how RTSP travels: tcp or udp")
-    publish_transport: str = _setting("tcp", "how RTSP travels to the servers that are published to: tcp or udp")
+    transport: str = _setting("tcp", "how RTSP travels: tcp or udp", TRANSPORTS)
+    publish_transport: str = _setting("tcp", "how RTSP travels to the servers that are published to: tcp or udp",
+                                      TRANSPORTS)  # fmt: skip
     frozen_after: float = _setting(5.0, "seconds without a frame after which a live source, or an output that takes "
-                                   "none, is opened anew")  # fmt: skip
-    retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever")
+                                   "none, is opened anew", (0.1, 3600), "0.1 to 3600 seconds")  # fmt: skip
+    retries: int | None = _setting(None, "attempts in a row to reach a live source again; unset is for ever",
+                                   (0, math.inf), "0 or more, or nothing for ever")  # fmt: skip
     segment: str | None = _setting(None, "record into files of this length each, such as 10m, 1h or 90s")
     keep: tuple[str, ...] = _setting((), "how long, or how much, of the segments is kept, such as 7d or 200GB; may be "
                                      "repeated")  # fmt: skip
@@ -143,14 +145,6 @@ class LiveConfig(DerainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, allowed in CHOICES:
-            if (value := getattr(self, name)) not in allowed:
-                raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
-        for name, least, most in (("max_latency", 0.02, 3600), ("frozen_after", 0.1, 3600)):
-            if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {least} to {most} seconds")
-        if self.retries is not None and self.retries < 0:
-            raise ConfigError(f"retries is {self.retries}; allowed: 0 or more, or nothing for ever")
         if self.segment is not None:
             seconds(self.segment)
         if self.keep and self.segment is None:
@@ -198,8 +192,8 @@ class TrainConfig:
     batch: int = _setting(8, "samples in a step")
     patch: int = _setting(96, "side of a sample in pixels, cut out of a window")
     window: int = _setting(192, "side in pixels of the windows that are rendered; motion is looked for in all of it")
-    cache: int = _setting(128, "windows that are kept in memory, the latest")
-    draws: int = _setting(6, "samples that are cut of each window while it is kept, on average")
+    cache: int = _setting(128, "windows that are kept in memory, the latest", *ONE_OR_MORE)
+    draws: int = _setting(6, "samples that are cut of each window while it is kept, on average", *ONE_OR_MORE)
     mix: dict[str, float] = _setting({}, "shares of kinds of samples, where they differ from the usual, name=share")
     faint: float = _setting(0.02, "mean error, of 0..1, under which a sample's error counts less and less")
     float16: bool = _setting(False, "write the weights in float16, at half the size")
@@ -224,8 +218,6 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {side}; with scale {self.scale} a multiple of {8 * self.scale} is needed")
         if self.patch > self.window:
             raise ConfigError(f"patch is {self.patch}; it is cut out of a window of {self.window}, so make it smaller")
-        if self.cache < 1 or self.draws < 1:
-            raise ConfigError(f"cache is {self.cache} and draws is {self.draws}; both are 1 or more")
 
 
 @dataclass(frozen=True)
@@ -233,32 +225,29 @@ class RainConfig:
     """Which rain falls on a clean video, and which camera films it."""
 
     rate: float = _setting(20.0, "mm of rain an hour: 2 light, 10 moderate, 50 heavy; 0 is the camera alone, for the "
-                           "clean half of a pair")  # fmt: skip
-    wind: float = _setting(1.0, "m/s, to the right; negative to the left")
-    seed: int = _setting(1, "another seed is other rain, drops on the lens and noise")
-    exposure: float = _setting(0.01, "seconds that the shutter is open; longer makes longer, fainter streaks")
-    strength: float = _setting(16.0, "how opaque streaks are, times physics, whose streaks are faint")
+                           "clean half of a pair", (0, 300))  # fmt: skip
+    wind: float = _setting(1.0, "m/s, to the right; negative to the left", (-30, 30))
+    seed: int = _setting(1, "another seed is other rain, drops on the lens and noise", (0, 2**31 - 1))
+    exposure: float = _setting(0.01, "seconds that the shutter is open; longer makes longer, fainter streaks",
+                               (1e-5, 0.1))  # fmt: skip
+    strength: float = _setting(16.0, "how opaque streaks are, times physics, whose streaks are faint", (0, 1000))
     steady: bool = _setting(False, "take the camera for one that never turns; else pans carry and shear the streaks")
-    veil: float = _setting(1.0, "density of the veil that far rain makes, times physics; 0 for none")
-    backdrop: float = _setting(150.0, "metres to what stands at the horizon; the further, the more the veil hides")
-    horizon: float = _setting(0.5, "where the horizon is, 0 top to 1 bottom; below 0 where the camera looks down")
-    droplets: int = _setting(0, "drops that stick to the lens")
-    noise: float = _setting(0.006, "standard deviation of the sensor's noise at white, white being 1; 0 for none")
-    bitrate: int | None = _setting(None, "kbit/s of the encoder; unset is a phone's for the size, 10,000 for 1080p30")
-    crf: int | None = _setting(None, "constant quality instead of a bitrate; 0 loses nothing with libx264")
+    veil: float = _setting(1.0, "density of the veil that far rain makes, times physics; 0 for none", (0, 100))
+    backdrop: float = _setting(150.0, "metres to what stands at the horizon; the further, the more the veil hides",
+                               (1, 1e5))  # fmt: skip
+    horizon: float = _setting(0.5, "where the horizon is, 0 top to 1 bottom; below 0 where the camera looks down",
+                              (-10, 10))  # fmt: skip
+    droplets: int = _setting(0, "drops that stick to the lens", (0, 1000))
+    noise: float = _setting(0.006, "standard deviation of the sensor's noise at white, white being 1; 0 for none",
+                            (0, 0.5))  # fmt: skip
+    bitrate: int | None = _setting(None, "kbit/s of the encoder; unset is a phone's for the size, 10,000 for 1080p30",
+                                   (1, 10**6))  # fmt: skip
+    crf: int | None = _setting(None, "constant quality instead of a bitrate; 0 loses nothing with libx264", (0, 63))
     encoder: str = _setting("libx264", "video encoder, by its libav name")
     overwrite: bool = _setting(False, "replace an output that exists")
 
     def __post_init__(self) -> None:
         _check(self)
-        for name, least, most in (
-            ("rate", 0, 300), ("wind", -30, 30), ("seed", 0, 2**31 - 1), ("exposure", 1e-5, 0.1), ("strength", 0, 1000),
-            ("veil", 0, 100), ("backdrop", 1, 1e5), ("horizon", -10, 10), ("droplets", 0, 1000), ("noise", 0, 0.5),
-            ("bitrate", 1, 10**6), ("crf", 0, 63),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ConfigError(f"{name} is {value}; allowed: {least} to {most}")
         if 0 < self.rate < 0.1:
             raise ConfigError(f"rate is {self.rate}; allowed: 0.1 to 300, or 0 for no rain")
         if self.bitrate is not None and self.crf is not None:
@@ -270,7 +259,7 @@ class JudgeConfig:
     """What weights are judged on, and what runs them."""
 
     photos: Path = _setting(Path("../shared/data/train/clean"), "folder of clean pictures")
-    held_out_photos: int = _setting(16, "photos, the last by name, that are judged on")
+    held_out_photos: int = _setting(16, "photos, the last by name, that are judged on", *ONE_OR_MORE)
     clip: Path | None = _setting(Path("../shared/data/clips/clean/pedestrians.mp4"), "a clean video that is judged on")
     quick: bool = _setting(False, "ask one case of seven, always the same ones")
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
@@ -279,8 +268,6 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.held_out_photos < 1:
-            raise ConfigError(f"held_out_photos is {self.held_out_photos}; 1 or more are needed")
 
 
 def presets() -> dict[str, Path]:
@@ -353,7 +340,7 @@ def _read(preset: str) -> Mapping[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path} is no YAML: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}; expected lines of key: value")
     return values
@@ -381,11 +368,18 @@ def _fitting(key: str, value: Any, hint: Any) -> Any:
 
 
 def _check(config: Any) -> None:
-    """Raise ConfigError for a field that holds a value of another type."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
+    """Raise ConfigError for a field that holds a value of another type, or one that is not allowed."""
+    hints = get_type_hints(type(config))
+    for each in dataclasses.fields(config):
+        name, value, hint = each.name, getattr(config, each.name), hints[each.name]
         outer = getattr(hint, "__origin__", None)
         allowed = (outer,) if outer in (tuple, dict) else tuple(get_args(hint)) or (hint,)
         if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
             wanted = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
             raise ConfigError(f"{name} is {value!r}; expected {wanted}")
+        allowed, words = each.metadata["allowed"], each.metadata["words"]
+        if isinstance(value, str) and allowed and value not in allowed:
+            raise ConfigError(f"{name} is {value}; allowed: {', '.join(allowed)}{nearest(value, allowed)}")
+        # NaN is in no range.
+        if isinstance(value, int | float) and allowed and not allowed[0] <= value <= allowed[1]:
+            raise ConfigError(f"{name} is {value}; allowed: {words or f'{allowed[0]} to {allowed[1]}'}")

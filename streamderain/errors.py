@@ -104,6 +104,16 @@ class StationError(StreamderainError, RuntimeError):
     """Anything unforeseen inside a station of the pipeline; the cause is chained."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """All that another library's error says, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what it says, or its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A question whether the known word closest to `word` was meant, or nothing when none is close."""
     close = difflib.get_close_matches(word, list(known), n=1)

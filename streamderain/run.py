@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from streamderain.stream.pipeline import Station
 
 logger = logging.getLogger(__name__)
 
+_Opened = tuple[Source | StillSource, Callable[[], list[Output]]]
+"""What is derained, and what opens the outputs once it is known that this can be."""
+
 
 def derain(
     source: str | Path,
@@ -47,17 +51,15 @@ def derain(
     finished, it says that `output` is whole. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
-    if are_stills(source, output):
-        return _derain_stills(Path(source), Path(output), config, report, network)
-    if config.resume:
+    are_pictures = are_stills(source, output)
+    if config.resume and not are_pictures:
         return _derain_in_parts(source, str(output), config, report, network)
-    _check_outputs(source, str(output), config)
+    open_all = _opened_stills if are_pictures else _opened_video
     try:
-        with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
-            network = _ready(opened.info, config, network)
-            engine = Engine(network, config)
+        with open_all(source, str(output), config) as (opened, open_sinks):
+            engine = Engine(_ready(opened.info, config, network), config)
             stations = (*engine.stations(), *_cut(opened, engine, config))
-            sinks = _open_sinks(opened, str(output), config)
+            sinks = open_sinks()
             done = carry(opened, stations, sinks, report, engine.delay)
             _judge(public(str(output)), sinks[0][0], config)
             return done
@@ -77,25 +79,24 @@ def _derain_in_parts(
     return done
 
 
-def _derain_stills(
-    source: Path, output: Path, config: DerainConfig, report: Callable[[Progress], None], network: Network | None
-) -> Progress:
-    """Derain a picture, or a sequence of them, into such."""
+@contextmanager
+def _opened_video(source: str | Path, output: str, config: DerainConfig) -> Iterator[_Opened]:
+    _check_outputs(source, output, config)
+    with readable(source) as name, open_source(name, config.hwaccel, config.deinterlace) as opened:
+        yield opened, lambda: _open_sinks(opened, output, config)
+
+
+@contextmanager
+def _opened_stills(source: str | Path, output: str, config: DerainConfig) -> Iterator[_Opened]:
+    """A picture, or a sequence of them, that becomes such."""
     if config.compare or config.part:
         raise SinkError("pictures have no --compare, --start or --end; leave it out")
-    check_output(output, source, config.overwrite)
-    jobs = still_jobs(source, output, config.overwrite)
+    check_output(Path(output), Path(source), config.overwrite)
+    jobs = still_jobs(Path(source), Path(output), config.overwrite)
     if config.resume and len(jobs) > 1:
         raise SinkError("a sequence of pictures is not made in parts; leave --resume out")
-    try:
-        stills = StillSource(str(source), list(jobs))
-        engine = Engine(_ready(stills.info, config, network), config)
-        sink = StillSink(output, list(jobs.values()), stills)
-        done = carry(stills, engine.stations(), [(sink, lambda pair: pair.clean)], report, engine.delay)
-        _judge(str(output), sink, config)
-        return done
-    except KeyboardInterrupt:
-        raise Stopped("stopped before the first frame") from None
+    stills = StillSource(str(source), list(jobs))
+    yield stills, lambda: [(StillSink(Path(output), list(jobs.values()), stills), lambda pair: pair.clean)]
 
 
 def _ready(video: VideoInfo, config: DerainConfig, network: Network | None) -> Network:
@@ -106,9 +107,9 @@ def _ready(video: VideoInfo, config: DerainConfig, network: Network | None) -> N
     return network
 
 
-def _cut(source: Source, engine: Engine, config: DerainConfig) -> tuple[Station, ...]:
+def _cut(source: Source | StillSource, engine: Engine, config: DerainConfig) -> tuple[Station, ...]:
     """The source cut to the part that is wanted, and the station that leaves out what the engine alone is to see."""
-    if config.part is None:
+    if config.part is None or isinstance(source, StillSource):
         return ()
     return (Station("cut", cut(source, *config.part, engine.lead, engine.delay).shown),)
 
@@ -125,21 +126,20 @@ def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> Non
 
 def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
-    sinks: list[Output] = []
+    sink: Sink
     if is_numbered(output):
-        sinks.append((SequenceSink(Path(output), source, config.overwrite), lambda pair: pair.clean))
+        sink = SequenceSink(Path(output), source, config.overwrite)
     elif config.via_ffmpeg:
-        through = FfmpegSink(output, source, layout, Encoding.asked(config), config.overwrite)
-        sinks.append((through, lambda pair: pair.clean))
+        sink = FfmpegSink(output, source, layout, Encoding.asked(config), config.overwrite)
     else:
         sink = FileSink(Path(output), source, layout, encoding_of(config), True, config.overwrite, config.verify)
-        sinks.append((sink, lambda pair: pair.clean))
+    sinks: list[Output] = [(sink, lambda pair: pair.clean)]
     if config.compare:
         try:
             seen = compared_layout(layout)
             sinks.append((FileSink(config.compare, source, seen, Encoding(), False, config.overwrite), beside))
         except StreamderainError:
-            sinks[0][0].abandon()
+            sink.abandon()
             raise
     return sinks
 

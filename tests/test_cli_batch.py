@@ -77,7 +77,7 @@ def test_inputs_are_taken_into_a_folder_that_holds_none_of_them(folder: Path) ->
     ("arguments", "reason"),
     [
         (("--compare", "c.mp4"), "compare is for one file"),
-        (("--start", "3"), "start or end is for one file"),
+        (("--start", "3"), "start is for one file"),
         (("--part-length", "rain"), "rain is no length of time"),
         (("--attempts", "0"), "attempts is 0; allowed: 1 to 100"),
         (("--devices", "cpu,cuda:0"), "name those of one kind"),

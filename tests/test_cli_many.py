@@ -90,8 +90,8 @@ def test_what_the_log_says_of_each_file_is_in_its_summary(folder: Path) -> None:
         (("in", "out", "--try", "3"), "--try is for one file"),
         (("in/a.mp4", "out.mp4", "--try", "0"), "--try takes a length above 0"),
         (("test", "out.mp4", "--try", "3"), "--try is for a file; a live stream"),
-        (("in", "out", "--start", "3"), "--start and --end are for one file"),
-        (("test", "out.mp4", "--end", "3"), "--start and --end are for one file; a live stream"),
+        (("in", "out", "--start", "3"), "--start is for one file"),
+        (("test", "out.mp4", "--end", "3"), "--end is for one file; a live stream"),
         (("in", "out", "--segment", "10m"), "--segment is for live streams"),
     ],
 )

@@ -27,7 +27,7 @@ ROWS = (
     ("media", "stream", "networks", "preview"),
     ("backends",),
     ("temporal",),
-    ("frames", "folders", "quantities"),
+    ("frames", "folders", "locks", "quantities"),
     ("errors",),
 )
 """From top to bottom; a module imports from rows below its own, and from its own room."""

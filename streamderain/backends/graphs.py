@@ -18,7 +18,7 @@ from torch import Tensor
 from streamderain.backends.eager import EagerBackend
 from streamderain.backends.runnable import Fold, Runnable
 from streamderain.backends.shapes import PerShape, Run
-from streamderain.errors import DeviceError
+from streamderain.errors import DeviceError, first_line
 from streamderain.folders import kept_in
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class GraphsBackend:
                            "x".join(map(str, stacked.shape[:-3:-1])))  # fmt: skip
             return self._eager
         except RuntimeError as error:
-            logger.warning("CUDA graphs cannot record this network, so it runs without: %s", str(error).splitlines()[0])
+            logger.warning("CUDA graphs cannot record this network, so it runs without: %s", first_line(error))
             self._record = lambda run, example: run
             return self._eager
 

@@ -11,7 +11,7 @@ from streamderain.batch.jobs import Job
 from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import Stopped, StreamderainError
+from streamderain.errors import Stopped, StreamderainError, in_one_line
 from streamderain.frames import Network
 from streamderain.parts.journal import Journal
 from streamderain.run import derain
@@ -62,12 +62,8 @@ def _outcome(job: Job, config: DerainConfig, report: Callable[[Job, Progress], N
     except Stopped as stopped:
         return Outcome(job, "stopped", said=str(stopped))
     except (StreamderainError, OSError) as error:
-        return Outcome(job, "failed", said=_line(error))
+        return Outcome(job, "failed", said=in_one_line(error))
     except Exception as error:  # a fault of ours in one file is no reason to leave the others
         logger.debug("%s", job.source, exc_info=True)
-        return Outcome(job, "failed", said=f"unexpected {type(error).__name__}: {_line(error)}")
+        return Outcome(job, "failed", said=f"unexpected {type(error).__name__}: {in_one_line(error)}")
     return Outcome(job, "derained", done.frames, done.seconds)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

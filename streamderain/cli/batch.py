@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from streamderain.batch.spread.config import BatchConfig
-from streamderain.cli.many import Shown
 from streamderain.cli.options import configured
-from streamderain.cli.progress import log_above
+from streamderain.cli.progress import Shown, log_above
 
 if TYPE_CHECKING:
     from streamderain.batch.spread.driver import Outcome, Standing
@@ -65,7 +64,7 @@ def _tell(outcome: Outcome, shown: Shown, stdout: TextIO) -> None:
     name = outcome.item.name
     if outcome.said:
         print(f"streamderain: {name}: {outcome.said}", file=sys.stderr, flush=True)
-    if shown.quiet or shown.as_json:
+    if not shown.talks:
         return
     for warning in outcome.warnings:
         print(f"streamderain: {name}: {warning}", file=sys.stderr, flush=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamderain.batch.warned import warnings_in_log
 from streamderain.cli.keys import pausing
-from streamderain.cli.many import Shown, derain_listed, derain_many_files, derain_watched
+from streamderain.cli.many import derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
-from streamderain.cli.progress import live_line, progress_bar, warnings_in_log
+from streamderain.cli.progress import Shown, live_line, progress_bar
 from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
@@ -63,38 +63,38 @@ def derain(
     from streamderain.media.address import parse
 
     is_live = parse(source).is_live or config.realtime
+    named, shown = outputs or [], Shown(quiet, as_json)
     # What a file's log says goes into its summary.
     if (quiet and not as_json) or (as_json and is_live):
         logging.getLogger("streamderain").setLevel(logging.ERROR)
-    named = outputs or []
     if lasts is not None and (list_file is not None or watch or (named and are_many([source, *named]))):
         raise ConfigError("--try is for one file; name one, and a file to write to")
     if list_file is not None or watch:
-        _derain_many([source, *named], list_file, watch, config, Shown(quiet, as_json))
+        _derain_many([source, *named], list_file, watch, config, shown)
         return
     if not named and config.preview is None:
         raise ConfigError("no output is named; name one, such as out.mp4")
     if is_live:
         if lasts is not None:
             raise ConfigError("--try is for a file; a live stream has no rainiest part")
-        _derain_live(source, named, config, quiet, as_json)
+        _derain_live(source, named, config, shown)
         return
     if named and are_many([source, *named]):
-        _derain_many([source, *named], None, False, config, Shown(quiet, as_json))
+        _derain_many([source, *named], None, False, config, shown)
         return
     if len(named) > 1:
         raise ConfigError(f"{len(named)} outputs are named; a file goes into one, unless --realtime makes it live")
     _check_not_live(config)
     if lasts is not None:
-        try_out(source, named[0], lasts, config, Shown(quiet, as_json))
-        return
-    _derain_file(source, named[0], config, quiet, as_json)
+        try_out(source, named[0], lasts, config, shown)
+    else:
+        _derain_file(source, named[0], config, shown)
 
 
 def _check_not_live(config: LiveConfig) -> None:
-    for setting in ("preview", "segment", "keep", "on_demand"):
-        if getattr(config, setting) not in (None, (), False):
-            raise ConfigError(f"--{setting.replace('_', '-')} is for live streams; --realtime makes a file one")
+    config.refuse(
+        ("preview", "segment", "keep", "on_demand"), "{option} is for live streams; --realtime makes a file one"
+    )
 
 
 def _derain_many(names: list[str], list_file: str | None, watch: bool, config: LiveConfig, shown: Shown) -> None:
@@ -109,14 +109,14 @@ def _derain_many(names: list[str], list_file: str | None, watch: bool, config: L
         derain_many_files(names, config, shown)
 
 
-def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_json: bool) -> None:
+def _derain_file(source: str, output: str, config: LiveConfig, shown: Shown) -> None:
     from streamderain.media.url import public
     from streamderain.run import derain as derain_video
 
     with (
-        warnings_in_log(kept=as_json) as warnings,
-        progress_bar(shown=sys.stderr.isatty() and not quiet and not as_json) as draw,
-        pausing(quiet or as_json) as pause,
+        warnings_in_log(kept=shown.as_json) as warnings,
+        progress_bar(shown.has_bar) as draw,
+        pausing(not shown.talks) as pause,
     ):
 
         def report(progress: Progress) -> None:
@@ -124,7 +124,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
             pause()
 
         done = derain_video(source, output, config, report)
-    if as_json:
+    if shown.as_json:
         stations = [station.totals() for station in done.stations]
         summary = {
             "output": public(output),
@@ -135,24 +135,22 @@ def _derain_file(source: str, output: str, config: LiveConfig, quiet: bool, as_j
             "warnings": warnings,
         }
         print(json.dumps({**summary, "stations": stations}))
-    elif not quiet:
+    elif shown.talks:
         pace = f"{done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps"
         print(f"{public(output)}: {pace}, slowest station: {done.slowest.name}, delay: {done.delay_frames} frames")
 
 
-def _derain_live(source: str, outputs: list[str], config: LiveConfig, quiet: bool, as_json: bool) -> None:
-    if config.part:
-        raise ConfigError("--start and --end are for one file; a live stream has no beginning")
-    if config.resume:
-        raise ConfigError("--resume is for files; a live stream cannot be read again")
+def _derain_live(source: str, outputs: list[str], config: LiveConfig, shown: Shown) -> None:
+    config.refuse(("start", "end"), "{option} is for one file; a live stream has no beginning")
+    config.refuse(("resume",), "{option} is for files; a live stream cannot be read again")
     from streamderain.live.derain import derain_live
 
-    if not quiet and not as_json:
+    if shown.talks:
         # What befalls a stream over days is what its operator wants to read.
         logging.getLogger("streamderain").setLevel(logging.INFO)
-    with live_line(shown=sys.stderr.isatty() and not quiet and not as_json) as report:
+    with live_line(shown.has_bar) as report:
         done = derain_live(source, outputs, config, report)
-    if as_json:
+    if shown.as_json:
         print(json.dumps(asdict(done)))
-    elif not quiet:
+    elif shown.talks:
         print(done.line())

@@ -7,14 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from streamderain.batch.warned import warnings_in_log
 from streamderain.cli.keys import pausing
-from streamderain.cli.progress import progress_bar, warnings_in_log
+from streamderain.cli.progress import Shown, progress_bar
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
 
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from streamderain.batch.many import Outcome
 
 _STYLES = {"derained": "green", "skipped": "yellow", "failed": "red", "stopped": "red"}
-
-
-@dataclass(frozen=True)
-class Shown:
-    """How a command tells what it does."""
-
-    quiet: bool
-    as_json: bool
-
-    @property
-    def has_bar(self) -> bool:
-        """Whether there is somebody to look at one."""
-        return sys.stderr.isatty() and not self.quiet and not self.as_json
 
 
 def derain_listed(names: Sequence[str], list_file: str, config: DerainConfig, shown: Shown) -> None:
@@ -90,14 +77,14 @@ def _run_all(jobs: Sequence[Job], config: DerainConfig, shown: Shown) -> None:
 def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") -> None:
     from streamderain.batch.many import derain_many
 
-    _check_many(config)
+    config.refuse(("compare", "report", "start", "end"), "{option} is for one file; leave it out")
     outcomes: list[Outcome] = []
     warnings: list[list[str]] = []
     began = time.monotonic()
     with (
         warnings_in_log(kept=shown.as_json) as found,
         progress_bar(shown.has_bar) as draw,
-        pausing(shown.quiet or shown.as_json) as pause,
+        pausing(not shown.talks) as pause,
     ):
 
         def report(job: Job, progress: object) -> None:
@@ -119,20 +106,13 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
         raise typer.Exit(1)
 
 
-def _check_many(config: DerainConfig) -> None:
-    for option, value in (("compare is", config.compare), ("report is", config.report),
-                          ("start and --end are", config.part)):  # fmt: skip
-        if value:
-            raise ConfigError(f"--{option} for one file; leave it out")
-
-
 def _tell(outcome: Outcome, shown: Shown, is_watch: bool) -> None:
     """What must not wait for the table, which may be hours away; of a watch all."""
     if outcome.result in ("failed", "stopped"):
         print(f"streamderain: {outcome.job.source}: {outcome.said}", file=sys.stderr, flush=True)
-    elif outcome.result == "skipped" and not (shown.quiet or shown.as_json):
+    elif outcome.result == "skipped" and shown.talks:
         print(f"streamderain: {outcome.said}", file=sys.stderr, flush=True)
-    elif is_watch and not (shown.quiet or shown.as_json):
+    elif is_watch and shown.talks:
         print(f"{outcome.job.output}: {outcome.frames} frames in {outcome.seconds:.1f} s", flush=True)
 
 

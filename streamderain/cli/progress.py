@@ -6,13 +6,30 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from streamderain.media.url import redacted
 
 if TYPE_CHECKING:
     from streamderain.carry import Progress
     from streamderain.live.numbers import LiveNumbers
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a command tells what it does."""
+
+    quiet: bool
+    as_json: bool
+
+    @property
+    def talks(self) -> bool:
+        """Whether it says more than errors and, as JSON, a summary."""
+        return not self.quiet and not self.as_json
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether there is somebody to look at one."""
+        return self.talks and sys.stderr.isatty()
 
 
 @contextmanager
@@ -51,29 +68,6 @@ def progress_bar(shown: bool) -> Iterator[Callable[..., None]]:
             )
 
         yield report
-
-
-@contextmanager
-def warnings_in_log(kept: bool) -> Iterator[list[str]]:
-    """The warnings that the log gets inside; where they are `kept`, in the place of being shown."""
-    found: list[str] = []
-    if not kept:
-        yield found
-        return
-
-    def keep(record: logging.LogRecord) -> bool:
-        if record.levelno == logging.WARNING:
-            found.append(redacted(record.getMessage()))
-        return record.levelno > logging.WARNING
-
-    handlers = logging.getLogger().handlers
-    for handler in handlers:
-        handler.addFilter(keep)
-    try:
-        yield found
-    finally:
-        for handler in handlers:
-            handler.removeFilter(keep)
 
 
 @contextmanager

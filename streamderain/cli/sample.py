@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from streamderain.cli.many import Shown
-from streamderain.cli.progress import progress_bar, warnings_in_log
+from streamderain.batch.warned import warnings_in_log
+from streamderain.cli.progress import Shown, progress_bar
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError
 

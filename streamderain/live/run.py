@@ -219,10 +219,8 @@ def for_live(config: LiveConfig, device: torch.device) -> LiveConfig:
     """`config` with what is left open as a live stream on `device` wants it: no waiting, neither for neighbours nor for
     a batch, and on a CPU no blending, which would take it as long as the network.
     """
-    if config.via_ffmpeg:
-        raise ConfigError("via_ffmpeg is for files; a live stream reaches srt:// outputs without it")
-    if config.compare:
-        raise ConfigError("compare is for files; --preview shows a live stream beside its source")
+    config.refuse(("via_ffmpeg",), "{name} is for files; a live stream reaches srt:// outputs without it")
+    config.refuse(("compare",), "{name} is for files; --preview shows a live stream beside its source")
     neighbours = "past" if config.neighbours == "auto" else config.neighbours
     blend = 0.0 if config.blend is None and device.type == "cpu" else config.blend
     return replace(config, neighbours=neighbours, batch=config.batch or 1, blend=blend)

@@ -15,12 +15,8 @@ from pathlib import Path
 
 import av
 
+from streamderain import locks
 from streamderain.errors import SinkError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -164,13 +160,13 @@ def _locked(path: Path) -> int | None:
     """The file, made where it is not there, open and locked; None where the system has no such locks. Raises
     BlockingIOError where another process, or another run in this one, holds it.
     """
-    if not fcntl:
+    if not locks.ARE_THERE:
         path.open("ab").close()
         return None
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(descriptor, waits=False)
             # It may have got its name, or have been removed, since it was opened.
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from streamderain.errors import WeightsError
+from streamderain.errors import WeightsError, first_line
 
 PREFIX = "hub:"
 """What stands before OWNER/NAME, or OWNER/NAME@REVISION, where the hub itself is meant."""
@@ -40,5 +40,4 @@ def _fetched(model: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=[WEIGHTS, CONFIG, CARD]))
     except (OSError, ValueError) as error:  # what its own errors are made of, those of the network too
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WeightsError(f"{model} cannot be had from the hub: {reason}") from error
+        raise WeightsError(f"{model} cannot be had from the hub: {first_line(error)}") from error

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from streamderain.backends.runnable import Descriptor, Runnable
-from streamderain.errors import StreamderainError, WeightsError
+from streamderain.errors import StreamderainError, WeightsError, first_line
 from streamderain.networks.module import of_module
 
 WRAPPERS = ("", "params_ema.", "params.", "state_dict.", "model_state_dict.", "model.", "net.")
@@ -88,10 +88,8 @@ def _spandrel() -> Any:
         try:
             spandrel = importlib.import_module("spandrel")
         except RuntimeError as error:  # torchvision's, where it is made for another torch
-            reason, torchs = str(error).splitlines()[0], torch.__version__
-            raise WeightsError(
-                f"spandrel cannot be loaded ({reason}): install the torchvision that is made for torch {torchs}"
-            ) from error
+            needed = f"install the torchvision that is made for torch {torch.__version__}"
+            raise WeightsError(f"spandrel cannot be loaded ({first_line(error)}): {needed}") from error
         with suppress(ImportError):  # whose licences are not for everybody
             importlib.import_module("spandrel_extra_arches").install(ignore_duplicates=True)
     return spandrel

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from streamderain.backends.runnable import Descriptor, PartedNetwork, Runnable
-from streamderain.errors import ConfigError
+from streamderain.errors import ConfigError, first_line
 
 TRIED = 32
 """Pixels of a side, at the least, of the picture that a module is tried on."""
@@ -39,9 +39,8 @@ def of_module(module: nn.Module, descriptor: Descriptor) -> Runnable:
         try:
             answer = network(frames)
         except Exception as error:  # it is somebody else's, and can raise anything
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            shape = tuple(descriptor.shaped(frames).shape)
-            raise ConfigError(f"{descriptor.name} does not take {shape}, as its descriptor says: {reason}") from error
+            said = f"{tuple(descriptor.shaped(frames).shape)}, as its descriptor says: {first_line(error)}"
+            raise ConfigError(f"{descriptor.name} does not take {said}") from error
     if not isinstance(answer, Tensor) or answer.shape != (1, 3, height, width):
         got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
         raise ConfigError(f"{descriptor.name} answers {got}; expected {(1, 3, height, width)}, the current frame")

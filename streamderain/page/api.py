@@ -14,6 +14,7 @@ from aiohttp import web
 from streamderain.page.clip import Clip
 from streamderain.page.upload import receive, room, safe_name
 from streamderain.page.work import Work
+from streamderain.preview.assets import asset_routes
 from streamderain.preview.handlers import body_of
 from streamderain.preview.recordings import film
 from streamderain.preview.watchable import checked
@@ -21,15 +22,8 @@ from streamderain.preview.watchable import checked
 UPLOADS = "/api/clips"
 """Where bodies of any size are taken."""
 
-ASSETS = {
-    "/": ("files.html", "text/html"),
-    "/files.css": ("files.css", "text/css"),
-    "/files.js": ("files.js", "text/javascript"),
-    "/clips.js": ("clips.js", "text/javascript"),
-    "/sending.js": ("sending.js", "text/javascript"),
-    "/looks.js": ("looks.js", "text/javascript"),
-    "/films.js": ("films.js", "text/javascript"),
-}
+FILES = ("files.css", "files.js", "clips.js", "sending.js", "looks.js", "films.js")
+ASSETS = {"/": "files.html"} | {f"/{name}": name for name in FILES}
 
 
 class Api:
@@ -38,13 +32,11 @@ class Api:
     def __init__(self, work: Work) -> None:
         self._work = work
         self.is_ending, self._since = False, time.time()
-        folder = Path(__file__).parent
-        self._assets = {path: ((folder / name).read_text(), kind) for path, (name, kind) in ASSETS.items()}
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
         return [
-            *(web.get(path, self._asset) for path in ASSETS),
+            *asset_routes(Path(__file__).parent, ASSETS),
             web.get("/api/clips", self._list),
             web.post(UPLOADS, self._upload),
             web.post("/api/clips/{number}/strength", self._adjust),
@@ -57,10 +49,6 @@ class Api:
             web.get("/clips/{number}/derained", self._derained),
             web.post("/api/quit", self._end),
         ]
-
-    async def _asset(self, request: web.Request) -> web.Response:
-        text, kind = self._assets[request.path]
-        return web.Response(text=text, content_type=kind, charset="utf-8")
 
     async def _list(self, request: web.Request) -> web.Response:
         return web.json_response(await asyncio.to_thread(self._told))

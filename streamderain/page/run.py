@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import ConfigError, SinkError
+from streamderain.errors import SinkError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra
 from streamderain.page.work import Work
@@ -43,7 +43,10 @@ def serve_files(
     Raises ConfigError, SinkError where it cannot listen or write, and what loading a network raises.
     """
     host, port = host_and_port(address)
-    _check(config)
+    config.refuse(
+        ("compare", "report", "start", "end", "via_ffmpeg", "overwrite"),
+        "{name} is set; leave it out of a page for files",
+    )
     check_extra()
     from streamderain.page.api import UPLOADS, Api
     from streamderain.preview.refusals import one_line
@@ -78,13 +81,6 @@ def _wait(api: Api, work: Work) -> None:
             if work.network.done():
                 work.network.result()
             time.sleep(LOOK_SECONDS)
-
-
-def _check(config: DerainConfig) -> None:
-    """A preset may name what has no place here."""
-    for option in ("compare", "report", "part", "via_ffmpeg", "overwrite"):
-        if getattr(config, option):
-            raise ConfigError(f"{option.replace('part', 'start or end')} is set; leave it out of a page for files")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from streamderain import __version__
 from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine, batch_size
-from streamderain.errors import ConfigError, SourceError, Stopped, StreamderainError
+from streamderain.errors import SourceError, Stopped, StreamderainError
 from streamderain.frames import Network, VideoInfo
 from streamderain.media.partial import Partial
 from streamderain.media.sink import check_output
@@ -92,9 +92,7 @@ def derained_in_parts(
 
 
 def _check(source: str | Path, config: DerainConfig) -> None:
-    for name in REFUSED:
-        if getattr(config, name) not in (None, False):
-            raise ConfigError(f"resume and {name} are both set; parts have none: leave one out")
+    config.refuse(REFUSED, "resume and {name} are both set; parts have none: leave one out")
     if not Path(source).is_file() or Path(source).suffix.lower() == ".webp":
         raise SourceError(f"{source} is no video file, and only those can be gone on with; leave --resume out")
 

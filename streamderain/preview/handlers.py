@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from streamderain.errors import ConfigError, UnknownStream
 from streamderain.preview import mjpeg, recordings
+from streamderain.preview.assets import HERE, asset_routes
 from streamderain.preview.guard import Handler, refused
 from streamderain.preview.sink import Gone, Preview
 from streamderain.preview.watchable import Watchable, checked
@@ -21,18 +21,8 @@ from streamderain.preview.watchable import Watchable, checked
 if TYPE_CHECKING:
     from streamderain.preview.peers import MakeFrame, Peers
 
-ASSETS = {
-    "/": ("page.html", "text/html"),
-    "/grid": ("grid.html", "text/html"),
-    "/grid.js": ("grid.js", "text/javascript"),
-    "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/stage.js": ("stage.js", "text/javascript"),
-    "/ways.js": ("ways.js", "text/javascript"),
-    "/words.js": ("words.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-
+FILES = ("grid.js", "page.css", "page.js", "stage.js", "ways.js", "words.js", "icon.svg")
+ASSETS = {"/": "page.html", "/grid": "grid.html"} | {f"/{name}": name for name in FILES}
 
 SNAPSHOT_SECONDS = 10.0
 """How long a snapshot waits for its picture."""
@@ -92,13 +82,11 @@ class Handlers:
             from streamderain.preview.peers import Peers
 
             self._peers = Peers(make_frame)
-        folder = Path(__file__).parent
-        self._assets = {path: ((folder / name).read_text(), kind) for path, (name, kind) in ASSETS.items()}
 
     def routes(self) -> Iterable[web.RouteDef]:
         """All of them."""
         return [
-            *(web.get(path, self._asset) for path in ASSETS),
+            *asset_routes(HERE, ASSETS),
             web.get("/api/streams", _told(self._list)),
             web.get("/api/streams/{name}", _told(self._one)),
             web.get("/api/streams/{name}/events", _told(self._events)),
@@ -118,10 +106,6 @@ class Handlers:
             watched.preview.close()
         if self._peers:
             await self._peers.close()
-
-    async def _asset(self, request: web.Request) -> web.Response:
-        text, kind = self._assets[request.path]
-        return web.Response(text=text, content_type=kind, charset="utf-8")
 
     async def _list(self, request: web.Request) -> web.Response:
         streams = [(name, watched.watchable.numbers()) for name, watched in list(self._streams.items())]

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from streamderain.config import TrainConfig, build
-from streamderain.errors import TrainingError
+from streamderain.errors import TrainingError, first_line
 from streamderain.evaluation.judge.material import Material
 from streamderain.training.milestones import Milestones
 from streamderain.training.trainer import Trainer
@@ -57,7 +57,7 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
     try:
         plan = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise TrainingError(f"{path} is no plan that can be read: {str(error).splitlines()[0]}") from error
+        raise TrainingError(f"{path} is no plan that can be read: {first_line(error)}") from error
     if not isinstance(plan, dict) or not plan.get("stages") or "folder" not in plan:
         raise TrainingError(f"{path} is no plan of a campaign; it needs folder and stages")
     folders: dict[str, Path] = {}

@@ -1,8 +1,5 @@
 """Training rests while something is measured: both hold one lock file, those that measure together, training alone.
 And one training alone writes into a folder.
-
-A lock belongs to the processes that hold it and goes with them, however they end; what is left of the file holds
-nothing up.
 """
 
 from __future__ import annotations
@@ -14,11 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamderain.errors import TrainingError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from streamderain.locks import lock, unlock
 
 LOCK = Path("training") / "lock"
 """In the folder that `make` runs in."""
@@ -34,11 +27,9 @@ class Rest:
         self._file = path.open("a")
 
     def __call__(self) -> None:
-        """Wait while others hold the lock; where the system has no such locks, nobody does."""
-        if not fcntl:
-            return
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        """Wait while others hold the lock."""
+        lock(self._file)
+        unlock(self._file)
 
     def __enter__(self) -> Rest:
         return self
@@ -51,11 +42,10 @@ class Rest:
 def alone_in(folder: Path) -> Iterator[None]:
     """Inside, no other training writes into `folder`. Raises TrainingError where one does."""
     with (folder / "lock").open("a") as file:
-        if fcntl:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TrainingError(f"another training writes into {folder}; wait for its end or stop it") from error
+        try:
+            lock(file, waits=False)
+        except BlockingIOError as error:
+            raise TrainingError(f"another training writes into {folder}; wait for its end or stop it") from error
         yield
 
 
@@ -63,8 +53,7 @@ def run_meanwhile(command: list[str], path: Path = LOCK) -> None:
     """Become `command`, which holds the lock until it and its children have ended."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if fcntl:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    lock(descriptor, shared=True)
     os.set_inheritable(descriptor, True)
     os.execvp(command[0], command)
 

@@ -10,15 +10,10 @@ import logging
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from streamderain.errors import ConfigError, SinkError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from streamderain.locks import lock
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +31,7 @@ class Journal:
         except OSError as error:
             raise SinkError(f"{path} cannot be written: {error.strerror}; --journal names another") from error
         try:
-            if fcntl:
-                fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file, waits=False)
         except BlockingIOError:
             self._file.close()
             raise ConfigError(f"{path} is written by another run; wait for it, or name another folder") from None
@@ -71,9 +65,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 

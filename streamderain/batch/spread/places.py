@@ -15,17 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from streamderain.errors import SinkError, SourceError, StreamderainError
+from streamderain.errors import SinkError, SourceError, StreamderainError, in_one_line
 from streamderain.folders import kept_in
+from streamderain.locks import lock
 from streamderain.media.partial import partial_of
 from streamderain.media.url import public, redacted
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +47,9 @@ def _told(kind: type[StreamderainError], url: str, what: str) -> Iterator[None]:
     except StreamderainError:
         raise
     except ImportError as error:
-        raise kind(f"{public(url)} {what}: {redacted(_line(error))}; pip install what it names") from error
+        raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}; pip install what it names") from error
     except Exception as error:  # each has errors of its own: botocore's are no OSError
-        raise kind(f"{public(url)} {what}: {redacted(_line(error))}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}") from None
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -122,25 +114,20 @@ def local(source: str) -> Iterator[Path]:
     folder = _cache() / version_of(source)
     path = folder / posixpath.basename(source.partition("?")[0])
     folder.mkdir(exist_ok=True)
-    with (folder / LOCK).open("a") as lock:
-        _hold(lock, alone=False)
+    with (folder / LOCK).open("a") as file:
+        lock(file, shared=True)
         if not path.exists():
             # Of many processes one fetches; the others wait for it.
-            _hold(lock, alone=True)
+            lock(file)
             if not path.exists():
                 _fetch(source, path)
-            _hold(lock, alone=False)
+            lock(file, shared=True)
         os.utime(folder)
         yield path
 
 
 def _cache() -> Path:
     return kept_in("batch") or Path(tempfile.gettempdir())
-
-
-def _hold(lock: IO[str], alone: bool, at_once: bool = False) -> None:
-    if fcntl:
-        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (fcntl.LOCK_NB if at_once else 0))
 
 
 def _fetch(source: str, path: Path) -> None:
@@ -160,8 +147,8 @@ def _make_room(cache: Path, needed: int) -> None:
 
 
 def _remove_unused(folder: Path) -> None:
-    with suppress(OSError), (folder / LOCK).open("a") as lock:
-        _hold(lock, alone=True, at_once=True)
+    with suppress(OSError), (folder / LOCK).open("a") as file:
+        lock(file, waits=False)
         shutil.rmtree(folder)
 
 
@@ -172,8 +159,8 @@ def _scratch(parent: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=parent))
     try:
-        with (folder / LOCK).open("a") as lock:
-            _hold(lock, alone=False)
+        with (folder / LOCK).open("a") as file:
+            lock(file, shared=True)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,14 +12,13 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 from streamderain.batch.spread.config import BatchConfig
 from streamderain.batch.spread.devices import cores_here
 from streamderain.batch.spread.tasks import Report, Task
 from streamderain.batch.spread.work import run
-from streamderain.errors import ConfigError, DeviceError
+from streamderain.errors import ConfigError, DeviceError, first_line, in_one_line
 from streamderain.media.url import redacted
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class Rays:
             self._init(address)
         except Exception as error:  # whatever it is, and there are many
             self._close()
-            reason = " ".join(str(error).split())[:200]
+            reason = in_one_line(error)[:200]
             raise ConfigError(
                 f"no Ray answers at {address}: {reason}; start one (`ray start --head`), or take --ray local"
             ) from error
@@ -137,15 +136,13 @@ class Rays:
             report: Report = self._ray.get(ended)
             return report
         except self._ray.exceptions.RayError as error:
-            line = next(iter(str(error).splitlines()), "")
-            return Report(None, f"its process or machine died {self._attempts} times: {redacted(line)[:200]}")
+            line = redacted(first_line(error))[:200]
+            return Report(None, f"its process or machine died {self._attempts} times: {line}")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for each in self._tasks:
             self._ray.cancel(each, force=True)
         self._close()

@@ -20,9 +20,17 @@ import torch
 from streamderain.batch.spread.cutting import spans_at_keys
 from streamderain.batch.spread.places import Place, local, version_of
 from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
+from streamderain.batch.warned import warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError
+from streamderain.errors import (
+    DifferenceError,
+    SinkError,
+    SourceError,
+    StreamderainError,
+    TruncatedError,
+    in_one_line,
+)
 from streamderain.frames import Network
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
@@ -48,42 +56,16 @@ def run(task: Task, beat: Beat = lambda: None) -> Report:
     result, said = None, ""
     if task.settings.cores:
         torch.set_num_threads(task.settings.cores)
-    with _warnings() as warnings:
+    with warnings_in_log("streamderain") as warnings:
         try:
             result = _KINDS[task.kind](task, beat)
         except (StreamderainError, OSError) as error:
-            said = _line(error)
+            said = redacted(in_one_line(error))
         except Exception as error:  # a fault of ours in one file is no reason to leave the others
             logger.debug("%s", task.name, exc_info=True)
-            said = f"unexpected {type(error).__name__}: {_line(error)}"
+            said = redacted(f"unexpected {type(error).__name__}: {in_one_line(error)}")
     spent = (time.monotonic() - began, time.process_time() - core_began)
     return Report(result, said, tuple(warnings), *spent, f"{platform.node()}:{os.getpid()}")
-
-
-def _line(error: Exception) -> str:
-    return redacted(" ".join(str(error).split()) or type(error).__name__)
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """What our log warns of inside, in the place of being shown where nobody looks."""
-    found: list[str] = []
-    ours = logging.getLogger("streamderain")
-
-    def keep(record: logging.LogRecord) -> bool:
-        if record.levelno == logging.WARNING:
-            found.append(redacted(record.getMessage()))
-        return False
-
-    handler = logging.Handler(logging.WARNING)
-    handler.addFilter(keep)
-    was, ours.propagate = ours.propagate, False
-    ours.addHandler(handler)
-    try:
-        yield found
-    finally:
-        ours.removeHandler(handler)
-        ours.propagate = was
 
 
 def _survey(task: Task, beat: Beat) -> Survey:

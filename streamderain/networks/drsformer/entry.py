@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from streamderain.backends.runnable import Descriptor, Runnable
-from streamderain.errors import WeightsError
+from streamderain.errors import WeightsError, first_line
 from streamderain.networks.drsformer.fused import fused, lowered
 from streamderain.networks.drsformer.network import DRSformer
 from streamderain.networks.drsformer.variant import Variant
@@ -35,8 +35,7 @@ def load(state: Mapping[str, Tensor], source: str) -> DRSformer:
         with torch.device("meta"):
             return DRSformer(variant)
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{source} is not a DRSformer: there can be no {variant} ({reason})") from error
+        raise WeightsError(f"{source} is not a DRSformer: there can be no {variant} ({first_line(error)})") from error
 
 
 def runnable(network: DRSformer) -> Runnable:
