@@ -81,7 +81,7 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 
 fidelity: $(VENV)/.developer $(VENV)/.servers ## run hundreds of odd files through, and write docs/fidelity.md
 	$(ALONE) $(RUN) benchmarks/fidelity/run.py
-	$(ALONE) $(RUN) benchmarks/fidelity/mutations.py
+	$(ALONE) $(RUN) benchmarks/fidelity/mutations.py --add
 	$(ALONE) $(RUN) benchmarks/fidelity/full_disk.py
 	$(ALONE) $(RUN) benchmarks/fidelity/memory.py
 	$(RUN) benchmarks/fidelity/page.py

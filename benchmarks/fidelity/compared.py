@@ -148,8 +148,9 @@ def _side_data(before: Seen, after: Seen) -> Iterator[Loss]:
         now = after.first_side_data.get(kind)
         if now is None:
             yield Loss(what, "is gone", (word,))
-        elif _values(was) != _values(now):
-            yield Loss(what, f"{_values(now)}, not {_values(was)}", (word,))
+        # Of a picture this ffprobe tells less than of a stream.
+        elif wrong := {key: value for key, value in _values(was).items() if _values(now).get(key, value) != value}:
+            yield Loss(what, f"{_values(now)}, not {wrong}", (word,))
 
 
 def _goes_on(seen: Seen, kind: str) -> bool:
@@ -157,20 +158,20 @@ def _goes_on(seen: Seen, kind: str) -> bool:
     return any(each["side_data_type"] == kind for frame in seen.frames[1:2] for each in frame.get("side_data_list", []))
 
 
-def _values(side: dict[str, Any]) -> list[float]:
-    """Its numbers; those of a matrix without the last digits, which some writers round."""
-    found = []
-    for key, value in side.items():
-        if key in ("side_data_type", "displaymatrix", "max_size"):
-            continue
-        above, _, below = str(value).partition("/")
-        try:
-            found.append(round(float(above) / float(below or 1), 4))
-        except ValueError:
-            continue
-    if "displaymatrix" in side:
-        found += [int(word) for line in side["displaymatrix"].split("\n") for word in line.partition(":")[2].split()]
+def _values(side: dict[str, Any]) -> dict[str, Any]:
+    """What it says, by name; numbers without the last digits, which some writers round."""
+    found = {key: _number(str(value)) for key, value in side.items() if key not in ("side_data_type", "max_size")}
+    if matrix := side.get("displaymatrix"):
+        found["displaymatrix"] = [int(word) for line in matrix.split("\n") for word in line.partition(":")[2].split()]
     return found
+
+
+def _number(text: str) -> float | str:
+    above, _, below = text.partition("/")
+    try:
+        return round(float(above) / float(below or 1), 4)
+    except ValueError:
+        return text
 
 
 def _shape(before: Seen, after: Seen) -> Iterator[Loss]:
