@@ -156,12 +156,14 @@ def paint_downpour(rng: random.Random) -> PaintedRain:
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
-    """One layer of streaks alike, plain to see, of any lean: what a network that knows nothing learns first."""
+    """One layer of streaks alike, plain to see, each lean as likely: what a network that knows nothing learns first, and
+    one that knows but rain from above learns of other leans.
+    """
     length, width = rng.uniform(15, 50), rng.uniform(0.6, 1.3)
     stroke = Stroke(
         density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
         length_px=length,
-        angle=rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2),
+        angle=rng.uniform(-math.pi / 2, math.pi / 2),
         width_px=width,
         brightness=rng.uniform(0.25, 0.8),
     )
