@@ -64,6 +64,15 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
+def exact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No TF32 on a GPU, which would drown faults in rounding."""
+    import torch
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
+@pytest.fixture
 def shared() -> Path:
     """The folder of reference values and data that the founders share; skips where it is missing."""
     if not SHARED.is_dir():

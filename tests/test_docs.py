@@ -6,7 +6,6 @@ import ast
 import contextlib
 import dataclasses
 import http.server
-import importlib.util
 import os
 import re
 import shlex
@@ -32,6 +31,7 @@ from streamderain.cli.app import app
 from streamderain.config import JudgeConfig, LiveConfig, RainConfig, TrainConfig
 from streamderain.errors import SourceError, StreamderainError
 from streamderain.media.source import open_source
+from tests.scripts import module_at
 
 ROOT = Path(__file__).parent.parent
 PACKAGE, DOCS = ROOT / "streamderain", ROOT / "docs"
@@ -45,18 +45,8 @@ def ids(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def script(name: str) -> Any:
-    """A module of scripts/."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_reference_is_what_its_script_makes() -> None:
-    made = script("cli_reference").page()
+    made = module_at(ROOT / "scripts" / "cli_reference.py").page()
     assert (DOCS / "cli.md").read_text() == made, "run: make docs-pages"
 
 
@@ -67,7 +57,7 @@ def test_all_that_is_needed_is_there_with_its_licence() -> None:
     for wanted in (project["dependencies"], *extras.values()):
         names = {canonicalize_name(Requirement(each).name) for each in wanted}
         assert names <= {canonicalize_name(name) for name in re.findall(r"^\| (\S+) \|", page, re.MULTILINE)}
-    made = script("licences")
+    made = module_at(ROOT / "scripts" / "licences.py")
     for words, said in (
         ({"License-Expression": "MIT", "License": "other"}, "MIT"),
         (

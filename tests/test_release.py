@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.scripts import module_at
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "release.py"
 DAY = datetime.date(2031, 4, 5)
@@ -17,12 +18,7 @@ CHANGELOG = "# Changelog\n\n## 0.2.0 (unreleased)\n\n- Something new.\n\n## 0.1.
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("release", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(SCRIPT)
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -26,7 +26,7 @@ from streamderain.networks.restorer import Restorer
 from streamderain.stream.pipeline import Pipeline, Station
 from tests.stream.conftest import PATIENCE
 
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("exact_arithmetic")]
 
 CUDA = torch.device("cuda")
 LAYOUT = PixelLayout(66, 90)
@@ -34,13 +34,6 @@ TEN_BIT = PixelLayout(34, 50, chroma="422", bits=10)
 NARROW = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False, scale=2, past=1, future=1)
 WHILE = 4_000_000
 """Clock cycles, some milliseconds, for which a lane is held up so that whoever does not wait reads too early."""
-
-
-@pytest.fixture(autouse=True)
-def exact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No TF32, which would drown faults in rounding."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
 
 class SleepyLane(CudaLane):

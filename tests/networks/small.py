@@ -14,6 +14,11 @@ M = TypeVar("M", bound=nn.Module)
 
 TINY = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False)
 
+ALIGNED = Variant(
+    (8, 16, 16, 16), (0, 0, 1, 1), (1, 1, 2, 2), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
+)
+"""One that follows motion, with dense blocks."""
+
 
 def doubling(width: int) -> tuple[int, int, int, int]:
     """The widths of a network whose levels double, as the published one's do."""

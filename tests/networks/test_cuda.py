@@ -15,18 +15,11 @@ from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer, pick_device
 from tests.networks.small import TINY, network
 
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("exact_arithmetic")]
 
 WINDOWED = Variant(
     widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 1, 2, 2), mefc=True, scale=2, past=1, future=1
 )
-
-
-@pytest.fixture(autouse=True)
-def exact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No TF32, which would drown faults in rounding."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
 
 @pytest.mark.parametrize("variant", [TINY, WINDOWED], ids=["single", "windowed"])

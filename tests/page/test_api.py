@@ -342,7 +342,7 @@ def test_a_folder_that_was_made_for_nothing_goes(page: Running) -> None:
     ("config", "kind", "said"),
     [
         ({"compare": Path("seen.mp4")}, ConfigError, "compare is set; leave it out of a page for files"),
-        ({"start": "1"}, ConfigError, "start or end is set"),
+        ({"start": "1"}, ConfigError, "start is set"),
         ({"overwrite": True}, ConfigError, "overwrite is set"),
     ],
 )

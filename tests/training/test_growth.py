@@ -15,20 +15,12 @@ from streamderain.networks.drsformer.variant import Variant
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import Material
 from streamderain.training.trainer import Trainer
+from tests.networks.small import doubling
 
 NARROW = Variant(
-    widths=(12, 24, 48, 96),
-    blocks=(1, 1, 1, 1),
-    heads=(1, 2, 4, 8),
-    expansion=1.5,
-    mefc=False,
-    scale=2,
-    past=1,
-    future=1,
-    dense=(1, 1),
+    doubling(12), (1, 1, 1, 1), (1, 2, 4, 8), expansion=1.5, mefc=False, scale=2, past=1, future=1, dense=(1, 1)
 )
-
-WIDE = (24, 48, 96, 192)
+WIDE = doubling(24)
 
 
 def trained_like(variant: Variant) -> DRSformer:

@@ -10,52 +10,37 @@ import torch
 
 from streamderain.backends.openvino import core as openvino_core
 from streamderain.errors import TrainingError
-from streamderain.networks.drsformer.variant import Variant
 from streamderain.training import quantising
-from tests.networks.small import network
+from tests.networks.small import ALIGNED, network
 from tests.training.conftest import photo
 
 PHOTO = photo(3, 192, 200)
-
-
-ALIGNED = Variant(
-    widths=(4, 8, 8, 8),
-    blocks=(0, 0, 1, 1),
-    heads=(1, 1, 2, 2),
-    residual=(0, 1, 0, 0),
-    expansion=1.0,
-    mefc=False,
-    scale=2,
-    past=2,
-    future=2,
-    dense=(1, 0),
-    aligned=True,
-)
+SMALL = replace(ALIGNED, widths=(4, 8, 8, 8), residual=(0, 1, 0, 0), expansion=1.0, dense=(1, 0))
 
 
 def test_codes_are_what_a_network_takes_and_the_same_each_time() -> None:
-    first, second = quantising.codes_of_rain(network(ALIGNED), [PHOTO], 2)
+    first, second = quantising.codes_of_rain(network(SMALL), [PHOTO], 2)
     assert first.shape == second.shape == (1, 24, 192, 192)
     assert first.dtype == torch.uint8
     assert not torch.equal(first, second)
-    assert torch.equal(quantising.codes_of_rain(network(ALIGNED), [PHOTO], 1)[0], first)
+    assert torch.equal(quantising.codes_of_rain(network(SMALL), [PHOTO], 1)[0], first)
 
 
 def test_a_network_that_takes_no_codes_is_refused() -> None:
     with pytest.raises(TrainingError, match="aligned"):
-        quantising.quantised(network(replace(ALIGNED, aligned=False)), [])
+        quantising.quantised(network(replace(SMALL, aligned=False)), [])
 
 
 def test_without_nncf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(TrainingError, match="pip install nncf"):
-        quantising.quantised(network(ALIGNED), [])
+        quantising.quantised(network(SMALL), [])
 
 
 @pytest.mark.slow
 def test_dense_convolutions_are_rounded_and_depthwise_ones_are_not() -> None:
     pytest.importorskip("nncf")
-    net = network(ALIGNED)
+    net = network(SMALL)
     calibration = quantising.codes_of_rain(net, [PHOTO], 2)
     model = quantising.quantised(net, calibration)
     for each in model.get_ops():

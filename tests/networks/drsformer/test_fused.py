@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from streamderain.networks.drsformer import network as paper
 from streamderain.networks.drsformer.fused import FusedAttention, FusedBlock, FusedExperts, fused, lowered
 from streamderain.networks.drsformer.network import DRSformer, TopKSparseAttention
 from streamderain.networks.drsformer.variant import Variant
-from tests.networks.small import network, shaken
+from tests.networks.small import ALIGNED, network, shaken
 
 from .test_network import CASES, FULL, filled
 
@@ -53,20 +54,9 @@ VARIANTS = [
     Variant(
         widths=(8, 16, 32, 64), blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True
     ),
-    Variant(
-        widths=(10, 16, 24, 20),
-        blocks=(0, 0, 1, 2),
-        heads=(1, 2, 3, 4),
-        residual=(1, 2, 1, 1),
-        expansion=1.4,
-        mefc=False,
-        scale=2,
-        past=2,
-        future=2,
-        dense=(1, 1),
-        aligned=True,
-    ),
-]
+    replace(ALIGNED, widths=(10, 16, 24, 20), blocks=(0, 0, 1, 2), heads=(1, 2, 3, 4), residual=(1, 2, 1, 1),
+            expansion=1.4),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from streamderain.networks.drsformer import network as paper
 from streamderain.networks.drsformer.network import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
 from streamderain.networks.drsformer.variant import Variant
 from tests.networks.small import TINY, doubling, network
+from tests.scripts import module_at
 
 CASES: dict[str, Callable[[], nn.Module]] = {
     "full": DRSformer,
@@ -37,12 +37,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
 
 def filled(module: nn.Module, folder: Path) -> nn.Module:
     """The module in float64 with the weights that the reference values were computed with."""
-    spec = importlib.util.spec_from_file_location("fill", folder / "fill.py")
-    assert spec
-    assert spec.loader
-    fill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fill)
-    module.double().load_state_dict(fill.fill(module.state_dict()))
+    module.double().load_state_dict(module_at(folder / "fill.py").fill(module.state_dict()))
     return module
 
 
@@ -83,16 +78,7 @@ VARIANTS = [
         Variant(widths=doubling(dim), heads=(1, 1, 2, 4), blocks=(1, 1, 1, 2), mefc=False, expansion=expansion)
         for dim, expansion in itertools.product((4, 8, 12, 20, 36, 48, 64), (1.0, 1.5, 2.0, 2.66, 3.1, 4.0))
     ),
-    Variant(
-        widths=(16, 32, 64, 128),
-        blocks=(0, 1, 2, 2),
-        expansion=2.0,
-        mefc=False,
-        scale=2,
-        past=2,
-        future=2,
-        dense=(2, 1),
-    ),
+    Variant(doubling(16), blocks=(0, 1, 2, 2), expansion=2.0, mefc=False, scale=2, past=2, future=2, dense=(2, 1)),
     Variant(widths=(32, 64, 128, 256), blocks=(0, 0, 1, 1), mefc=False, dense=(0, 3)),
     Variant(
         widths=(8, 16, 32, 64), blocks=(0, 1, 1, 1), mefc=False, scale=2, past=2, future=1, dense=(1, 0), aligned=True

@@ -9,19 +9,7 @@ import torch
 
 from streamderain.networks.drsformer.of_codes import OfCodes
 from streamderain.networks.drsformer.variant import Variant
-from tests.networks.small import network
-
-ALIGNED = Variant(
-    widths=(8, 16, 16, 16),
-    blocks=(0, 0, 1, 1),
-    heads=(1, 1, 2, 2),
-    mefc=False,
-    scale=2,
-    past=2,
-    future=2,
-    dense=(1, 1),
-    aligned=True,
-)
+from tests.networks.small import ALIGNED, network
 
 
 @pytest.mark.parametrize(

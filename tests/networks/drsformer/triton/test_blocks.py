@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -25,15 +23,7 @@ LEVELS = {"widths": (12, 24, 48, 96), "blocks": (0, 1, 0, 0), "heads": (1, 2, 1,
 PUBLISHED = Variant(**LEVELS)
 OURS = Variant(**LEVELS, mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True)
 
-
-@pytest.fixture(autouse=True)
-def every_digit() -> Iterator[None]:
-    """On a GPU, float32 is float32."""
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
-    before = [place.allow_tf32 for place in places]
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+pytestmark = pytest.mark.usefixtures("exact_arithmetic")
 
 
 @pytest.fixture(autouse=True)
