@@ -60,7 +60,7 @@ def _times(before: Seen, after: Seen) -> Iterator[Loss]:
     theirs = [time - min(after.times) for time in after.times]
     if len(ours) == len(theirs):
         # As far as either container can write a time.
-        leeway = 1.01 * max(_unit(before), _unit(after))
+        leeway = 1.01 * max(_rounding(before), _rounding(after))
         worst = max((abs(one - two) for one, two in zip(ours, theirs, strict=True)), default=0.0)
         if worst > leeway + 1e-6:
             yield Loss("times", f"off by up to {worst * 1000:.1f} ms", ("rounded", "time", "clock"))
@@ -79,6 +79,11 @@ def _end(seen: Seen) -> float:
     return max(each for each in ends if each is not None) - min(
         (each for each in begins if each is not None), default=0.0
     )
+
+
+def _rounding(seen: Seen) -> float:
+    """By how much it may round a time since the first, which what counts frames does not; others round both."""
+    return max(_unit(seen) / 2, min(_unit(seen), 1e-3))
 
 
 def _unit(seen: Seen) -> float:
