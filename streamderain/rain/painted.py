@@ -156,8 +156,8 @@ def paint_downpour(rng: random.Random) -> PaintedRain:
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
-    """One layer of streaks alike, plain to see, each lean as likely: what a network that knows nothing learns first, and
-    one that knows but rain from above learns of other leans.
+    """One layer of streaks alike, plain to see, each lean as likely: what a network that knows nothing learns first,
+    and one that knows but rain from above learns of other leans.
     """
     length, width = rng.uniform(15, 50), rng.uniform(0.6, 1.3)
     stroke = Stroke(
