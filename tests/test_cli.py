@@ -109,7 +109,7 @@ def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Pa
     assert done.stderr == "streamderain: no setting is called blnd; did you mean blend?\n"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP])
 def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     from streamderain.media.decoder import decode
     from streamderain.media.source import open_source
@@ -139,7 +139,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
         assert 1 <= sum(1 for _ in decode(source)) < 2000
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     import av
 
@@ -170,7 +170,7 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_before_the_first_frame_is_no_success(tmp_path: Path, stop: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(

@@ -206,6 +206,7 @@ def test_torchscript_of_a_network_without_a_window_takes_several_pictures_too(tm
     assert float((out - derained(network(BARE), pictures)).abs().max()) < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")
 def test_fast_answers_alike_in_all_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -274,6 +274,7 @@ def test_a_snapshot_waits_for_a_picture_and_not_for_ever(preview: Preview, camer
     assert asyncio.run(run()) == 503
 
 
+@pytest.mark.parametrize("server", [1.0], indirect=True)
 def test_a_client_that_never_reads_is_dropped_and_disturbs_nobody(
     server: PreviewServer, preview: Preview, feed: Callable[..., None]
 ) -> None:
