@@ -118,7 +118,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
     write_test_video(tmp_path / "long.mp4", 32, 48, 2000)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
-        [*COMMAND, "long.mp4", "out.mkv", "--encoder", "ffv1"],
+        [*COMMAND, "long.mp4", "out.mkv", "--encoder", "ffv1", "--model", "fast", "--backend", "torch"],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,
