@@ -18,6 +18,8 @@ ARGUMENTS = (
     # Its stand-ins for addresses are asked for by multicast, which a container may not have.
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 )  # fmt: skip
+PATIENCE_MS = 120_000
+"""What a page is given for anything, on a machine that is busy elsewhere."""
 PHONE, DESK = {"width": 375, "height": 812}, {"width": 1280, "height": 900}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,6 +12,14 @@ import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks"
 MACHINE = {"processor": "a small one"}
+
+
+def run(script: str, *arguments: str | Path) -> None:
+    """A script in this process, as most of the time of one of its own goes into its start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
 
 
 def test_the_quality_page_shows_every_figure_and_marks_harm(tmp_path: Path) -> None:
@@ -30,7 +38,7 @@ def test_the_quality_page_shows_every_figure_and_marks_harm(tmp_path: Path) -> N
     }
     for name, result in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({**result, "machine": MACHINE}))
-    subprocess.run([sys.executable, SCRIPTS / "quality_page.py", "--folder", tmp_path], check=True)
+    run("quality_page", "--folder", tmp_path)
     lines = (tmp_path / "quality.md").read_text().splitlines()
     for line in (
         "| clips (2) | 20.00 dB / 0.500 | 22.00 dB / 0.600 |",
@@ -47,7 +55,7 @@ def test_the_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> No
     for name in ("quality", "harm", "real"):
         if (SCRIPTS / f"{name}.json").is_file():
             (tmp_path / f"{name}.json").write_bytes((SCRIPTS / f"{name}.json").read_bytes())
-    subprocess.run([sys.executable, SCRIPTS / "quality_page.py", "--folder", tmp_path], check=True)
+    run("quality_page", "--folder", tmp_path)
     assert (tmp_path / "quality.md").read_text() == (SCRIPTS / "quality.md").read_text()
 
 
@@ -88,16 +96,16 @@ def test_the_judge_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path)
 
 def test_the_comparison_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    subprocess.run([sys.executable, SCRIPTS / "comparison_page.py", "--page", page], check=True)
+    run("comparison_page", "--page", page)
     assert page.read_text() == (SCRIPTS.parent / "docs" / "comparison.md").read_text()
 
 
 def write_judge_page(folder: Path, page: Path) -> None:
-    subprocess.run([sys.executable, SCRIPTS / "judge_page.py", "--folder", folder, "--page", page], check=True)
+    run("judge_page", "--folder", folder, "--page", page)
 
 
 def test_the_page_on_scale_is_the_one_its_results_make(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, SCRIPTS / "scale_page.py", "--page", tmp_path / "scale.md"], check=True)
+    run("scale_page", "--page", tmp_path / "scale.md")
     assert (tmp_path / "scale.md").read_text() == (SCRIPTS.parent / "docs" / "scale.md").read_text()
 
 

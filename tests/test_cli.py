@@ -1,25 +1,58 @@
-"""The command line as a user meets it: another process, its exit code and its words."""
+"""The command line as a user meets it: its exit code and its words, from another process where that matters."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from streamderain import cli
+from tests.waiting import wait_until
+
 COMMAND = [sys.executable, "-m", "streamderain"]
 
 
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+
+def process(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own, which takes seconds to start."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "COLUMNS": "200"}
     return subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment, cwd=cwd
     )
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The program in this process, from its arguments to its exit code."""
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    said, root, level = (StringIO(), StringIO()), logging.getLogger(), logging.getLogger().level
+    handlers = list(root.handlers)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said[0]), redirect_stderr(said[1]):
+        patch.setattr(sys, "argv", ["streamderain", *map(str, arguments)])
+        patch.setattr(os, "_exit", end)
+        # What is the process's own: its name and its signals.
+        patch.setattr(cli, "redact_title", lambda: None)
+        patch.setattr(cli, "_stop_in_order", lambda: None)
+        patch.setenv("COLUMNS", "200")
+        patch.chdir(cwd or Path.cwd())
+        with pytest.raises(Ended) as ended:
+            cli.main()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return subprocess.CompletedProcess(arguments, ended.value.args[0], said[0].getvalue(), said[1].getvalue())
 
 
 def test_help_loads_no_torch() -> None:
@@ -35,7 +68,7 @@ def test_help_loads_no_torch() -> None:
 
 
 def test_the_bare_form_derains_and_sums_up_in_json(clip: Path, tmp_path: Path) -> None:
-    done = run(clip, tmp_path / "out.mp4", "--json", "--device", "cpu")
+    done = process(clip, tmp_path / "out.mp4", "--json", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["frames"] == 12
@@ -64,7 +97,7 @@ def test_options_may_come_first_and_quiet_is_quiet(clip: Path, tmp_path: Path) -
 
 
 def test_an_error_is_one_line_and_no_traceback(tmp_path: Path) -> None:
-    done = run("none.mp4", "out.mp4", cwd=tmp_path)
+    done = process("none.mp4", "out.mp4", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "streamderain: none.mp4 does not exist\n"
     assert "Traceback" in run("none.mp4", "out.mp4", "--debug", cwd=tmp_path).stderr
@@ -76,7 +109,7 @@ def test_settings_are_checked_before_anything_is_loaded(clip: Path, tmp_path: Pa
     assert done.stderr == "streamderain: no setting is called blnd; did you mean blend?\n"
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP])
 def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     from streamderain.media.decoder import decode
     from streamderain.media.source import open_source
@@ -85,7 +118,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
     write_test_video(tmp_path / "long.mp4", 32, 48, 2000)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
-        [*COMMAND, "long.mp4", "out.mkv", "--encoder", "ffv1"],
+        [*COMMAND, "long.mp4", "out.mkv", "--encoder", "ffv1", "--model", "fast", "--backend", "torch"],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,
@@ -95,8 +128,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
     )
     partial = tmp_path / "out.partial.mkv"
     # Some way into the file, as libav writes in large pieces.
-    while process.poll() is None and not (partial.exists() and partial.stat().st_size > 50_000):
-        time.sleep(0.05)
+    wait_until(lambda: process.poll() is not None or (partial.exists() and partial.stat().st_size > 50_000))
     process.send_signal(stop)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -107,7 +139,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
         assert 1 <= sum(1 for _ in decode(source)) < 2000
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, stop: signal.Signals) -> None:
     import av
 
@@ -123,8 +155,7 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     recording = tmp_path / "rec.mkv"
-    while process.poll() is None and not (recording.exists() and recording.stat().st_size > 5_000):
-        time.sleep(0.05)
+    wait_until(lambda: process.poll() is not None or (recording.exists() and recording.stat().st_size > 5_000))
     if (title := Path(f"/proc/{process.pid}/cmdline")).exists():
         assert "secret" not in title.read_text()
         assert "rtsp://***@127.0.0.1:9/clean" in title.read_text()
@@ -139,7 +170,7 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         assert sum(1 for _ in file.decode(video=0)) == numbers["published"] + numbers["filled"]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_before_the_first_frame_is_no_success(tmp_path: Path, stop: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
@@ -180,12 +211,12 @@ def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_urls_are_printed_whole_on_request() -> None:
-    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
+    done = process("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
     assert "rtps://me:secret@127.0.0.1:9/x/y is of an unknown kind" in done.stderr
 
 
 def test_a_traceback_tells_no_password() -> None:
-    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
+    done = process("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "rtps://***@127.0.0.1:9/x is of an unknown kind" in done.stderr
@@ -255,15 +286,23 @@ def test_evaluate_shows_of_large_sets_the_mean_alone(tmp_path: Path) -> None:
     assert "is no folder of sets" in run("evaluate", tmp_path / "none").stderr
 
 
-def test_profile_measures_gives_its_verdict_and_saves_what_is_best(tmp_path: Path) -> None:
+def test_profile_measures_gives_its_verdict_and_saves_what_is_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from safetensors.torch import save_file
 
+    from streamderain.profiling.profile import Limits
+    from streamderain.profiling.rows import Size
     from tests.networks.small import network
 
     save_file(network().state_dict(), tmp_path / "tiny.safetensors")
     sizes = ("--resolution", "64x48")
     ways = ("--model", "tiny.safetensors", "--backend", "torch", "--batch", "1", "--batch", "2")
     outputs = ("--json", "p.json", "--plot", "p.png", "--save")
+    monkeypatch.setattr("streamderain.profiling.bench.FIDELITY_SIZE", Size(48, 64))
+    monkeypatch.setattr("streamderain.profiling.profile.FIDELITY_SIZE", Size(48, 64))
+    # On a busy machine it takes more than its minute.
+    monkeypatch.setattr("streamderain.profiling.profile.QUICK_LIMITS", Limits())
     done = run("profile", "--quick", *sizes, *ways, "--device", "cpu", *outputs, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((tmp_path / "p.json").read_text())

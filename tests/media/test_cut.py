@@ -49,11 +49,18 @@ def same(ours: Sequence[Frame], theirs: Sequence[Frame]) -> bool:
     return len(ours) == len(theirs) and all(torch.equal(a.data, b.data) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.fixture
-def long(studio: Studio) -> Path:
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five seconds whose pictures all differ, a key picture each second, with ticking sound."""
     options = {"preset": "ultrafast", "qp": "0", "g": "25", "bf": "2"}
-    return studio.clip("in.mkv", pts=range(125), options=options, passengers=[_sound])
+    return Studio(tmp_path_factory.mktemp("long")).clip("in.mkv", pts=range(125), options=options, passengers=[_sound])
+
+
+@pytest.fixture(scope="module")
+def whole(long: Path) -> list[Frame]:
+    """All of it, derained."""
+    derain(long, long.with_name("whole.mkv"), network=Mean(), **LOSSLESS)
+    return frames_of(long.with_name("whole.mkv"))
 
 
 def _sound(container: Any, seconds: int = 5) -> list[Any]:
@@ -74,12 +81,11 @@ def _sound(container: Any, seconds: int = 5) -> list[Any]:
     ("start", "end"), [("3.2", "4"), (None, "0.4"), ("4.5", None), ("0.1", "0.3"), ("0:02", "2.02")]
 )
 def test_a_part_is_what_the_whole_has_there_to_the_bit(
-    long: Path, tmp_path: Path, start: str | None, end: str | None
+    long: Path, whole: list[Frame], tmp_path: Path, start: str | None, end: str | None
 ) -> None:
-    derain(long, tmp_path / "whole.mkv", network=Mean(), **LOSSLESS)
     derain(long, tmp_path / "part.mkv", network=Mean(), start=start, end=end, **LOSSLESS)
     first, last = (float((each or default).removeprefix("0:")) for each, default in ((start, "0"), (end, "5")))
-    wanted = [frame for frame in frames_of(tmp_path / "whole.mkv") if first - 1e-6 <= frame.seconds < last - 1e-6]
+    wanted = [frame for frame in whole if first - 1e-6 <= frame.seconds < last - 1e-6]
     found = frames_of(tmp_path / "part.mkv")
     assert same(found, wanted)
     assert [frame.seconds for frame in found] == pytest.approx([number / 25 for number in range(len(wanted))], abs=6e-4)

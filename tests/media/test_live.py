@@ -28,8 +28,9 @@ from tests.cameras import Camera, Cameras
 from tests.cameras import rtsp_cameras as rtsp_cameras
 from tests.clock import Clock
 from tests.garbage import Reply, endless, forbidden, no_media, rubbish, server_of, silent, unauthorised, wrong_sdp
+from tests.waiting import wait_until
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 """After which a source is closed, so that a test fails rather than hangs."""
 
 QUICK = Backoff(0.05, most=0.05)
@@ -42,7 +43,7 @@ class Watched:
         self.events: list[SourceEvent] = []
         self.source = LiveSource(
             parse(re.sub("^(rtsps?://)", r"\1user:secret@", name)),
-            transport=transport, frozen_after=1.0, retries=retries, backoff=QUICK, realtime=realtime,
+            transport=transport, frozen_after=2.0, retries=retries, backoff=QUICK, realtime=realtime,
             report=self.events.append,
         )  # fmt: skip
         self.all = self.source.frames()
@@ -243,7 +244,11 @@ def test_a_camera_that_freezes(is_thawed: bool, watch: Watch, cameras: Cameras) 
             camera.kill()
             camera.start()
 
-    helper = threading.Timer(2.5, heal)
+    def once_it_is_seen() -> None:
+        wait_until(lambda: "frozen" in watched.kinds())
+        heal()
+
+    helper = threading.Thread(target=once_it_is_seen)
     helper.start()
     try:
         watched.take_until("connected")

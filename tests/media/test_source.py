@@ -231,15 +231,15 @@ def test_many_small_files_leave_nothing_open(studio: Any) -> None:
         with pytest.raises(SourceError):
             open_source(broken)
 
-    for _ in range(40):
+    for _ in range(20):
         once()
     gc.collect()
     files, before = descriptors(), memory()
-    for _ in range(150):
+    for _ in range(60):
         once()
     gc.collect()
     assert descriptors() <= files
-    assert memory() - before < 30e6
+    assert memory() - before < 12e6
 
 
 def test_who_reads_frames_alone_need_not_hoard_the_sound(clip: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,9 @@ from streamderain.networks.drsformer.variant import Variant
 M = TypeVar("M", bound=nn.Module)
 
 TINY = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), heads=(1, 2, 2, 4), mefc=False)
+
+BARE = replace(TINY, blocks=(0, 0, 0, 1))
+"""The same with a single block, for what takes its time for each of them."""
 
 ALIGNED = Variant(
     (8, 16, 16, 16), (0, 0, 1, 1), (1, 1, 2, 2), mefc=False, scale=2, past=2, future=2, dense=(1, 1), aligned=True

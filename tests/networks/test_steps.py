@@ -20,7 +20,7 @@ from streamderain.networks.memory import Plan
 from streamderain.networks.restorer import Restorer
 from streamderain.networks.steps import is_out_of_memory, is_sound, smaller
 from streamderain.run import derain
-from tests.networks.small import network
+from tests.networks.small import BARE, network
 
 SIDE = 128
 CPU_TELLS = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried 4 bytes"
@@ -54,7 +54,7 @@ class Scarce:
 
 
 def scarce(pixels: int, error: Callable[[], Exception] = lambda: MemoryError()) -> tuple[Restorer, Scarce]:
-    restorer = Restorer(network())
+    restorer = Restorer(network(BARE))
     backend = Scarce(restorer.backend, pixels, error)
     restorer.backend = restorer._running = backend
     return restorer, backend
@@ -75,7 +75,7 @@ def pictures(count: int = 4) -> Tensor:
     ],
 )
 def test_first_the_batch_gives_way(error: Callable[[], Exception], caplog: pytest.LogCaptureFixture) -> None:
-    expected = Restorer(network()).restore(pictures())
+    expected = Restorer(network(BARE)).restore(pictures())
     restorer, backend = scarce(SIDE * SIDE, error)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
@@ -101,7 +101,7 @@ def test_then_come_tiles_and_smaller_ones_each_told_once(caplog: pytest.LogCaptu
 
 
 def test_at_last_comes_the_cpu(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = Restorer(network()).restore(pictures())
+    expected = Restorer(network(BARE)).restore(pictures())
     restorer, backend = scarce(0)
     # A device that is none: what is left is the step to the CPU, and pictures stay where they are.
     restorer.device = torch.device("meta")
@@ -146,7 +146,9 @@ def test_steps_end() -> None:
 def test_no_frame_of_a_video_is_lost(clip: Path, tmp_path: Path) -> None:
     restorer, _ = scarce(32 * 48)
     done = derain(clip, tmp_path / "out.mkv", DerainConfig(encoder="ffv1", crf=None, batch=4), network=restorer)
-    derain(clip, tmp_path / "whole.mkv", DerainConfig(encoder="ffv1", crf=None, batch=1), network=Restorer(network()))
+    derain(
+        clip, tmp_path / "whole.mkv", DerainConfig(encoder="ffv1", crf=None, batch=1), network=Restorer(network(BARE))
+    )
     assert done.frames == 12
     from tests.media.conftest import Studio
 
@@ -188,11 +190,11 @@ SPOILT = {
 
 @pytest.mark.parametrize("kind", SPOILT)
 def test_a_frame_that_cannot_be_is_computed_again(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    plain = Restorer(network())
+    plain = Restorer(network(BARE))
     # A picture of mid grey and a bit: neither black nor white is near it.
     windows = 0.4 + 0.2 * pictures()
     plain.restore(windows)
-    restorer = Restorer(network())
+    restorer = Restorer(network(BARE))
     near = Identity(restorer.backend)
     restorer.backend = restorer._running = Low(near, {1: SPOILT[kind], 3: SPOILT[kind]})
     restorer._exact = near
@@ -217,8 +219,8 @@ class Identity:
 
 def test_what_float32_makes_of_it_is_float32s(caplog: pytest.LogCaptureFixture) -> None:
     """The network itself, in torch, answers for what another precision has spoilt."""
-    expected = Restorer(network()).restore(pictures())
-    restorer = Restorer(network())
+    expected = Restorer(network(BARE)).restore(pictures())
+    restorer = Restorer(network(BARE))
     restorer.backend = restorer._running = Low(restorer.backend, {2: with_nan})
     with caplog.at_level(logging.WARNING):
         answer = restorer.restore(pictures())
@@ -227,7 +229,7 @@ def test_what_float32_makes_of_it_is_float32s(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_frame_without_numbers_stays_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
-    restorer = Restorer(network())
+    restorer = Restorer(network(BARE))
     restorer.backend = restorer._running = Low(Identity(None), dict.fromkeys(range(9), with_nan))
     restorer._exact = Low(Identity(None), dict.fromkeys(range(9), with_nan))
     windows = pictures(2)

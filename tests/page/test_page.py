@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamderain.media.synthetic import write_test_video
-from tests.browser import DESK, PHONE, hold, is_complaint
+from tests.browser import DESK, PATIENCE_MS, PHONE, hold, is_complaint
 from tests.page.conftest import Darker, Running
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def opened(browser: Browser, page: Running) -> Iterator[Opened]:
 
     def open_page(size: Any = DESK, theme: Any = "light") -> Page:
         tab = browser.new_page(viewport=size, color_scheme=theme)
+        tab.set_default_timeout(PATIENCE_MS)
         tabs.append(tab)
         tab.on("console", lambda message: None if has_ended(message) else complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))

@@ -39,7 +39,7 @@ def asked(url: str, data: bytes | None = None) -> Any:
         return reply.read()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, clip: Path, stop: signal.Signals) -> None:
     process, url = started(tmp_path / "dry")
     asked(f"{url}api/clips?name=a.mp4", clip.read_bytes())

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from streamderain.errors import ConfigError
+from streamderain.preview.mjpeg import STALLED_SECONDS
 from streamderain.preview.server import PreviewServer
 from streamderain.preview.sink import Preview
 
@@ -103,8 +104,10 @@ def camera() -> Camera:
 
 
 @pytest.fixture
-def server() -> Iterator[PreviewServer]:
-    with PreviewServer(port=0, make_frame=make_frame, stalled_seconds=1.0) as server:
+def server(request: pytest.FixtureRequest) -> Iterator[PreviewServer]:
+    """One that drops who reads nothing; the parameter is after how many seconds."""
+    stalled_seconds = getattr(request, "param", STALLED_SECONDS)
+    with PreviewServer(port=0, make_frame=make_frame, stalled_seconds=stalled_seconds) as server:
         yield server
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from streamderain.preview.server import PreviewServer
 from streamderain.preview.sink import Preview
-from tests.browser import DESK, PHONE, hold, is_complaint
+from tests.browser import DESK, PATIENCE_MS, PHONE, hold, is_complaint
 from tests.preview.conftest import Camera, Feeder, make_frame, plain, red_and_blue
 from tests.waiting import wait_until
 
@@ -38,6 +38,7 @@ def opened(browser: Browser, server: PreviewServer) -> Iterator[Opened]:
 
     def open_page(path: str = "", size: Any = DESK, script: str = "", theme: Any = "light", url: str = "") -> Page:
         page = browser.new_page(viewport=size, color_scheme=theme)
+        page.set_default_timeout(PATIENCE_MS)
         pages.append(page)
         page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -52,9 +53,9 @@ def opened(browser: Browser, server: PreviewServer) -> Iterator[Opened]:
     assert complaints == []
 
 
-def way(page: Page, expected: str, seconds: float = 30) -> None:
+def way(page: Page, expected: str) -> None:
     """Wait until a picture has come that way."""
-    page.wait_for_selector(f"#way:text-is('{expected}')", timeout=seconds * 1000)
+    page.wait_for_selector(f"#way:text-is('{expected}')")
 
 
 def colour(page: Page, x: float, y: float = 0.5) -> str:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,14 +274,15 @@ def test_a_snapshot_waits_for_a_picture_and_not_for_ever(preview: Preview, camer
     assert asyncio.run(run()) == 503
 
 
+@pytest.mark.parametrize("server", [1.0], indirect=True)
 def test_a_client_that_never_reads_is_dropped_and_disturbs_nobody(
     server: PreviewServer, preview: Preview, feed: Callable[..., None]
 ) -> None:
     feed(noise)
     with mjpeg(server.url), mjpeg(server.url) as reader:
         wait_until(lambda: preview.viewers == 2)
-        taken, deadline = 0, time.monotonic() + 30
-        while preview.viewers == 2 and time.monotonic() < deadline:
+        taken = 0
+        while preview.viewers == 2:
             taken += len(reader.recv(1 << 16))
         assert preview.viewers == 1
         assert taken > 1 << 20

@@ -37,7 +37,7 @@ def ask(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(url.rstrip("/") + path, data, headers, method=method)
     try:
-        reply = urllib.request.urlopen(request, timeout=20)
+        reply = urllib.request.urlopen(request, timeout=60)
     except HTTPError as error:
         reply = error
     with reply:

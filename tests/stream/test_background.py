@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from streamderain.errors import SourceError, StationError
 from streamderain.stream.background import Background
 from streamderain.stream.stats import REMEMBERED
+from tests.waiting import wait_until
 
 from .conftest import PATIENCE
 
@@ -135,12 +137,22 @@ def test_a_late_item_can_be_waited_for_again() -> None:
     assert thread.join(PATIENCE)
 
 
+def is_waiting(name: str) -> bool:
+    """Whether a thread of that name waits for another."""
+    frames = sys._current_frames()
+    frame = next((frames.get(each.ident or 0) for each in threading.enumerate() if each.name == name), None)
+    while frame and frame.f_code.co_name != "wait":
+        frame = frame.f_back
+    return frame is not None
+
+
 def test_the_account_adds_up() -> None:
     pause = 0.02
     asked = threading.Event()
 
     def slow() -> Iterator[int]:
         asked.wait(PATIENCE)
+        wait_until(lambda: is_waiting("streamderain-second"))
         for item in range(3):
             time.sleep(pause)
             yield item
@@ -166,7 +178,7 @@ def test_the_account_adds_up() -> None:
         assert min(stats.starved, stats.blocked) >= 0
         assert stats.working + stats.starved + stats.blocked <= took
     assert first.stats.starved == 0
-    # It asked before the first pause began.
+    # It waited before the first pause began.
     assert second.stats.starved >= pause * 0.9
 
 
