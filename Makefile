@@ -81,7 +81,7 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 
 fidelity: $(VENV)/.developer $(VENV)/.servers ## run hundreds of odd files through, and write docs/fidelity.md
 	$(ALONE) $(RUN) benchmarks/fidelity/run.py
-	$(ALONE) $(RUN) benchmarks/fidelity/mutations.py
+	$(ALONE) $(RUN) benchmarks/fidelity/mutations.py --add
 	$(ALONE) $(RUN) benchmarks/fidelity/full_disk.py
 	$(ALONE) $(RUN) benchmarks/fidelity/memory.py
 	$(RUN) benchmarks/fidelity/page.py
@@ -148,7 +148,8 @@ $(VENV)/.developer: $(VENV)/.installed
 # What tests talk to: cameras and servers by GStreamer and ffmpeg, a broker, and a browser. Where they cannot be installed, the
 # tests that need them skip and say so.
 SERVERS := ffmpeg chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
-	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+	gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0
 $(VENV)/.servers: $(BIN)/pip$(EXE)
 	@dpkg -s $(SERVERS) >/dev/null 2>&1 || { as_root="$$(test "$$(id -u)" = 0 || echo sudo)"; \
 		$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq \

@@ -7,6 +7,7 @@ import os
 # Pictures in tests are tiny: a second thread would only wait for the first.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import itertools
 import signal
 import sys
 import threading
@@ -24,19 +25,20 @@ if TYPE_CHECKING:
 # What runs in the background of a script ignores Ctrl-C, and hands that on to every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NUMBERS = itertools.count()
+
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
 
 @pytest.fixture(autouse=True)
-def own_weights_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or changes the weights that the user has added."""
-    monkeypatch.setenv("STREAMDERAIN_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
-
-
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or changes the settings that the user has saved."""
-    monkeypatch.setenv("STREAMDERAIN_SETTINGS", str(tmp_path_factory.mktemp("settings") / "settings.yaml"))
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or changes the weights and settings that the user has saved. The folder is numbered here, as pytest
+    would look through the folders of all tests before this one to find its number.
+    """
+    own = tmp_path_factory.getbasetemp() / "own" / str(next(NUMBERS))
+    (own / "weights").mkdir(parents=True)
+    monkeypatch.setenv("STREAMDERAIN_WEIGHTS", str(own / "weights"))
+    monkeypatch.setenv("STREAMDERAIN_SETTINGS", str(own / "settings.yaml"))
 
 
 @pytest.fixture(autouse=True)

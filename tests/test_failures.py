@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from streamderain.errors import StreamderainError
@@ -21,6 +22,9 @@ from tests.test_run import Brighter, frames_of
 
 FRAMES = 12
 """In the clip."""
+
+AT_ONCE = {"avi": {}, "webm": {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}}
+"""Options of the encoder of an output that has it hold no frame back; of x264's where none are named."""
 
 
 class Failing:
@@ -85,17 +89,35 @@ def break_muxer(patch: pytest.MonkeyPatch, fail: Failing) -> None:
     patch.setattr(Muxed, "__init__", breaks)
 
 
+def with_opus(clip: Path, path: Path) -> Path:
+    """The picture of a clip, with sound that WebM holds."""
+    with av.open(clip) as before, av.open(path, "w") as after:
+        picture = after.add_stream_from_template(before.streams.video[0])
+        sound = after.add_stream("libopus", rate=48000)
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = picture
+                after.mux(packet)
+        for number in range(24):
+            noise = av.AudioFrame.from_ndarray(np.full((1, 1920), 900 * number, np.int16), "s16", "stereo")
+            noise.sample_rate, noise.pts = 48000, 960 * number
+            after.mux(sound.encode(noise))
+        after.mux(sound.encode(None))
+    return path
+
+
 BREAKS = {"decoder": break_decoder, "network": None, "encoder": break_encoder, "muxer": break_muxer}
 
 
 @pytest.mark.parametrize(
-    "ending", ["mp4", "mkv", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mov", "ts"))]
+    "ending", ["mp4", "mkv", *(pytest.param(each, marks=pytest.mark.slow) for each in ("mov", "ts", "webm", "avi"))]
 )
 @pytest.mark.parametrize("at", [1, 6, FRAMES])
 @pytest.mark.parametrize("part", BREAKS)
 def test_what_is_whole_is_kept(
-    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, at: int, ending: str
-) -> None:
+    clip: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, part: str,
+    at: int, ending: str,
+) -> None:  # fmt: skip
     error = av.error.ArgumentError(22, "made to fail") if part == "muxer" else RuntimeError("made to fail")
     fail = Failing(at, error, for_good=part == "muxer")
     network = Brighter(at={at: fail}) if part == "network" else Brighter()
@@ -103,9 +125,10 @@ def test_what_is_whole_is_kept(
         fail._at = 1
     elif make := BREAKS[part]:
         make(monkeypatch, fail)
+    source = with_opus(clip, tmp_path_factory.mktemp("source") / "in.mkv") if ending == "webm" else clip
+    options = AT_ONCE.get(ending, {"tune": "zerolatency", "qp": "0"})
     with pytest.raises(StreamderainError, match="made to fail") as caught:
-        derain(clip, tmp_path / f"out.{ending}", network=network, batch=1, crf=None,
-               encoder_option={"tune": "zerolatency", "qp": "0"})  # fmt: skip
+        derain(source, tmp_path / f"out.{ending}", network=network, batch=1, crf=None, encoder_option=options)
     names = [path.name for path in tmp_path.iterdir()]
     assert "Traceback" not in str(caught.value)
     if at == 1:

@@ -73,6 +73,19 @@ def test_a_loss_is_seen(clip: Path, tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["set()", *(f"True {name}" for name in ways)]
 
 
+@needs_ffmpeg
+def test_what_is_said_before_the_first_frame_is_told_from_what_follows(clip: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from command import FIRST_FRAME, QUICK, run\n"
+        "for output in sys.argv[2:]:\n"
+        "    before, mark, after = run([sys.argv[1], output, '--strength', '0', *QUICK]).said.partition(FIRST_FRAME)\n"
+        "    print('audio track' in before, bool(mark), ' frames in ' in after)\n"
+    )
+    command = [sys.executable, "-c", code, clip, tmp_path / "out.mp4", tmp_path / "out.gif"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER)
+    assert done.stdout.splitlines() == ["False True True", "True True True"], done.stderr
+
+
 def test_the_page_tells_faults_as_such(tmp_path: Path) -> None:
     row = {"file": "a.mp4", "theme": "tags", "code": 0, "said": ["avi does not hold the tag b"], "silent": []}
     rows = [

@@ -13,6 +13,7 @@ import resource
 import select
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -43,16 +44,17 @@ FIRST_FRAME = "the first frame is derained"
 
 class _Unchanged(nn.Module):
     said = True
+    """Of all, as what runs is a copy of the one that was registered."""
 
     def forward(self, frames: Tensor) -> Tensor:
-        if not self.said:
+        # In the main thread it is tried, before the film is.
+        if not _Unchanged.said and threading.current_thread() is not threading.main_thread():
             print(FIRST_FRAME, file=sys.stderr, flush=True)
-            self.said = True
+            _Unchanged.said = True
         return frames.clone()
 
 
-_network = _Unchanged().eval()
-streamderain.register(_network, streamderain.Descriptor("unchanged"))
+streamderain.register(_Unchanged().eval(), streamderain.Descriptor("unchanged"))
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _become(arguments: Sequence[str], output: int, limits: Sequence[tuple[int, i
         sys.stdin = open(os.devnull)
         for kind, most in limits:
             resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-        _network.said = False
+        _Unchanged.said = False
         sys.argv = ["streamderain", *arguments]
         main()
     finally:

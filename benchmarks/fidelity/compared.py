@@ -60,7 +60,7 @@ def _times(before: Seen, after: Seen) -> Iterator[Loss]:
     theirs = [time - min(after.times) for time in after.times]
     if len(ours) == len(theirs):
         # As far as either container can write a time.
-        leeway = 1.01 * max(_unit(before), _unit(after))
+        leeway = 1.01 * max(_rounding(before), _rounding(after))
         worst = max((abs(one - two) for one, two in zip(ours, theirs, strict=True)), default=0.0)
         if worst > leeway + 1e-6:
             yield Loss("times", f"off by up to {worst * 1000:.1f} ms", ("rounded", "time", "clock"))
@@ -79,6 +79,11 @@ def _end(seen: Seen) -> float:
     return max(each for each in ends if each is not None) - min(
         (each for each in begins if each is not None), default=0.0
     )
+
+
+def _rounding(seen: Seen) -> float:
+    """By how much it may round a time since the first, which what counts frames does not; others round both."""
+    return max(_unit(seen) / 2, min(_unit(seen), 1e-3))
 
 
 def _unit(seen: Seen) -> float:
@@ -148,8 +153,9 @@ def _side_data(before: Seen, after: Seen) -> Iterator[Loss]:
         now = after.first_side_data.get(kind)
         if now is None:
             yield Loss(what, "is gone", (word,))
-        elif _values(was) != _values(now):
-            yield Loss(what, f"{_values(now)}, not {_values(was)}", (word,))
+        # Of a picture this ffprobe tells less than of a stream.
+        elif wrong := {key: value for key, value in _values(was).items() if _values(now).get(key, value) != value}:
+            yield Loss(what, f"{_values(now)}, not {wrong}", (word,))
 
 
 def _goes_on(seen: Seen, kind: str) -> bool:
@@ -157,20 +163,20 @@ def _goes_on(seen: Seen, kind: str) -> bool:
     return any(each["side_data_type"] == kind for frame in seen.frames[1:2] for each in frame.get("side_data_list", []))
 
 
-def _values(side: dict[str, Any]) -> list[float]:
-    """Its numbers; those of a matrix without the last digits, which some writers round."""
-    found = []
-    for key, value in side.items():
-        if key in ("side_data_type", "displaymatrix", "max_size"):
-            continue
-        above, _, below = str(value).partition("/")
-        try:
-            found.append(round(float(above) / float(below or 1), 4))
-        except ValueError:
-            continue
-    if "displaymatrix" in side:
-        found += [int(word) for line in side["displaymatrix"].split("\n") for word in line.partition(":")[2].split()]
+def _values(side: dict[str, Any]) -> dict[str, Any]:
+    """What it says, by name; numbers without the last digits, which some writers round."""
+    found = {key: _number(str(value)) for key, value in side.items() if key not in ("side_data_type", "max_size")}
+    if matrix := side.get("displaymatrix"):
+        found["displaymatrix"] = [int(word) for line in matrix.split("\n") for word in line.partition(":")[2].split()]
     return found
+
+
+def _number(text: str) -> float | str:
+    above, _, below = text.partition("/")
+    try:
+        return round(float(above) / float(below or 1), 4)
+    except ValueError:
+        return text
 
 
 def _shape(before: Seen, after: Seen) -> Iterator[Loss]:

@@ -90,7 +90,10 @@ def _pixels(pixel_format: str, name: str, codec: str, options: str = "--encoder 
 
 
 def _sound(name: str, codec: str, outputs: str) -> Case:
-    return Case(name, "sound", f"{BOTH} {AVC} {codec}", outputs)
+    # An AVI tells when pictures are decoded alone. Where they are reordered, ffprobe shows the first as late as that
+    # takes, and its sound at once, which were together when the file was made; streamderain takes them for that.
+    order = "-bf 0 " if name.endswith(".avi") else ""
+    return Case(name, "sound", f"{BOTH} {AVC} {order}{codec}", outputs)
 
 
 def _to(ending: str, arguments: str) -> tuple[str, Step]:

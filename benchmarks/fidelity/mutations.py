@@ -1,6 +1,7 @@
 """Files with changed bytes through `streamderain`: none may crash it, hang it or be answered by a traceback.
 
-Each is told by its number alone: `mutations.py --from 17 --to 18` makes the 17th again.
+Each is told by its number alone: `mutations.py --from 17 --to 18` makes the 17th again. In parts, one after the other,
+all of them: `mutations.py --to 500 --add`, `mutations.py --from 500 --add`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from command import FIRST_FRAME, QUICK, Done, run
 from corpus import BROKEN, CASES, Case
-from results import save
+from results import load, save
 
 FOLDER = Path(__file__).parent
 
@@ -103,18 +105,30 @@ def results(numbers: range, folder: Path) -> Iterator[tuple[int, str, Done]]:
         yield number, f"{case.name} -> {ending}", done
 
 
+def add(found: dict[str, Any]) -> None:
+    """Write down what was `found`, with that of the numbers before, which stand in the file already."""
+    if found["from"]:
+        before = load("mutations", FOLDER)
+        assert before["files"] == found["from"], f"{before['files']} are there; go on from there"
+        found["ends"] = dict(Counter(before["ends"]) + Counter(found["ends"]))
+        found["faults"] = before["faults"] + found["faults"]
+        found["most_computed_seconds"] = max(before["most_computed_seconds"], found["most_computed_seconds"])
+    del found["from"]
+    save("mutations", found, FOLDER)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="first", type=int, default=0)
-    parser.add_argument("--to", type=int, default=None)
+    parser.add_argument("--to", type=int, default=COUNT)
+    parser.add_argument("--add", action="store_true", help="write down what comes of them")
     parser.add_argument("--folder", type=Path, help="where the whole files are kept")
     asked = parser.parse_args()
-    whole = asked.to is None and asked.first == 0
     ends: Counter[str] = Counter()
     faults, longest = [], 0.0
     folder = asked.folder or Path(tempfile.mkdtemp())
     try:
-        for number, name, done in results(range(asked.first, asked.to or COUNT), folder):
+        for number, name, done in results(range(asked.first, asked.to), folder):
             found = fault(done)
             ends["whole" if done.code == 0 else "an error in one line"] += not found
             longest = max(longest, done.computed_seconds)
@@ -125,9 +139,9 @@ def main() -> None:
         if not asked.folder:
             shutil.rmtree(folder)
     print(dict(ends), len(faults), f"longest {longest:.1f} s")
-    if whole:
-        save("mutations", {"files": sum(ends.values()) + len(faults), "ends": dict(ends), "faults": faults,
-                           "most_computed_seconds": longest}, FOLDER)  # fmt: skip
+    if asked.add:
+        add({"from": asked.first, "files": asked.to, "ends": dict(ends), "faults": faults,
+             "most_computed_seconds": longest})  # fmt: skip
 
 
 if __name__ == "__main__":

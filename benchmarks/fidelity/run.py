@@ -30,7 +30,8 @@ def judged(case: Case, source: Seen, output: Path, reference: Seen) -> dict[str,
     """Run one, and say what came of it: `outcome`, what was `lost`, and what the run said before its first frame."""
     done = run([str(source.path), str(output), "--overwrite", "--strength", "0", *QUICK, *case.options.split()])
     before, _, _ = done.said.partition(FIRST_FRAME)
-    row: dict[str, Any] = {"file": case.name, "output": output.suffix[1:], "theme": case.theme, "code": done.code}
+    row: dict[str, Any] = {"file": case.name, "output": output.suffix[1:], "theme": case.theme, "code": done.code,
+                           "said": _lines(done.said.replace(f"{output.parent}/", ""))}  # fmt: skip
     if done.code:
         return row | _ended(case, done)
     lost = list(losses(source, Seen(output), reference, case.lossless))
@@ -40,7 +41,6 @@ def judged(case: Case, source: Seen, output: Path, reference: Seen) -> dict[str,
         "outcome": outcome,
         "lost": [f"{loss.what}: {loss.how}" for loss in lost],
         "silent": [f"{loss.what}: {loss.how}" for loss in silent],
-        "said": _lines(before),
     }
 
 
@@ -51,10 +51,9 @@ def _is_told(loss: Loss, before: str, said: str) -> bool:
 
 
 def _ended(case: Case, done: Done) -> dict[str, Any]:
-    lines = _lines(done.said.replace(FIRST_FRAME, ""))
     is_orderly = done.code == 1 and not done.hung and "Traceback" not in done.said and "unexpected" not in done.said
     is_foreseen = is_orderly and (case.fails in done.said if case.fails else "does not fit" in done.said)
-    return {"outcome": REFUSED if is_foreseen else FAILED, "lost": [], "silent": [], "said": lines}
+    return {"outcome": REFUSED if is_foreseen else FAILED, "lost": [], "silent": []}
 
 
 def _lines(said: str) -> list[str]:

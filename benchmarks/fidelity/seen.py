@@ -113,7 +113,10 @@ class Seen:
             *self.picture.get("side_data_list", []),
             *(self.frames[0].get("side_data_list", []) if self.frames else []),
         ]
-        return {each["side_data_type"]: each for each in both}
+        found: dict[str, Json] = {}
+        for each in both:
+            found.setdefault(each["side_data_type"], {}).update(each)
+        return found
 
     def packets(self, index: int) -> list[Json]:
         """Of a stream."""

@@ -310,7 +310,9 @@ def converted(network: nn.Module, part: str, example: Tensor | tuple[Tensor, ...
         # Not openvino.convert_model, which takes twice as long and reports each use to its makers.
         frontend = FrontEndManager().load_by_framework("pytorch")
         # By a name, as the model is read from it up to the end of the conversion.
-        decoder = TorchScriptPythonDecoder(_Part(network, part), example_input=example)
+        # Not traced twice to compare: what comes of it is compared with the network itself.
+        once = {"check_trace": False}
+        decoder = TorchScriptPythonDecoder(_Part(network, part), example_input=example, trace_kwargs=once)
         return frontend.convert(frontend.load(decoder))
 
 

@@ -29,7 +29,7 @@ def derain(
         typer.Argument(
             metavar="INPUT",
             help="a video file; files, folders or globs, in front of a folder to write to; or live: a URL, a camera's "
-            "number, screen, test",
+            "number, screen, whip, test",
         ),
     ],
     outputs: Annotated[

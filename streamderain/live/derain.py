@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from streamderain.config import LiveConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import SinkError, Stopped
+from streamderain.errors import ConfigError, SinkError, Stopped
 from streamderain.frames import Network
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
+from streamderain.media.address import parse
 from streamderain.media.shown import rgb_frame
 from streamderain.quantities import host_and_port
 
@@ -31,6 +32,8 @@ def derain_live(
     A run of which nothing came out is a SinkError, or Stopped where it was ended before anything could. Raises what
     LiveRun and its run raise, what loading the network does, and ConfigError and SinkError for a page that cannot be.
     """
+    if parse(source).kind == "whip" and config.preview is None:
+        raise ConfigError("who publishes by WHIP needs a page to come to; --preview 8090 opens one")
     with _page(config) as show_on_page:
         live = LiveRun(source, outputs, config, network or load_network(config))
         show_on_page(live)

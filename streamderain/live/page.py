@@ -18,6 +18,7 @@ from streamderain.live.keeping import recordings
 from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from streamderain.preview.sink import Preview
+from streamderain.stream.intake import Intake
 
 _EXTRA = ("aiohttp", "aiortc", "prometheus_client", "pydantic")
 
@@ -47,6 +48,10 @@ class Watch:
     def recordings(self) -> dict[str, Path]:
         """What was recorded, as far as it is there; looks at the disk."""
         return recordings(self._run().outputs)
+
+    def intake(self) -> Intake[Any] | None:
+        """Where who publishes to it begins."""
+        return self._run().intake
 
     def settings(self) -> dict[str, float]:
         """What may be turned."""

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ from streamderain.media.live import LiveSource, SourceEvent
 from streamderain.media.outlet import check_outlet
 from streamderain.media.url import public, redacted
 from streamderain.stream.gate import Gate
+from streamderain.stream.intake import Intake
 from streamderain.stream.latency import LatencyMeter
 from streamderain.stream.pipeline import Pipeline, Station
 from streamderain.stream.rate import Rate
@@ -46,7 +48,7 @@ class LiveRun:
     `show` is called with each pair of frames that goes out, and `watched` says whether anybody sees it; both may be
     set. Raises ConfigError and SinkError for what cannot work at all; what may heal, such as a server that is away, is
     waited for. `known` is what the source was like in an earlier run, and `events` those of that run. `outputs` is
-    where it writes to, secrets and all.
+    where it writes to, secrets and all. At `intake` publishers begin; None where the source is fetched.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class LiveRun:
         self.watched = watched
         if config.on_demand:
             self._engine.rain.watched = lambda: self.watched()
+        self.intake = Intake[Any]() if address.kind == "whip" else None
         self._source = LiveSource(
             address, transport=config.transport, frozen_after=config.frozen_after, retries=config.retries,
             hwaccel=config.hwaccel, realtime=config.realtime, prepare=self._prepare,
-            report=self._happened, name=name,
+            report=self._happened, name=name, intake=self.intake,
         )  # fmt: skip
         for number, output in enumerate(outputs):
             if output in outputs[:number]:

@@ -1,4 +1,6 @@
-"""What the name of a source means: a file, a stream, a camera, the screen or a test picture; nothing is opened here."""
+"""What the name of a source means: a file, a stream, a camera, the screen, a test picture, or who publishes to us;
+nothing is opened here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 from streamderain.errors import ConfigError, SourceError, nearest
 from streamderain.media.url import for_libav, public
 
-Kind = Literal["file", "stream", "camera", "screen", "test"]
+Kind = Literal["file", "stream", "camera", "screen", "test", "whip"]
 
 OPENCV = "opencv"
 """The `format` of cameras that libav has no driver for."""
@@ -61,6 +63,8 @@ def parse(name: str) -> Address:
         return _camera(name)
     if name == "screen":
         return _screen(name)
+    if name == "whip":
+        return Address(name, "whip", name, None, True, name)
     if name == "test" or name.startswith("test:"):
         return _test(name)
     return _file(name, name)

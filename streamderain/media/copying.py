@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
@@ -69,11 +69,19 @@ def unframed_by(stream: Stream, copy: Stream) -> BitStreamFilterContext | None:
 
 def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
     """Whether a format, by libav's name, holds `stream`: it is written with the first of its `packets`, and read."""
+    # Some take no sound without a picture.
+    return any(_holds(kind, stream, packets, beside) for beside in (False, True)[: 1 + (stream.type == "audio")])
+
+
+def _holds(kind: str, stream: Stream, packets: Sequence[Packet], beside_picture: bool) -> bool:
     memory = io.BytesIO()
     container = av.open(memory, "w", format=kind)
     try:
+        picture = _small_stream(container, container.default_video_codec) if beside_picture else None
         copy = add_copy(container, stream)
         container.start_encoding()
+        for packet in _pictures(picture) if picture and packets else ():
+            container.mux(packet)
         for packet in packets:
             container.mux(_twin(packet, copy))
         if packets:
@@ -84,6 +92,16 @@ def holds(kind: str, stream: Stream, packets: Sequence[Packet] = ()) -> bool:
         with suppress(*_FAULTS):
             container.close()
     return not packets or _comes_back(memory, kind, stream)
+
+
+def _pictures(stream: av.VideoStream) -> Iterator[Packet]:
+    """The packets of a few pictures."""
+    picture = av.VideoFrame(*_SIZE, stream.pix_fmt or "yuv420p")
+    for number in range(_PICTURES + 1):
+        picture.pts, picture.time_base = number, Fraction(1, _RATE)
+        for packet in stream.encode(picture if number < _PICTURES else None):
+            packet.duration = 1
+            yield packet
 
 
 def _twin(packet: Packet, stream: Stream) -> Packet:
@@ -99,8 +117,8 @@ def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:
     memory.seek(0)
     try:
         with av.open(memory, format=kind) as container:
-            back = container.streams[0] if container.streams else None
-            if back is None or back.type != stream.type:
+            back = next((each for each in container.streams if each.type == stream.type), None)
+            if back is None:
                 return False
             ours, theirs = name_of(stream), name_of(back)
             # A few packets may not tell MP2 from MP3; samples without a header are what the container says.
@@ -143,12 +161,9 @@ def _tried(kind: str, encoder: str, is_listed: bool) -> bool:
                 apart.start_encoding()
             track = stream if is_listed else add_copy(container, stream, keeps_code=True)
             container.start_encoding()
-            picture = av.VideoFrame(*_SIZE, stream.pix_fmt or "yuv420p")
-            for number in range(_PICTURES + 1):
-                picture.pts, picture.time_base = number, Fraction(1, _RATE)
-                for packet in stream.encode(picture if number < _PICTURES else None):
-                    packet.stream, packet.duration = track, 1
-                    container.mux(packet)
+            for packet in _pictures(stream):
+                packet.stream = track
+                container.mux(packet)
         memory.seek(0)
         with av.open(memory, "r", format=kind) as back:
             videos = back.streams.video

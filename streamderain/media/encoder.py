@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 HARDWARE_ENCODERS = {"cuda": "h264_nvenc", "qsv": "h264_qsv"}
 """The encoder that stands in for libx264 when a libav device of this type is asked for."""
 
-_BT709_SPACE = 1
+_BT709_SPACE, _NO_SPACE = 1, 2
 
 _X265_LEAST = 64
 
@@ -143,6 +144,7 @@ class Encoder:
             )
         self._held: Frame | None = None
         self._last: int | None = None
+        self._began: Fraction | None = None
         self._encoded = 0
         self._durations: dict[int | None, int | None] = {}
         self.pixel_format, rounded = fitting_format(
@@ -318,11 +320,17 @@ class Encoder:
         return converted(picture, self.pixel_format, frame.layout)
 
     def _placed(self, frame: Frame) -> int:
-        """Its time by the encoder's clock, later than that of the frame before also where this is rougher."""
-        pts = round(frame.pts * frame.time_base / self._clock)
-        if self._is_rough and self._last is None:
-            # Picture and sound stay as far apart as they are, between two ticks of such a clock.
-            self._late = frame.pts * frame.time_base - pts * self._clock
+        """Its time by the encoder's clock, later than that of the frame before also where this is rougher.
+
+        The first comes at the tick before: one tick late, what only counts frames would show it for two.
+        """
+        at = frame.pts * frame.time_base / self._clock
+        if self._began is None:
+            self._began = at
+            if self._is_rough:
+                # Picture and sound stay as far apart as they are, between two ticks of such a clock.
+                self._late = at % 1 * self._clock
+        pts = math.floor(self._began) + round(at - self._began)
         self._last = pts if self._last is None else max(pts, self._last + 1)
         return self._last
 
@@ -380,9 +388,10 @@ def _tag_colours(context: av.VideoCodecContext, info: VideoInfo, layout: PixelLa
     """Carry what the input says of its colours; what it leaves open stays open."""
     if holds_rgb(context.pix_fmt or ""):
         context.colorspace, context.color_range = RGB_SPACE, FULL_RANGE
-    elif holds_rgb(info.pixel_format) or info.color_space == RGB_SPACE:
+    elif holds_rgb(info.pixel_format) or (info.color_space == RGB_SPACE and layout.chroma != "gray"):
         context.colorspace, context.color_range = _BT709_SPACE, LIMITED_RANGE
     else:
-        context.colorspace = info.color_space
+        # Decoders of PNG call grey RGB too.
+        context.colorspace = _NO_SPACE if info.color_space == RGB_SPACE else info.color_space
         context.color_range = FULL_RANGE if layout.full_range else info.color_range
     context.color_primaries, context.color_trc = info.color_primaries, info.color_trc

@@ -18,6 +18,7 @@ from streamderain.media.address import Address
 from streamderain.media.connection import AudioPacket, Away, Connected, EventKind, Picture
 from streamderain.media.opening import Opening, usable_hwaccel
 from streamderain.media.pixels import layout_of, to_planes
+from streamderain.media.published import Intake
 from streamderain.media.sound import Sound
 from streamderain.media.wall import TIME_BASE, RunClock
 
@@ -47,6 +48,9 @@ class Backoff:
 
 DENIED = Backoff(first=60.0, most=600.0)
 """After a wrong password, as cameras lock accounts that try it often."""
+
+AT_ONCE = Backoff(first=0.0)
+"""Where opening itself waits for whoever comes."""
 
 
 class SourceEvent(NamedTuple):
@@ -81,10 +85,12 @@ class LiveSource:
         prepare: Callable[[Frame], None] = lambda frame: None,
         report: Callable[[SourceEvent], None] = lambda event: None,
         name: str = "",
+        intake: Intake | None = None,
     ) -> None:
-        """`name` is what the log calls it, before its address. `frozen_after` is how many seconds without a packet or a
-        picture are borne, and how long each of two steps of
-        opening may take. After `retries` attempts in a row to reach it again, it is given up; None tries for ever.
+        """`name` is what the log calls it, before its address. What is published to us begins at `intake`, which ends
+        with the source. `frozen_after` is how many seconds without a packet or a picture are borne, and how long each
+        of two steps of opening may take. After `retries` attempts in a row to reach it again, it is given up; None
+        tries for ever.
         A file needs `realtime`; it can wait, so `prepare` is called with its first frame of each layout before it is
         handed out, and its pace goes on when that returns. `report` is called with each event, by the thread that
         reads. Raises ConfigError.
@@ -98,7 +104,10 @@ class LiveSource:
         self.connected = self.is_away = False
         self.counts: Counter[str] = Counter()
         self._retries, self._backoff, self._rng = retries, backoff, random.Random()
-        self._opening = Opening(address, transport, frozen_after, self._sleep, self._damaged, usable_hwaccel(hwaccel))
+        if intake:
+            self._backoff = AT_ONCE
+        self._intake, decoder = intake, usable_hwaccel(hwaccel)
+        self._opening = Opening(address, transport, frozen_after, self._sleep, self._damaged, decoder, intake)
         self._label = address.shown if name in ("", address.shown) else f"{name}: {address.shown}"
         self._clock, self._sound = RunClock(), Sound(self._label)
         self._layout: PixelLayout | None = None
@@ -117,6 +126,8 @@ class LiveSource:
     def close(self) -> None:
         """End `frames` from any thread, as soon as the packet or the attempt that it waits for is there or given up."""
         self._closed = True
+        if self._intake:
+            self._intake.close()
 
     def frames(self) -> Iterator[Frame]:
         """Frames with times that always increase, in units of `time_base` since the first call, until `close` or the

@@ -15,6 +15,7 @@ from streamderain.media.address import OPENCV, Address, open_options
 from streamderain.media.camera import OpencvCamera
 from streamderain.media.connection import Away, Connected, LibavConnection, said
 from streamderain.media.incoming import Incoming
+from streamderain.media.published import IDLE_SECONDS, Intake, Published
 from streamderain.media.reference import beside
 
 DENIALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
@@ -28,7 +29,7 @@ class Opening:
     """Opens `address` as often as it is asked to, and remembers what was learnt on the way.
 
     `transport` is how RTSP travels. `patience`, in seconds, bounds each of two steps of opening, and then each packet.
-    `wait` and `damaged` are LibavConnection's.
+    `wait` and `damaged` are LibavConnection's; what publishes to us begins at `intake`.
     """
 
     address: Address
@@ -37,15 +38,26 @@ class Opening:
     wait: Callable[[float], None]
     damaged: Callable[[str], None]
     hwaccel: str | None = None
+    intake: Intake | None = None
     _is_quick: bool = True
+    _has_waited: bool = False
 
     def open(self) -> Connected:
         """Connect. Raises Away, which tells no password, nor does what it is chained to."""
         if self.address.format == OPENCV:
             return OpencvCamera(self.address.target, self.patience)
+        if self.intake:
+            return self._published(self.intake)
         if self.address.target.startswith("srt://"):
             return self._through_ffmpeg()
         return self._by_libav()
+
+    def _published(self, intake: Intake) -> Connected:
+        # That nobody is there is said soon, and then seldom.
+        seconds, self._has_waited = IDLE_SECONDS if self._has_waited else self.patience, True
+        if publication := intake.publication(seconds):
+            return Published(publication, self.patience)
+        raise Away("refused", "nobody publishes to it")
 
     def _through_ffmpeg(self) -> Connected:
         relay = Incoming(self.address.target)

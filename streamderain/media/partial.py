@@ -81,10 +81,14 @@ class Partial:
         self.release()
 
     def keep(self) -> int:
-        """How many frames are in the file, which is not written any more; one without any is removed."""
-        frames = frames_in(self.path)
+        """How many frames are in the file, which is not written any more; one without any is removed, and what is torn
+        at its end is cut off, as players would show it.
+        """
+        frames, torn = _whole(self.path)
         if not frames:
             self.path.unlink(missing_ok=True)
+        elif torn:
+            os.truncate(self.path, torn)
         self.release()
         return frames
 
@@ -134,17 +138,26 @@ def check_partial(path: Path, source: Path, overwrite: bool, again: bool = False
 
 def frames_in(path: Path) -> int:
     """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count."""
-    frames = 0
+    return _whole(path)[0]
+
+
+def _whole(path: Path) -> tuple[int, int | None]:
+    """What `frames_in` says, and at which byte a packet begins that the end of the file tears."""
+    frames, torn, is_damaged = 0, None, False
     with suppress(av.FFmpegError, ValueError, OSError, IndexError):
         with av.open(path.absolute(), metadata_errors="replace") as container:
             if next(container.decode(video=0), None) is None:
-                return 0
+                return 0, None
+        end = path.stat().st_size
         with av.open(path.absolute(), metadata_errors="replace") as container:
-            for packet in container.demux(video=0):
-                if packet.is_corrupt:
-                    break
-                frames += packet.size > 0
-    return frames
+            video = container.streams.video[0]
+            for packet in container.demux():
+                if packet.is_corrupt and packet.pos and packet.pos + packet.size >= end:
+                    torn = packet.pos
+                if packet.stream_index == video.index:
+                    is_damaged |= packet.is_corrupt
+                    frames += packet.size > 0 and not is_damaged
+    return frames, torn
 
 
 def _check(path: Path, partial: Path, overwrite: bool, again: bool) -> None:

@@ -66,7 +66,7 @@ def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Out
     """
     if source.first is None:
         return Outlook()
-    had = facts_of(source.container, source.video, source.first, source.chapters)
+    had = facts_of(source.info, source.container, source.video, source.first, source.chapters)
     trial = _Trial(source, write)
     try:
         tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
@@ -150,17 +150,13 @@ def _listed(names: list[str]) -> str:
 
 
 def facts_of(
-    container: InputContainer, video: av.VideoStream, picture: av.VideoFrame, chapters: list[Any] | None = None
+    info: VideoInfo, container: InputContainer, video: av.VideoStream, picture: av.VideoFrame, chapters: list[Any]
 ) -> Facts:
-    """What a file says of its picture and of itself, by what it is called, as values that can be compared; `chapters`
-    are its own unless they are given.
-    """
-    info = video_info(container, video, picture)
+    """What a file says of its picture and of itself, by what it is called, as values that can be compared."""
     # What no decoder here shows; what it does is told with the pixel format.
     alpha = "1" in [value for key, value in video.metadata.items() if key.lower() == "alpha_mode"]
     # Left is where it lies unless something else is said; and without halved chroma there is nothing to say.
     chroma = None if info.chroma_location in ("unspecified", "left") else info.chroma_location
-    chapters = container.chapters() if chapters is None else chapters
     facts: dict[str, Any] = {
         "the display matrix": info.display_matrix and tuple(round(each / 256) for each in info.display_matrix),
         "the interlacing": info.is_interlaced and ("top" if info.shows_top_first else "bottom"),
@@ -179,7 +175,7 @@ def facts_of(
 
 def facts_beside(had: Facts, container: InputContainer, video: av.VideoStream, picture: av.VideoFrame) -> Facts:
     """What an output says, for comparison with what its source `had`: matrix and range are no loss for RGB."""
-    has = facts_of(container, video, picture)
+    has = facts_of(video_info(container, video, picture), container, video, picture, container.chapters())
     return {**{name: had[name] for name in _OF_LUMA if name in had}, **has} if holds_rgb(picture.format.name) else has
 
 

@@ -38,6 +38,9 @@ _CLUSTERS = {"matroska": {"cluster_time_limit": "1000"}, "webm": {"cluster_time_
 _UNFRAMED = fragments.KINDS | {"matroska", "flv"}
 """Formats whose AAC has no header before each packet."""
 
+_UNSHIFTED = {"avi": {"avoid_negative_ts": "disabled"}}
+"""Formats without times: where sound begins a little earlier, libav would make room for it of a whole frame."""
+
 _INTERLEAVED = {"max_interleave_delta": "1000000"}
 """Microseconds that libav waits for what is sparse."""
 
@@ -346,7 +349,7 @@ def check_output(path: Path, source: Path, overwrite: bool, again: bool = False)
 
 
 def _muxing(kind: str, source: Source) -> dict[str, str]:
-    options = dict(_CLUSTERS.get(kind, {}))
+    options = {**_CLUSTERS.get(kind, {}), **_UNSHIFTED.get(kind, {})}
     if any(stream.type not in ("video", "audio") for stream in source.copied):
         options |= _INTERLEAVED
     if kind in fragments.KINDS:

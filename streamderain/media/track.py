@@ -78,11 +78,13 @@ class Track:
             packet.pts = None
 
     def line_up(self, packet: Packet) -> None:
-        """No muxer takes a packet that goes back, or is shown before it is decoded."""
+        """No muxer takes a packet that goes back, or is shown before it is decoded. Many may have one time, as where a
+        container's clock is rougher than their length.
+        """
         dts = packet.pts if packet.dts is None else packet.dts
         assert dts is not None
         if self._last_units is not None:
-            dts = max(dts, self._last_units + (not self.is_sparse))
+            dts = max(dts, self._last_units)
         packet.dts = self._last_units = dts
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
 

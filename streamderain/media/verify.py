@@ -42,6 +42,7 @@ class Track:
     end: float = 0.0
     unit: float = 0.0
     digest: Any = field(default_factory=lambda: blake2b(digest_size=16))
+    _silent: int = 0
 
     def take(self, packet: Packet) -> None:
         """Book a packet that holds something."""
@@ -49,11 +50,19 @@ class Track:
         if not data:
             return
         self.sums.append(zlib.crc32(data))
-        self.digest.update(data)
+        self.digest.update(self._filled(data))
         if packet.pts is not None and packet.time_base is not None:
             time = float(packet.pts * packet.time_base)
             self.times.append(time)
             self.end = max(self.end, time + float((packet.duration or 0) * packet.time_base))
+
+    def _filled(self, data: bytes) -> bytes:
+        """The samples but for silence at the end, with which MXF fills up the last of its pieces."""
+        if not self.name.startswith("pcm_"):
+            return data
+        heard = (b"\0" * self._silent + data).rstrip(b"\0")
+        self._silent += len(data) - len(heard)
+        return heard
 
     def _bare(self, packet: Packet) -> bytes:
         data = bytes(packet)

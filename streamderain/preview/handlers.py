@@ -20,6 +20,7 @@ from streamderain.preview.watchable import Watchable, checked
 
 if TYPE_CHECKING:
     from streamderain.preview.peers import MakeFrame, Peers
+    from streamderain.preview.publishers import Publishers
 
 FILES = ("grid.js", "page.css", "page.js", "stage.js", "ways.js", "words.js", "icon.svg")
 ASSETS = {"/": "page.html", "/grid": "grid.html"} | {f"/{name}": name for name in FILES}
@@ -78,10 +79,12 @@ class Handlers:
         self._patience_seconds = patience_seconds
         self._stalled_seconds = stalled_seconds
         self._peers: Peers | None = None
+        self._publishers: Publishers | None = None
         if make_frame:
             from streamderain.preview.peers import Peers
+            from streamderain.preview.publishers import Publishers
 
-            self._peers = Peers(make_frame)
+            self._peers, self._publishers = Peers(make_frame), Publishers()
 
     def routes(self) -> Iterable[web.RouteDef]:
         """All of them."""
@@ -96,6 +99,8 @@ class Handlers:
             web.post("/offer", _told(self._offer)),
             web.post("/streams/{name}/whep", _told(self._whep)),
             web.delete("/streams/{name}/whep/{viewer}", _told(self._end_whep)),
+            web.post("/streams/{name}/whip", _told(self._whip)),
+            web.delete("/streams/{name}/whip/{publisher}", _told(self._end_whip)),
             web.get("/streams/{name}.mjpg", _told(self._mjpeg)),
             web.get("/streams/{name}/snapshot.jpg", _told(self._snapshot)),
         ]
@@ -104,8 +109,8 @@ class Handlers:
         """End the viewers."""
         for watched in list(self._streams.values()):
             watched.preview.close()
-        if self._peers:
-            await self._peers.close()
+        if self._peers and self._publishers:
+            await asyncio.gather(self._peers.close(), self._publishers.close())
 
     async def _list(self, request: web.Request) -> web.Response:
         streams = [(name, watched.watchable.numbers()) for name, watched in list(self._streams.items())]
@@ -149,23 +154,34 @@ class Handlers:
     async def _whep(self, request: web.Request) -> web.Response:
         """WHEP, draft-ietf-wish-whep: an offer that has all its candidates is answered in full."""
         preview = self._streams.named(name := request.match_info["name"]).preview
-        if request.content_type != "application/sdp":
-            raise Refusal(415, f"the body is {request.content_type}; WHEP wants an offer as application/sdp")
+        offer = await _sdp_of(request)
         if self._peers is None:
             raise Refusal(501, "there is no WebRTC here; GET /streams/NAME.mjpg shows the same")
         self._streams.check_room()
-        try:
-            offer = (await request.read()).decode()
-        except UnicodeDecodeError:
-            raise ConfigError("the offer makes no sense (it is no text in UTF-8)") from None
         answer, viewer = await self._peers.open(preview, offer)
-        place = f"/streams/{quote(name, safe='')}/whep/{viewer}"
-        return web.Response(status=201, text=answer, content_type="application/sdp", headers={"Location": place})
+        return _created(answer, f"/streams/{quote(name, safe='')}/whep/{viewer}")
 
     async def _end_whep(self, request: web.Request) -> web.Response:
         preview = self._streams.named(request.match_info["name"]).preview
         if self._peers is None or not self._peers.end(preview, request.match_info["viewer"]):
             raise Refusal(404, "there is no such viewer; it may have ended")
+        return web.Response(status=200)
+
+    async def _whip(self, request: web.Request) -> web.Response:
+        """WHIP, RFC 9725, without trickling: more candidates are learnt from the publisher's own checks."""
+        intake = self._streams.named(name := request.match_info["name"]).watchable.intake()
+        offer = await _sdp_of(request)
+        if intake is None:
+            raise Refusal(409, f"{name} has its pictures from elsewhere; who publishes needs a stream of source `whip`")
+        if self._publishers is None:
+            raise Refusal(501, "there is no WebRTC here")
+        answer, publisher = await self._publishers.open(name, intake, offer)
+        return _created(answer, f"/streams/{quote(name, safe='')}/whip/{publisher}")
+
+    async def _end_whip(self, request: web.Request) -> web.Response:
+        name, publisher = request.match_info["name"], request.match_info["publisher"]
+        if self._publishers is None or not self._publishers.end(name, publisher):
+            raise Refusal(404, "there is no such publisher; it may have ended")
         return web.Response(status=200)
 
     async def _mjpeg(self, request: web.Request) -> web.StreamResponse:
@@ -198,6 +214,20 @@ def _width(asked: str | None) -> int | None:
     if not asked.isascii() or not asked.isdecimal() or len(asked) > 5 or not 16 <= int(asked) <= 8192:
         raise ConfigError(f"width is {asked[:40]!r}; allowed: 16 to 8192")
     return int(asked)
+
+
+async def _sdp_of(request: web.Request) -> str:
+    """The offer that was sent. Raises Refusal and ConfigError."""
+    if request.content_type != "application/sdp":
+        raise Refusal(415, f"the body is {request.content_type}; expected an offer as application/sdp")
+    try:
+        return (await request.read()).decode()
+    except UnicodeDecodeError:
+        raise ConfigError("the offer makes no sense (it is no text in UTF-8)") from None
+
+
+def _created(answer: str, place: str) -> web.Response:
+    return web.Response(status=201, text=answer, content_type="application/sdp", headers={"Location": place})
 
 
 def _told(handler: Handler) -> Handler:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender
 from aiortc.codecs import vpx
 from aiortc.mediastreams import MediaStreamError
 
 from streamderain.errors import ConfigError
 from streamderain.preview.jpeg import Pixels
+from streamderain.preview.negotiation import (
+    CLOSE_SECONDS,
+    CONNECT_SECONDS,
+    answer_to,
+    check_size,
+    fresh,
+    glance,
+    settled,
+)
 from streamderain.preview.sink import Gone, Preview
 
 MakeFrame = Callable[[Pixels], Any]
 
-CONNECT_SECONDS = 10.0
-"""A peer that is not connected by then is given up."""
-
 SILENT_SECONDS = 6
-NEGOTIATE_SECONDS = 5.0
-CLOSE_SECONDS = 1.5
-MOST_SECTIONS, MOST_CANDIDATES = 4, 64
 START_BITRATE, MOST_BITRATE = 2_000_000, 4_000_000
 CLOCK_RATE = 90000
 
@@ -98,10 +100,7 @@ class Peers:
         return True
 
     async def _begin(self, preview: Preview, sdp: str, alone: bool) -> tuple[dict[str, str], PreviewTrack]:
-        if sdp.count("\nm=") > MOST_SECTIONS or sdp.count("\na=candidate") > MOST_CANDIDATES:
-            raise ConfigError(
-                f"the offer is too large; allowed: {MOST_SECTIONS} sections, {MOST_CANDIDATES} candidates"
-            )
+        check_size(sdp)
         track = PreviewTrack(preview, self._make_frame, alone)
         answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
         viewer = asyncio.create_task(self._serve(preview, track, sdp, answered))
@@ -120,8 +119,7 @@ class Peers:
         self, preview: Preview, track: PreviewTrack, sdp: str, answered: asyncio.Future[dict[str, str]]
     ) -> None:
         """A viewer's whole life. It is never cut off, which would leave sockets open: `track` is stopped instead."""
-        # Without any server to ask: the viewer is on this network, and nobody else need know.
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection = fresh()
         try:
             answer = await _negotiate(connection, track, sdp)
             # Cancelled where whoever asked has gone meanwhile.
@@ -138,15 +136,11 @@ class Peers:
     async def _watch(self, connection: RTCPeerConnection, preview: Preview, track: PreviewTrack) -> None:
         """Count as a viewer until connection or track ends, or the first has not come about in time."""
         changed = asyncio.Event()
-        connection.on("connectionstatechange", changed.set)
         track.on("ended", changed.set)
         (sender,) = (each for each in connection.getSenders() if each.track is track)
         silence, before = 0, (0, 0)
-        with preview.viewer(), contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._connect_seconds):
-                while connection.connectionState in ("new", "connecting") and track.readyState == "live":
-                    await changed.wait()
-                    changed.clear()
+        with preview.viewer():
+            await settled(connection, changed, self._connect_seconds, lambda: track.readyState == "live")
             while connection.connectionState == "connected" and track.readyState == "live":
                 # A closed tab says nothing, and ICE would take half a minute to notice. While pictures go out, a
                 # browser reports on them every second.
@@ -155,9 +149,7 @@ class Peers:
                 if silence >= SILENT_SECONDS:
                     break
                 before = now
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), 1.0)
-                changed.clear()
+                await glance(changed)
 
 
 async def _negotiate(connection: RTCPeerConnection, track: PreviewTrack, sdp: str) -> dict[str, str]:
@@ -166,20 +158,13 @@ async def _negotiate(connection: RTCPeerConnection, track: PreviewTrack, sdp: st
     # aiortc's H.264 looks better, and takes three times the work of its VP8, for each viewer.
     codecs = RTCRtpSender.getCapabilities("video").codecs
     sending.setCodecPreferences(sorted(codecs, key=lambda codec: codec.mimeType != "video/VP8"))
-    try:
-        # Only this waits, for names on the network; what follows opens sockets, and must not be cut off.
-        async with asyncio.timeout(NEGOTIATE_SECONDS):
-            await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+
+    def check() -> None:
         # Players ask for sound too; there is none, and the answer says so.
         if sending.mid is None or [each.kind for each in connection.getTransceivers()].count("video") > 1:
             raise ConfigError("the offer must have one section of video; it has others or none")
-        await connection.setLocalDescription(await connection.createAnswer())
-    except ConfigError:
-        raise
-    except Exception as error:
-        # Whatever a parser meets in words that it does not know.
-        raise ConfigError(f"the offer makes no sense ({type(error).__name__}); send a browser's own") from error
-    return {"sdp": connection.localDescription.sdp, "type": connection.localDescription.type}
+
+    return await answer_to(connection, sdp, check)
 
 
 async def _traffic(sender: RTCRtpSender) -> tuple[int, int]:

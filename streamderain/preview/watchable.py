@@ -8,6 +8,27 @@ from typing import Any, Protocol
 from streamderain.errors import ConfigError, nearest
 
 
+class Publication(Protocol):
+    """What a publisher sends goes here, from any thread."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether more of it is."""
+
+    def put(self, frame: Any) -> None:
+        """Take an av.VideoFrame or an av.AudioFrame."""
+
+    def end(self) -> None:
+        """There is no more."""
+
+
+class Intake(Protocol):
+    """Where publishers begin."""
+
+    def begin(self, has_sound: bool) -> Publication:
+        """One is there; who was there before it is not wanted any more."""
+
+
 class Watchable(Protocol):
     """A stream that can be watched. All but `recordings` is called in the page's thread and must return at once."""
 
@@ -25,6 +46,9 @@ class Watchable(Protocol):
 
     def recordings(self) -> dict[str, Path]:
         """Files that may be seen, by names that stand in URLs; may look at the disk."""
+
+    def intake(self) -> Intake | None:
+        """Where who publishes to it begins; None where it has its pictures from elsewhere."""
 
     def settings(self) -> dict[str, float]:
         """What can be adjusted, and its value, 0 to 1: `strength` and `blend`."""

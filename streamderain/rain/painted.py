@@ -22,7 +22,7 @@ from streamderain.rain.streaks import Streaks
 MOST_LIGHT = 0.3
 """Mean light of a layer beyond which a picture is more rain than scene, and the rain is drawn fainter."""
 
-MOST_LIGHT_OF_DOWNPOURS = 0.45
+MOST_LIGHT_OF_DOWNPOURS = 0.55
 """The same where all that is to be learnt is to find the scene again."""
 
 WHITE = (1.0, 1.0, 1.0)
@@ -134,24 +134,36 @@ def paint_rain(rng: random.Random) -> PaintedRain:
 
 
 def paint_downpour(rng: random.Random) -> PaintedRain:
-    """Painted rain so dense and bright that little of the picture is without it, in one direction or several."""
+    """Painted rain so dense and bright that little of the picture is without it; at its densest bright streaks lie on
+    fainter ones everywhere, woven rather than drawn.
+    """
     leans = _leans(rng)
-    cover = rng.uniform(0.3, 1.6) / len(leans)
-    strokes = [
-        replace(stroke, brightness=max(stroke.brightness, rng.uniform(0.3, 1.0)), unlike=0.6 * stroke.unlike)
-        for lean in leans
-        for stroke in _layers(lean, cover, rng)
-    ]
-    return replace(_on_paper(tuple(strokes), rng), most_light=rng.uniform(0.15, MOST_LIGHT_OF_DOWNPOURS))
+    if rng.random() < 0.35:
+        woven = [_smeared(lean, 1.0, rng) for lean in leans[:2]]
+        strokes: list[Layer] = [
+            replace(each, cover=rng.uniform(0.4, 0.95), brightness=rng.uniform(0.6, 1.0)) for each in woven
+        ]
+    else:
+        cover = 10 ** rng.uniform(-0.5, 0.7) / len(leans)
+        drawn = [stroke for lean in leans for stroke in _layers(lean, cover, rng)]
+        strokes = [replace(each, brightness=max(each.brightness, rng.uniform(0.3, 1.0))) for each in drawn]
+    return replace(
+        _on_paper(tuple(strokes), rng),
+        # Beyond white, so that where many cross they still differ.
+        ceiling=10 ** rng.uniform(0, 0.6),
+        most_light=rng.uniform(0.15, MOST_LIGHT_OF_DOWNPOURS),
+    )
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
-    """One layer of streaks alike, plain to see, of any lean: what a network that knows nothing learns first."""
+    """One layer of streaks alike, plain to see, each lean as likely: what a network that knows nothing learns first,
+    and one that knows but rain from above learns of other leans.
+    """
     length, width = rng.uniform(15, 50), rng.uniform(0.6, 1.3)
     stroke = Stroke(
         density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
         length_px=length,
-        angle=rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2),
+        angle=rng.uniform(-math.pi / 2, math.pi / 2),
         width_px=width,
         brightness=rng.uniform(0.25, 0.8),
     )
@@ -198,9 +210,9 @@ def _on_paper(strokes: tuple[Layer, ...], rng: random.Random) -> PaintedRain:
 
 
 def _leans(rng: random.Random) -> list[float]:
-    """One to five directions, radians from the vertical: most near it, some anywhere."""
+    """One to five directions, radians from the vertical: half of them near it, half anywhere."""
     count = rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 5))
-    lean = rng.gauss(0, 0.3) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2)
+    lean = rng.gauss(0, 0.3) if rng.random() < 0.5 else rng.uniform(-math.pi / 2, math.pi / 2)
     if rng.random() < 0.15:
         lean = 0.0
     spread = rng.choice((0.03, 0.15, 0.5, 2.0))

@@ -195,7 +195,7 @@ def _stream(values: Mapping[str, Any], defaults: LiveConfig) -> StreamConfig:
     # A camera's number is one in YAML too.
     source = str(source) if isinstance(source, int) and not isinstance(source, bool) else source
     if not isinstance(source, str) or not source:
-        raise ConfigError("it has no source; expected a URL, a camera's number, screen, test or a file")
+        raise ConfigError("it has no source; expected a URL, a camera's number, screen, whip, test or a file")
     if not isinstance(outputs, list | tuple) or not all(isinstance(each, str) and each for each in outputs):
         raise ConfigError("outputs is no list of names; expected for example [rtsp://127.0.0.1:8554/clean]")
     asked = StreamConfig(source, tuple(outputs), _settings(own, SETTINGS, ("source", "outputs")))

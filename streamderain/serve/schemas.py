@@ -179,7 +179,7 @@ AskedStream: type[BaseModel] = create_model(
     "AskedStream",
     __config__=ConfigDict(extra="forbid", strict=True),
     __doc__="A stream to be. Settings that are left out are those of the file's defaults.",
-    source=(Text, Field(description="a URL, a camera's number, screen, test, or with realtime a file")),
+    source=(Text, Field(description="a URL, a camera's number, screen, whip, test, or with realtime a file")),
     outputs=(
         list[Text],
         Field(default=[], max_length=16, description="URLs to publish to, HLS folders/, files to record into"),

@@ -26,6 +26,9 @@ from streamderain.training.material import Material
 DRY_BEHIND_LINES = 0.4
 """Share of the samples with a fence or the like in which it does not rain."""
 
+OVEREXPOSURE = (1.2, 3.0)
+"""By what the light is multiplied before it is cut off at white."""
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -36,7 +39,8 @@ class Mix:
     windows the future or the past is a copy of the present; in a share `parallax` of those that move something
     passes in front, in a share `jolted` the camera jumps, and in a share `cut` another scene begins or ends.
     A share `lined` of what moves and `lined_still` of the stills, which alone cannot tell, has a fence or the like
-    before it, and nearly half of these are dry. A share `filmed` goes through a camera's faults. `plain`, `painted`,
+    before it, and nearly half of these are dry. A share `overexposed` has white where the sky was, as most pictures of
+    rain have, and a share `filmed` goes through a camera's faults. `plain`, `painted`,
     `downpour`, `texture` and `veiled` are kinds of rain, see Kinds.
     """
 
@@ -49,6 +53,7 @@ class Mix:
     dry: float = 0.08
     lined: float = 0.12
     lined_still: float = 0.03
+    overexposed: float = 0.12
     filmed: float = 0.6
     plain: float = Kinds.plain
     painted: float = Kinds.painted
@@ -107,6 +112,8 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
             window = self._with_cut(window, rng)
         if lined:
             window = self._behind_lines(window, still, rng)
+        if rng.random() < mix.overexposed:
+            window = (window * rng.uniform(*OVEREXPOSURE)).clamp(max=1)
         dry = rng.random() < (max(mix.dry, DRY_BEHIND_LINES) if lined else mix.dry)
         rainy = window if dry else self._rained_on(window, still, rng)
         return self._filmed(rainy, window, still, rng)

@@ -114,3 +114,8 @@ def test_what_is_not_installed_is_named(clip: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("streamderain.live.page.importlib.util.find_spec", lambda library: None)
     with pytest.raises(ConfigError, match=r"needs aiohttp; pip install 'streamderain\[live\]'"):
         derain_live(str(clip), [], LiveConfig(realtime=True, preview="0"), network=Darker())
+
+
+def test_who_publishes_needs_a_page_to_come_to() -> None:
+    with pytest.raises(ConfigError, match="--preview 8090 opens one"):
+        derain_live("whip", [], LiveConfig(), network=Darker())

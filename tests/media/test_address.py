@@ -58,7 +58,7 @@ def test_cameras_and_screens_of_each_platform(
     assert address.kind == ("screen" if name == "screen" else "camera")
 
 
-@pytest.mark.parametrize("name", ["0", "test", "screen", "test:64x48"])
+@pytest.mark.parametrize("name", ["0", "test", "screen", "test:64x48", "whip"])
 def test_a_file_comes_before_all_else(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse(name).kind != "file"

@@ -95,6 +95,19 @@ def test_even_times_are_not_spoken_of(studio: Any, caplog: pytest.LogCaptureFixt
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("rate", [24, 25, 30])
+@pytest.mark.parametrize("late", [Fraction(0), Fraction(1, 48), Fraction(1, 40), Fraction(1, 31)])
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_even_times_stay_so_wherever_between_two_frames_they_begin(
+    studio: Any, codec: str, late: Fraction, rate: int
+) -> None:
+    """Beside sound that begins at 0, or before as what its encoder puts before it does."""
+    pts = [round((late + Fraction(number, rate)) * 90_000) for number in range(12)]
+    source = studio.clip("in.mov", pts=pts, time_base=Fraction(1, 90_000), rate=rate, passengers=[sound(codec)])
+    times = held(studio.through(source, "out.avi", AUTO))[1]
+    assert times == [Fraction(number, rate) for number in range(12)]
+
+
 @pytest.mark.parametrize(
     ("encoder", "ending"), [("mpeg4", "avi"), ("mpeg2video", "mpg"), ("wmv2", "wmv"), ("mjpeg", "avi")]
 )

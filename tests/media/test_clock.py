@@ -386,3 +386,28 @@ def test_another_picture_that_is_copied_keeps_its_order(studio: Any) -> None:
     assert [pts for pts, _ in placed] == raw
     assert all(pts >= dts for pts, dts in placed)
     assert all(later > earlier for (_, earlier), (_, later) in pairwise(placed))
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mov"])
+@pytest.mark.parametrize("samples", [40, 17])
+def test_sound_in_packets_shorter_than_the_clock_s_unit_is_not_drawn_out(
+    studio: Any, samples: int, ending: str
+) -> None:
+    """Of TrueHD, say, which Matroska gives times in milliseconds; one second of it."""
+    count = 48000 // samples
+
+    def fine(container: Any) -> list[av.Packet[Any]]:
+        stream = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+        packets = [av.Packet(bytes([number % 255, 1] * samples)) for number in range(count)]
+        for number, packet in enumerate(packets):
+            packet.stream, packet.time_base = stream, Fraction(1, 48000)
+            packet.pts = packet.dts = number * samples
+        return packets
+
+    source = studio.clip("in.mkv", pts=range(25), passengers=[fine])
+    output = studio.through(source, f"out.{ending}", verify=True)
+    with av.open(output) as container:
+        sound = container.streams.audio[0]
+        packets = [packet for packet in container.demux(sound) if packet.size]
+    assert b"".join(map(bytes, packets)) == b"".join(bytes([number % 255, 1] * samples) for number in range(count))
+    assert float(packets[-1].pts * packets[-1].time_base) == pytest.approx(1, abs=3e-2)

@@ -66,6 +66,17 @@ def test_what_windows_holds_matroska_holds(studio: Any, name: str) -> None:
     assert codec(output) == codec(source) == name
 
 
+@pytest.mark.parametrize("name", ["pcm_s16le", "pcm_s24le"])
+def test_what_takes_no_sound_without_a_picture_is_asked_with_one(studio: Any, name: str) -> None:
+    """MXF cuts sound into pieces as long as a picture, and fills up the last with silence."""
+    pictures = [av.VideoFrame(96, 64, "yuv420p") for _ in range(25)]
+    source = studio.clip("in.mov", size=(64, 96), pts=range(25), pictures=pictures, passengers=[tone(name, 48000)])
+    output = studio.through(source, "out.mxf", Encoding("auto"))
+    before, after = payload(source), payload(output)
+    assert after.rstrip(b"\0") == before.rstrip(b"\0") != b""
+    assert codec(output) == name
+
+
 @pytest.mark.parametrize(
     ("name", "ending", "holding"),
     [

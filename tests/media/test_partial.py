@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from streamderain.errors import SinkError
@@ -68,6 +69,19 @@ def test_what_a_killed_run_leaves_can_be_played_and_belongs_to_nobody(studio: An
             assert (frame.to_ndarray()[:32] == planes[0].numpy()).all()
         Partial(output, overwrite=True).release()
         assert partial_of(output).exists()
+
+
+@pytest.mark.parametrize("ending", ["avi", "mkv", "ts", "nut"])
+def test_a_packet_that_the_end_tears_is_no_frame(studio: Any, ending: str) -> None:
+    source = studio.clip(pts=range(24), passengers=[sound(seconds=1)])
+    data = studio.through(source, f"whole.{ending}").read_bytes()
+    for share in np.linspace(0.4, 0.95, 9):
+        partial = Partial(studio.folder / f"out.{ending}")
+        partial.begin().write_bytes(data[: int(len(data) * share)])
+        kept = partial.keep()
+        with av.open(partial.path) as container:
+            assert len(list(container.decode(video=0))) == kept > 0
+        partial.path.unlink()
 
 
 def test_subtitles_that_never_come_hold_up_nothing(studio: Any) -> None:

@@ -137,6 +137,20 @@ def test_grey_without_a_tag_is_full_range_and_tagged_so(studio: Any) -> None:
     assert torch.equal(after.planes[0][0], studio.look(source).planes[0][0])
 
 
+@pytest.mark.parametrize("pixel_format", ["gray", "ya8"])
+@pytest.mark.parametrize(("encoder", "ending"), [("ffv1", "mkv"), ("png", "mov"), ("libx264", "mp4")])
+def test_grey_that_a_decoder_calls_rgb_stays_grey_of_full_range(
+    studio: Any, pixel_format: str, encoder: str, ending: str
+) -> None:
+    source = studio.clip("in.mov", codec="png", pixel_format=pixel_format, colours=(0, 2, 2, 2), pts=range(2))
+    with open_source(source) as opened:
+        assert (opened.info.color_space, layout_of(opened.info).full_range) == (0, True)
+    options = {"qp": "0"} if encoder == "libx264" else {}
+    after = studio.look(studio.through(source, f"out.{ending}", Encoding(encoder, crf=None, options=options)))
+    assert after.info.color_range == 2
+    assert torch.equal(after.planes[0][0], studio.look(source).planes[0][0])
+
+
 def rgb_of(planes: tuple[torch.Tensor, ...], weights: tuple[float, float]) -> np.ndarray:
     """Limited 4:4:4 by the book, of eight bits or of ten."""
     unit = 1 if planes[0].dtype == torch.uint8 else 4

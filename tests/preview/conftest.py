@@ -41,6 +41,9 @@ class Camera:
     def recordings(self) -> dict[str, Path]:
         return self.files
 
+    def intake(self) -> None:
+        return None
+
     def settings(self) -> dict[str, float]:
         return dict(self._settings)
 

@@ -99,6 +99,7 @@ def test_every_operation_answers_as_its_document_says(server: Server) -> None:
     # There is no file here, nor a recording, and a GET of the page makes no offer.
     nothing_there = ("/streams/{name}/recordings/{number}/{file}", "get")
     no_viewer = {("/streams/{name}/whep", "post"), ("/streams/{name}/whep/{viewer}", "delete")}
+    no_viewer |= {("/streams/{name}/whip", "post"), ("/streams/{name}/whip/{publisher}", "delete")}
     assert refused == {("/api/reload", "post"), ("/offer", "post"), nothing_there, *no_viewer}
 
 

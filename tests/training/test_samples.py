@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from streamderain.training.material import Material
 from streamderain.training.samples import Mix, RainySamples
 
 SIDE = 32
-STILLS = Mix(still=1, clip=0, dry=0, filmed=0, lined=0, lined_still=0)
-CLIPS = Mix(still=0, clip=1, dry=0, filmed=0, unseen=0, lined=0, lined_still=0, cut=0)
-PHOTOS = Mix(still=0, clip=0, dry=0, filmed=0, unseen=0, lined=0, lined_still=0, cut=0)
+STILLS = Mix(still=1, clip=0, dry=0, filmed=0, overexposed=0, lined=0, lined_still=0)
+CLIPS = Mix(still=0, clip=1, dry=0, filmed=0, overexposed=0, unseen=0, lined=0, lined_still=0, cut=0)
+PHOTOS = Mix(still=0, clip=0, dry=0, filmed=0, overexposed=0, unseen=0, lined=0, lined_still=0, cut=0)
 
 
 def samples(material: Material, mix: Mix | None = None, seed: int = 5, past: int = 1, future: int = 2) -> RainySamples:
@@ -69,6 +70,16 @@ def test_dry_samples_ask_for_no_change(material: Material) -> None:
         assert torch.equal(rainy[2], clean)
 
 
+def test_what_is_overexposed_is_white_where_it_was_bright(material: Material) -> None:
+    drawn = {
+        share: [samples(material, dataclasses.replace(STILLS, overexposed=share))[number][1] for number in range(12)]
+        for share in (0, 1)
+    }
+    white = {share: sum(float((clean == 1).float().mean()) for clean in drawn[share]) for share in drawn}
+    assert white[1] > 2 * white[0] + 0.5
+    assert all(float(clean.max()) <= 1 for clean in drawn[1])
+
+
 def test_rain_falls_on_the_frame_to_reach(material: Material) -> None:
     wet = [samples(material, mix)[number] for mix in (STILLS, CLIPS, PHOTOS) for number in range(4)]
     differences = [(rainy[1] - clean).abs().mean().item() for rainy, clean in wet]
@@ -91,7 +102,7 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_unseen_is_a_copy_of_the_present(material: Material) -> None:
-    live = Mix(still=0, clip=1, filmed=0, unseen=1, lined=0, lined_still=0, cut=0)
+    live = Mix(still=0, clip=1, filmed=0, overexposed=0, unseen=1, lined=0, lined_still=0, cut=0)
     sides = set()
     for number in range(40):
         frames = samples(material, live, past=2, future=2)[number][0]
@@ -101,14 +112,19 @@ def test_what_is_unseen_is_a_copy_of_the_present(material: Material) -> None:
 
 
 def test_a_cut_out_passes_in_front_of_a_photo(material: Material) -> None:
-    shares = [samples(material, Mix(still=0, clip=0, dry=1, filmed=0, parallax=share)) for share in (0, 1)]
+    shares = [
+        samples(material, Mix(still=0, clip=0, dry=1, filmed=0, overexposed=0, parallax=share)) for share in (0, 1)
+    ]
     alone, covered = (given[3][1] for given in shares)
     assert not torch.equal(alone, covered)
 
 
 def test_behind_a_cut_is_another_scene_and_the_current_frame_keeps_its_own(material: Material) -> None:
     given = samples(
-        material, Mix(still=0, clip=1, dry=1, filmed=0, unseen=0, lined=0, lined_still=0, cut=1), past=2, future=2
+        material,
+        Mix(still=0, clip=1, dry=1, filmed=0, overexposed=0, unseen=0, lined=0, lined_still=0, cut=1),
+        past=2,
+        future=2,
     )
     for number in range(8):
         rainy, clean = given[number]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from streamderain.errors import EvaluationError
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
-from streamderain.evaluation.judge.cases import all_cases
+from streamderain.evaluation.judge.cases import Case, Windows, all_cases
 from streamderain.evaluation.judge.judge import EQUAL_DB, judge
 from streamderain.evaluation.judge.material import Material, present
 from streamderain.evaluation.judge.verdict import Verdict, compare
@@ -39,6 +41,27 @@ class Made:
         assert windows.shape[:3] == (1, self.past + 1 + self.future, 3)
         assert windows.dtype == torch.float32
         return self.answer(windows[0])[None]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def drawn_once() -> Iterator[None]:
+    """All tests here share what is drawn, which takes most of their time; that it is drawn the same again, the tests of
+    cases see to.
+    """
+    drawn: dict[tuple[str, ...], Windows] = {}
+
+    def draw(case: Case, material: Material) -> Windows:
+        key = (case.group, case.kind, case.name, material.digest, str(len(material.photos)), str(material.clip is None))
+        if key not in drawn:
+            drawn[key] = case.draw(material)
+        return drawn[key]
+
+    def cases(material: Material, every: int = 1) -> list[Case]:
+        return [replace(case, draw=partial(draw, case)) for case in all_cases(material, every)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamderain.evaluation.judge.judge.all_cases", cases)
+        yield
 
 
 def perfect(material: Material) -> Made:
