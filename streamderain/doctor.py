@@ -43,7 +43,7 @@ def examine() -> Iterator[tuple[str, str]]:
 
 
 def for_others() -> dict[str, str]:
-    """The same by name, as it may stand in public: `~` for whoever's home, and of a URL what may be told."""
+    """What was found, by name, as it may stand in public: `~` for whoever's home, and of a URL what may be told."""
     own = os.path.expanduser("~")
     homes = re.compile(rf"{re.escape(own)}(?![^/\\,;:])|{_HOMES.pattern}") if len(own) > 1 else _HOMES
     return {what: redacted(homes.sub("~", found)) for what, found in examine()}

@@ -20,14 +20,16 @@ StreamderainError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class StreamderainError(Exception):
     """The root: catch this to catch everything that streamderain raises on purpose."""
 
     station: str | None = None
-    """Where in the pipeline it happened; None outside of it."""
+    """The station of the pipeline in which it happened; None outside of it."""
 
     again_after: float = 0.0
     """Seconds that whoever tries again should wait at least."""
@@ -102,6 +104,15 @@ class Stopped(StreamderainError):
 
 class StationError(StreamderainError, RuntimeError):
     """Anything unforeseen inside a station of the pipeline; the cause is chained."""
+
+
+@contextmanager
+def writing(path: Path, advice: str = "") -> Iterator[None]:
+    """Inside, an OSError becomes the SinkError that says why `path` cannot be written; `advice` follows the reason."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror}{advice}") from error
 
 
 def in_one_line(error: BaseException) -> str:

@@ -105,7 +105,7 @@ class VideoInfo:
 
     @property
     def shows_top_first(self) -> bool:
-        """Of an interlaced video, whether the field of the first line is the earlier."""
+        """Whether the field of the first line is the earlier one, in an interlaced video."""
         return self.field_order in (2, 5)
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 from streamderain.carry import Output, Progress, Sink, carry
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import DifferenceError, SinkError, Stopped, StreamderainError
+from streamderain.errors import DifferenceError, SinkError, Stopped, StreamderainError, writing
 from streamderain.frames import Network, VideoInfo
 from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
@@ -151,10 +151,8 @@ def _judge(output: str, sink: Sink, config: DerainConfig) -> None:
         is_verified = config.verify and isinstance(sink, FileSink)
         found = {"output": output, "frames": sink.frames, "verified": is_verified, "lost": sink.notes,
                  "differences": sink.differences}  # fmt: skip
-        try:
+        with writing(report, "; the derained video is whole"):
             report.write_text(json.dumps(found, indent=2) + "\n")
-        except OSError as error:
-            raise SinkError(f"{report} cannot be written: {error.strerror}; the derained video is whole") from error
     for difference in sink.differences:
         logger.error("%s: %s", output, difference)
     if sink.differences:

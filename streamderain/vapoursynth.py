@@ -27,7 +27,7 @@ except ImportError as error:
     raise ConfigError("streamderain.vapoursynth needs VapourSynth; pip install 'streamderain[vapoursynth]'") from error
 
 BT709, UNSAID, BT601 = 1, 2, 6
-"""Of H.273, matrix coefficients."""
+"""Matrix coefficients, by the numbers of H.273."""
 
 
 def derain(clip: vs.VideoNode, strength: float = 1.0, **network: Any) -> vs.VideoNode:

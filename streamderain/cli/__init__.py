@@ -13,11 +13,10 @@ from contextlib import suppress
 from typing import NoReturn
 
 from streamderain.cli.app import app
+from streamderain.cli.progress import INTERRUPTED
 from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
 from streamderain.media.url import redacted, show_urls
-
-INTERRUPTED = 130
 
 
 def main() -> NoReturn:

@@ -14,12 +14,10 @@ import typer
 
 from streamderain.batch.spread.config import BatchConfig
 from streamderain.cli.options import configured
-from streamderain.cli.progress import Shown, log_above
+from streamderain.cli.progress import INTERRUPTED, Shown, log_above
 
 if TYPE_CHECKING:
     from streamderain.batch.spread.driver import Outcome, Standing
-
-STOPPED = 130
 
 
 @configured(BatchConfig, with_saved=True)
@@ -54,7 +52,7 @@ def batch(
     _print(outcomes, time.monotonic() - began, shown)
     if is_stopped:
         print("streamderain: stopped; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(INTERRUPTED)
     if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ import typer
 
 from streamderain.cli.options import configured
 from streamderain.config import JudgeConfig
+from streamderain.errors import writing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +54,8 @@ def judge(
             verdicts[name] = judged(network, material, QUICK if config.quick else 1, partial(report, name))
     console.print(_table(verdicts))
     if save:
-        save.write_text(json.dumps({name: verdict.as_json() for name, verdict in verdicts.items()}) + "\n")
+        with writing(save):
+            save.write_text(json.dumps({name: verdict.as_json() for name, verdict in verdicts.items()}) + "\n")
     for name in names[1:]:
         found = compare(verdicts[name], verdicts[names[0]])
         said = f"{name} is {'' if found.better else 'not '}better than {names[0]}: {'; '.join(found.reasons)}"

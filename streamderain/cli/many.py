@@ -14,7 +14,7 @@ import typer
 
 from streamderain.batch.warned import warnings_in_log
 from streamderain.cli.keys import pausing
-from streamderain.cli.progress import Shown, progress_bar
+from streamderain.cli.progress import INTERRUPTED, Shown, progress_bar
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
 
@@ -101,7 +101,7 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
             pass  # between two files: the way to end a watch
     _print(outcomes, warnings, time.monotonic() - began, shown)
     if any(outcome.result == "stopped" for outcome in outcomes):
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
     if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from streamderain.live.numbers import LiveNumbers
 
 
+INTERRUPTED = 130
+"""The exit code of a run that was stopped, as shells have it for Ctrl-C."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """How a command tells what it does."""

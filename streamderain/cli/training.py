@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from streamderain.cli.options import configured
-from streamderain.cli.progress import progress_bar
+from streamderain.cli.progress import Shown, progress_bar
 from streamderain.config import RainConfig, TrainConfig, read_sets
 
 
@@ -30,7 +29,7 @@ def rain(
     """
     from streamderain.training.rainmaker import make_rainy
 
-    with progress_bar(shown=sys.stderr.isatty() and not quiet) as report:
+    with progress_bar(Shown(quiet, as_json=False).has_bar) as report:
         done = make_rainy(clean, rainy, config, report)
     if not quiet:
         print(f"{rainy}: {done.frames} frames in {done.seconds:.1f} s, {done.frames_per_second:.2f} fps")

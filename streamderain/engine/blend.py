@@ -47,7 +47,7 @@ PART = 2**18
 """Pixels that are blended at once, so that what is made of them stays in the cache."""
 
 EIGHTHS = 8.0
-"""Of a code are differences counted in, so that bytes suffice: what they cannot hold is far from near."""
+"""Differences are counted in eighths of a code, so that bytes suffice: what they cannot hold is far from near."""
 
 TINT = 0.5
 """How much a difference of Cr or Cb counts beside one of Y': about as much as the mean of those of R, G and B."""
@@ -67,7 +67,7 @@ class Moment:
 
     @classmethod
     def of(cls, rainy: Picture, clean: Picture) -> Moment:
-        """That of a frame before and after the network, uint8 RGB (H, W, 3); holds on to `clean` alone."""
+        """The moment of a frame before and after the network, uint8 RGB (H, W, 3); holds on to `clean` alone."""
         cv2 = opencv()
 
         change = cv2.absdiff(rainy, clean)
@@ -171,7 +171,7 @@ class TemporalBlender:
             return
         rained_on *= self.strength
         height, width = present.clean.shape[:2]
-        neighbours = list(self._neighbours(before, present, after, ways))
+        neighbours = list(self._neighbours(before, after, ways))
         for inner, wide in _places(rained_on):
             crop = _doubled(wide)
             change = _change(
@@ -188,7 +188,7 @@ class TemporalBlender:
             yield place, change[top : top + rows, left : left + columns]
 
     def _neighbours(
-        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
+        self, before: Sequence[Moment], after: Sequence[Moment], ways: Sequence[Ways]
     ) -> Iterator[_Neighbour]:
         known = self._seen(ways)
         at = len(before)
@@ -341,7 +341,7 @@ def _own_weights() -> Field:
 
 
 def _mask(seen: Field) -> Picture:
-    """Where more than half can be seen, 1 or 0."""
+    """1 where more than half of a place can be seen, else 0."""
     return (seen > 0.5).view(np.uint8)
 
 

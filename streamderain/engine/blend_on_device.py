@@ -59,7 +59,7 @@ class DeviceMoment:
 
     @classmethod
     def of(cls, rainy: Tensor, clean: Tensor) -> DeviceMoment:
-        """That of a frame before and after the network, (1, 3, H, W) float RGB in 0..1; holds on to `clean` alone."""
+        """The moment of a frame before and after the network, (1, 3, H, W) RGB in 0..1; holds on to `clean` alone."""
         change = (rainy - clean).abs_().mean(dim=1, keepdim=True)
         side = (min(SURROUNDING, change.shape[-2]), min(SURROUNDING, change.shape[-1]))
         return cls(clean, F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False))

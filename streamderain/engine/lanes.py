@@ -100,7 +100,7 @@ class Lanes(NamedTuple):
 
 
 def lanes_on(device: torch.device) -> Lanes:
-    """Those of `device`, always the same: torch has 32 streams to give, and hands them out again after that."""
+    """The lanes of `device`, always the same: torch has 32 streams to give, and hands them out again after that."""
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     return _lanes_on(device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from streamderain.frames import Effort, Frame, PixelLayout, Restored
 
 EVERY = 4
-"""Of so many rows and columns one is looked at."""
+"""One of so many rows and columns is looked at."""
 
 SMOOTHED_SECONDS = 2.0
 """The time constant of the level."""
@@ -26,7 +26,7 @@ PROBE_SECONDS = 1.0
 """How often a frame goes through the network while it is dry; no rain is missed for longer."""
 
 FAINTEST = 0.05
-"""Of a weaker strength the level cannot be told."""
+"""The strength below which the level cannot be told."""
 
 
 class RainLevel:

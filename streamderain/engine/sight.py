@@ -195,7 +195,7 @@ class PlainBlender:
 
 
 def eyes_of(network: Network) -> Eyes:
-    """Those that see what `network` takes."""
+    """The eyes that see what `network` takes."""
     if takes_aligned(network):
         return SharpEyes(network.past)
     return PlainEyes(network.device)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from streamderain.engine.colour import to_rgb
-from streamderain.errors import EvaluationError
+from streamderain.errors import EvaluationError, writing
 from streamderain.evaluation.flicker import FlickerMeter
 from streamderain.evaluation.methods import Method
 from streamderain.evaluation.metrics import luma, psnr, ssim
@@ -147,8 +147,9 @@ def as_json(scores: Sequence[Score]) -> dict[str, Any]:
 
 
 def write_json(path: Path, scores: Sequence[Score]) -> None:
-    """Write {"sets": as_json(scores)}."""
-    path.write_text(json.dumps({"sets": as_json(scores)}, indent=2) + "\n")
+    """Write {"sets": as_json(scores)}. Raises SinkError."""
+    with writing(path):
+        path.write_text(json.dumps({"sets": as_json(scores)}, indent=2) + "\n")
 
 
 def _plain(score: Score) -> dict[str, float | None]:

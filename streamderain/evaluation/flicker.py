@@ -72,7 +72,7 @@ class FlickerMeter:
 
 
 class _Mean:
-    """Of the values that were added and not None; None without any."""
+    """The mean of the values that were added and not None; None without any."""
 
     def __init__(self) -> None:
         self._sum, self._count = 0.0, 0

@@ -56,14 +56,14 @@ MARGIN = 5
 """Side in pixels of the square around a pixel in which nothing may move."""
 
 LEAST_SHARE = 0.01
-"""Of a frame's pixels; frames of which fewer can be judged are left out."""
+"""The least share of a frame's pixels that must be known to be judged; other frames are left out."""
 
 FEATURES = 400
 FEWEST_FEATURES = 12
 """With fewer to follow, the picture is taken to stand still."""
 
 LEAST_AGREEING = 0.4
-"""Of the features; where fewer follow one homography, the frames are taken to show different scenes."""
+"""The least share of the features that follow one homography; with fewer, two frames are taken for different scenes."""
 
 STANDING_PX = 0.1
 """A camera that moves by less from frame to frame, in every quarter of the picture, is taken to stand still: rain
@@ -71,7 +71,7 @@ moves single corners by more, and what need not be interpolated stays sharp.
 """
 
 REPEAT_CODES = 2
-"""By which hardly a pixel of a repeated frame differs, after another round of encoding."""
+"""The most by which nearly all pixels of a repeated frame differ, after another round of encoding."""
 
 Picture = npt.NDArray[np.uint8]
 Homography = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ class StillTruth:
 
     @property
     def share(self) -> float:
-        """Of the pixels, those that are believed."""
+        """The share of the pixels that are believed."""
         return float(self.still.float().mean())
 
 

@@ -25,7 +25,7 @@ KEYFRAME_SECONDS = 2
 """How long a new viewer waits for a picture at most, and about how long the pieces of a live playlist are."""
 
 CATCH_UP = 0.8
-"""Of the distance between two frames, what is kept while they are behind their times."""
+"""The share of the distance between two frames that is kept while they are behind their times."""
 
 _QUICK_NVENC = {"preset": "p1", "tune": "ull", "zerolatency": "1", "delay": "0", "forced-idr": "1"}
 _QUICK_VPX = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}

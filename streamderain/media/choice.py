@@ -31,7 +31,7 @@ _TAKE_H264 = {
 """Formats whose players expect H.264 or take it; AVI and ASF, say, can hold it, but not its times."""
 
 _BETTER = {"mpeg1video": "mpeg2video", "msmpeg4v3": "wmv2"}
-"""Of what such formats can hold beside libav's default."""
+"""The better encoder that some formats can hold, in the place of libav's default."""
 
 _FULL_RANGE = {"avi": "mjpeg"}
 """What holds samples of full range, as cameras of such files give them, where the default has no word for it."""

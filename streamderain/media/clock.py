@@ -174,7 +174,7 @@ class SourceClock:
 
     def _place(self, packet: Packet, track: Track) -> None:
         if track.is_video and track.is_copied and packet.dts is None:
-            packet.dts = self._decoded_at(packet, track)
+            packet.dts = self._decoded_at(packet)
         time = track.seconds(packet)
         if packet.is_discard and time is not None:
             # What an edit list needs decoded and not shown goes back for it.
@@ -189,7 +189,7 @@ class SourceClock:
         if track.is_copied:
             track.line_up(packet)
 
-    def _decoded_at(self, packet: Packet, track: Track) -> int | None:
+    def _decoded_at(self, packet: Packet) -> int | None:
         """When a copied picture is decoded that is told only when it is shown: as long before the next of which it is
         told as that takes.
         """

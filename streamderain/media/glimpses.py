@@ -23,7 +23,7 @@ PLACES = 12
 """How many places are looked at."""
 
 _EVERY = 2
-"""Of so many rows and columns one is looked at."""
+"""One of so many rows and columns is looked at."""
 
 
 def rainiest(path: Path, lasts: float) -> Fraction:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamderain.errors import SinkError, SourceError
+from streamderain.errors import SinkError, SourceError, writing
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -39,10 +39,8 @@ def write_image(path: Path, picture: Tensor) -> None:
     if path.suffix.lower() not in PICTURE_ENDINGS:
         raise SinkError(f"{path} has an ending that tells no picture format; allowed: {', '.join(PICTURE_ENDINGS)}")
     _, data = cv2.imencode(path.suffix.lower(), picture.permute(1, 2, 0).flip(-1).contiguous().numpy())
-    try:
+    with writing(path):
         data.tofile(path)
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -76,7 +76,7 @@ class Picture:
         return int(np.iinfo(self.samples.dtype).max)
 
     def upright(self) -> Picture:
-        """The same, turned as its orientation says, which is plain then."""
+        """The picture turned as its orientation says, which is plain then."""
         if self.orientation == 1:
             return self
 

@@ -40,7 +40,7 @@ _QUICKTIME = {"movflags": "use_metadata_tags"}
 _OF_LUMA = ("the range of its samples", "the colour matrix")
 
 _UNSAID = (0, 2, 3)
-"""Of libav's numbers of matrices, primaries and transfers, those that tell nothing."""
+"""The numbers of libav's matrices, primaries and transfers that tell nothing."""
 
 _FAULTS = (av.FFmpegError, ValueError, OSError, SinkError)
 

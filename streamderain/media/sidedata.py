@@ -23,7 +23,7 @@ ONE = 1 << 16
 UPRIGHT = (ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
 
 TOP_FIRST, BOTTOM_FIRST = 2, 3
-"""Of libav's field orders, those whose fields are coded as they are shown."""
+"""The field orders, by libav's numbers, whose fields are coded as they are shown."""
 
 CARRIED = {
     "A53_CC": "captions (A53)",

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"/(?:[a-z0-9._~-]{1,24}(?=[/?#]|$))?", re.IGNORECASE)
 _LONE_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 
 _TCP_PORTS = {"rtsp://": 554, "rtsps://": 322, "rtmp://": 1935, "rtmps://": 443, "tcp://": 0}
-"""Where the schemes of outputs lead that name no port; 0 where they must."""
+"""The ports of outputs whose URL names none, by scheme; 0 where it must."""
 
 _HIDDEN = "***"
 _RAW = "!$&'()*+,;=:-._~%"

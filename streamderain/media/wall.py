@@ -45,7 +45,7 @@ class RunClock:
         self.jumps = 0
 
     def begin(self) -> None:
-        """It is 0 now."""
+        """Have the clock be 0 now."""
         self._began = self._clock()
 
     def anew(self) -> None:

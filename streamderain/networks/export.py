@@ -22,7 +22,7 @@ def export(model: str, path: Path | None = None, kind: str | None = None, overwr
     if kind is None:
         what = f"{path} does not say" if path else "nothing says"
         raise ExportError(f"{what} what to write; end the name in .onnx or .pt, or use --onnx or --torchscript")
-    name = weights.DEFAULT if model == "default" else model
+    name = weights.named(model)
     ending = next(each for each, meant in ENDINGS.items() if meant == kind)
     path = path or Path(Path(name).stem + ending)
     if path.exists() and not overwrite:

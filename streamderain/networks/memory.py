@@ -12,7 +12,7 @@ import torch
 from streamderain.errors import DeviceError
 
 FREE_SHARE = 0.8
-"""Of the memory that is free, what a run takes where nothing else is said."""
+"""The share of the free memory that a run takes where nothing else is said."""
 
 SMALLEST_TILE = 256 * 256
 """Pixels; smaller tiles would be mostly overlap."""
@@ -95,7 +95,7 @@ def _system_free() -> int:
 
 
 def _group_free() -> int | float:
-    """Of a container's limit, what is left; files that the kernel caches can be dropped."""
+    """What is left of a container's limit; files that the kernel caches can be dropped."""
     try:
         limit, used = (int((GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         statistics = dict(line.split() for line in (GROUP / "memory.stat").read_text().splitlines())

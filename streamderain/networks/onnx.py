@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import openvino
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
-"""Of which of these height and width must be is tried; the halvings of a U-net ask for no others."""
+"""Height and width may have to be multiples of one of these, which is tried; U-nets, which halve, ask for no others."""
 
 ROOM = 256
 """Pixels of a side on which a file is tried, plus a multiple."""
@@ -46,7 +46,7 @@ def load(path: Path) -> Runnable:
 
 
 def _described(model: openvino.Model, path: Path) -> Descriptor:
-    """All but sizes and memory."""
+    """What the file says of its network: all of the descriptor but sizes and memory."""
     for what, ports in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(ports) != 1:
             names = ", ".join(port.any_name if port.names else "?" for port in ports)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
 from streamderain.errors import WeightsError
 from streamderain.networks import registry, weights
 from streamderain.networks.hub import CARD, CONFIG, WEIGHTS
@@ -37,16 +34,15 @@ def publish(model: str, folder: Path, overwrite: bool = False) -> Path:
     network's class takes, under the names of its arguments. The card is that of bundled weights; of others it is to be
     written. Raises WeightsError, also where a file would be replaced without `overwrite`.
     """
-    name = weights.DEFAULT if model == "default" else model
+    name = weights.named(model)
     path = weights.find(name)
     network = registry.build(weights.read(path), str(path))
     present = [each for each in (WEIGHTS, CONFIG, CARD) if (folder / each).exists()]
     if present and not overwrite:
         raise WeightsError(f"{folder} holds {present[0]}; --overwrite replaces it, or name another folder")
-    state = {key: value.clone(memory_format=torch.contiguous_format) for key, value in network.state_dict().items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, folder / WEIGHTS, {"format": "pt"})
+        weights.save(network, folder / WEIGHTS, {"format": "pt"})
         (folder / CONFIG).write_text(json.dumps(registry.settings(network), indent=2) + "\n")
         (folder / CARD).write_text(_card(name))
     except OSError as error:

@@ -12,8 +12,8 @@ from streamderain.networks.memory import SMALLEST_TILE, Plan
 
 _WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc",
           "failed to allocate", "bad allocation")  # fmt: skip
-"""By which allocators are known that have no error of their own: torch's on a CPU, those of C++, OpenVINO and ONNX
-Runtime.
+"""What the messages of allocators say that have no error class of their own: torch's on a CPU, those of C++, OpenVINO
+and ONNX Runtime.
 """
 
 IMPLAUSIBLE = 0.25

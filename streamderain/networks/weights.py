@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from streamderain.backends.runnable import PartedNetwork
 from streamderain.errors import WeightsError, nearest
@@ -83,15 +83,19 @@ def installed() -> dict[str, Path]:
     return found
 
 
+def named(model: str) -> str:
+    """The name that a model goes by: that of the bundled weights for "default"."""
+    return DEFAULT if model == "default" else model
+
+
 def find(model: str) -> Path:
     """The file behind a name ("default", "fast", an added one), a path, or a folder as networks.hub has it.
 
     Raises WeightsError when there is none.
     """
     present = installed()
-    name = DEFAULT if model == "default" else model
-    if name in present:
-        return present[name]
+    if named(model) in present:
+        return present[named(model)]
     if os.path.isfile(model):
         return Path(model)
     if in_hub := hub.find(model):
@@ -172,18 +176,24 @@ def add(path: Path, name: str | None = None) -> Path:
     for known in KNOWN:
         if known.name == name and known.sha256 and known.sha256 != digest:
             raise WeightsError(f"{path} is not {name}: its sha256 is {digest}, expected {known.sha256}")
-    state = build(read(path), str(path)).state_dict()
+    network = build(read(path), str(path))
     folder = weights_folder()
     beside = folder / f"{name}.new"
-    # Cloned, because safetensors refuses tensors that share memory, as views of one flat buffer do.
-    whole = {key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(whole, beside, {"added_sha256": digest})
+        save(network, beside, {"added_sha256": digest})
         return beside.replace(folder / f"{name}.safetensors")
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", error)
         raise WeightsError(f"{folder} cannot be written ({reason}); STREAMDERAIN_WEIGHTS can name another") from error
+
+
+def save(network: nn.Module, path: Path, facts: dict[str, str]) -> None:
+    """Write the weights of a network as .safetensors, with `facts` about them. Raises OSError and SafetensorError."""
+    # Cloned, because safetensors refuses tensors that share memory, as views of one flat buffer do.
+    state = network.state_dict()
+    whole = {name: value.clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+    save_file(whole, path, facts)
 
 
 def catalogue() -> list[Known]:

@@ -20,7 +20,7 @@ from streamderain.preview.recordings import film
 from streamderain.preview.watchable import checked
 
 UPLOADS = "/api/clips"
-"""Where bodies of any size are taken."""
+"""The path whose bodies may be of any size."""
 
 FILES = ("files.css", "files.js", "clips.js", "sending.js", "looks.js", "films.js")
 ASSETS = {"/": "files.html"} | {f"/{name}": name for name in FILES}

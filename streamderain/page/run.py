@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import SinkError
+from streamderain.errors import writing
 from streamderain.frames import Network
 from streamderain.live.page import check_extra
 from streamderain.page.work import Work
@@ -75,7 +75,7 @@ def _close(work: Work) -> None:
 
 
 def _wait(api: Api, work: Work) -> None:
-    """Until the end is wanted; raises what loading the network did."""
+    """Return once the page is to end; raises what loading the network did."""
     with suppress(KeyboardInterrupt):
         while not api.is_ending:
             if work.network.done():
@@ -87,11 +87,9 @@ def _wait(api: Api, work: Work) -> None:
 def _uploads(folder: Path) -> Iterator[Path]:
     """A place for uploads in `folder`, which goes at the end; and so does a `folder` that was made for nothing."""
     is_new = not folder.exists()
-    try:
+    with writing(folder, "; name another --folder"):
         folder.mkdir(parents=True, exist_ok=True)
         place = tempfile.TemporaryDirectory(prefix=".streamderain-", dir=folder, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise SinkError(f"{folder} cannot be written: {error.strerror}; name another --folder") from error
     try:
         with place as name:
             yield Path(name)

@@ -128,7 +128,7 @@ class Work:
         return SharedNetwork(network, batch_size(self.config, network.device), aside=on_cpu)
 
     def _output(self, clip: Clip) -> Path:
-        """Where it goes: a name that nothing has, nor will have."""
+        """The path that a clip is derained into: a name that no file has, nor another clip in line will have."""
         wanted = job_of(clip.path, clip.folder, self.folder).output
         others = (wanted.with_stem(f"{wanted.stem}-{number}") for number in itertools.count(2))
         taken = {each.output for each in self.clips.values() if each.state in ("waiting", "running")}

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from streamderain.errors import SinkError
+from streamderain.errors import SinkError, writing
 from streamderain.media.partial import LONGEST_NAME
 from streamderain.media.parts import Part, put, times_in
 
@@ -50,10 +50,8 @@ class Journal:
 
     def claim(self) -> None:
         """Make the folder. Raises SinkError."""
-        try:
+        with writing(self.folder):
             self.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"{self.folder} cannot be written: {error.strerror}") from error
 
     def leave(self) -> None:
         """Remove the folder where nothing is in it."""
@@ -144,11 +142,9 @@ class Journal:
         lines += [{**asdict(part), "path": part.path.name} for part in self.parts]
         lines += [{"over": self.error}] if self.is_over else []
         new = self._file.with_suffix(".new")
-        try:
+        with writing(self.folder, "; make room, and run again"):
             new.write_text("".join(json.dumps(line) + "\n" for line in lines))
             put(new, self._file)
-        except OSError as error:
-            raise SinkError(f"{self.folder} cannot be written: {error.strerror}; make room, and run again") from error
 
 
 _LONG = 60

@@ -1,6 +1,6 @@
 """From a span of a source to a part of the film, and from all parts to the film.
 
-    spans = spans_of(name, frames=500)                       # what there is to do, found without decoding
+    frames, spans = spans_at_keys(name, 60.0)                # what there is to do: batch/spread/cutting.py
     with Film(name, output, config) as film:                 # claims the output, says what it will not hold
         parts = [make_part(name, span, folder / f"{span.first}", config, film.kind, network) for span in spans]
         film.join(parts)                                     # the output is whole
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -43,24 +41,6 @@ class Span:
     begin: int | None = None
     end: int | None = None
     after: int | None = None
-
-
-def spans_of(source: str | Path, frames: int) -> list[Span]:
-    """The source in spans of so many frames, from its packets; one span where those do not tell all times, or where its
-    clock is known only to who has read all before.
-    """
-    with open_source(source) as opened:
-        opened.drop_passengers()
-        if not opened.go_to(Fraction(0)):
-            return [Span()]
-        packets = [each for each in opened.skimmed() if each.size and not each.is_discard]
-        times = sorted(each.pts for each in packets if each.pts is not None)
-    if len(times) < len(packets) or any(here == there for here, there in pairwise(times)):
-        return [Span()]
-    borders = range(frames, len(times), frames)
-    begins = [(0, None, None), *((number, times[number], times[number - 1]) for number in borders)]
-    ends = [*(begin for _, begin, _ in begins[1:]), None]
-    return [Span(first, begin, end, after) for (first, begin, after), end in zip(begins, ends, strict=True)]
 
 
 def make_part(

@@ -34,13 +34,13 @@ that is lost with a crash is what was made of one part.
 """
 
 SHOWING = ("neighbours", "blend", "strength", "encoder", "crf", "preset", "encoder_option", "hwaccel", "deinterlace")
-"""Settings that change what comes out."""
+"""Settings that change what comes out, and must be the same when a run goes on."""
 
 BY_THE_NETWORK = ("model", "device", "backend", "precision", "memory", "batch")
-"""Settings that do, by what comes of them."""
+"""Settings that change it through the network, of which the fingerprint, batch and tiles are compared instead."""
 
 SILENT = ("overwrite", "verify", "report", "resume")
-"""Settings that do not."""
+"""Settings that change nothing in what comes out."""
 
 REFUSED = ("start", "end", "compare", "via_ffmpeg", "only_in_rain")
 """Settings that do not go with parts."""

@@ -25,7 +25,7 @@ from streamderain.profiling.rows import Measured, Setup, Size
 from streamderain.profiling.runs import SWING, run, timed
 
 FIDELITY_SIZE = Size(360, 640)
-"""Where a network's precision is judged, and where it is first tried."""
+"""The size at which a network is first tried, and its precision judged."""
 
 PIXELS_A_SECOND = 2.5e7
 """How fast videos are made, about, on two cores."""
@@ -78,9 +78,8 @@ class Bench:
         """
         config = self._config
         network = Restorer.load(wanted.model, str(self.device), wanted.backend, wanted.precision, config.memory)
-        model = weights.DEFAULT if wanted.model == "default" else wanted.model
         batch = batch_size(replace(config, batch=wanted.batch), self.device, live=True)
-        setup = Setup(model, network.backend.name, network.backend.precision, batch)
+        setup = Setup(weights.named(wanted.model), network.backend.name, network.backend.precision, batch)
         window = self._windows(network, FIDELITY_SIZE, 1)
         passes = [timed(lambda: network.restore(window), self.device) for _ in range(3)]
         return Ready(setup, network, min(passes))
@@ -176,7 +175,7 @@ class Bench:
 
 
 def _warm_up_frames(batch: int, future: int) -> int:
-    """So many that the network meets each number of windows that it will be given at a time."""
+    """How many frames it takes for the network to meet each number of windows that it will be given at a time."""
     return batch * (1 + math.ceil(future / batch))
 
 

@@ -30,7 +30,7 @@ class Peak:
             torch.cuda.reset_peak_memory_stats(device)
 
     def process_mib(self) -> float | None:
-        """Of the process, in the machine's memory; None where the system does not tell."""
+        """The most that the process took of the machine's memory, in MiB; None where the system does not tell."""
         try:
             lines = _STATUS.read_text().splitlines()
             return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
@@ -41,5 +41,5 @@ class Peak:
             return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
     def gpu_mib(self) -> float | None:
-        """Of tensors on the GPU; None where there is none."""
+        """The most that tensors took on the GPU, in MiB; None where there is none."""
         return torch.cuda.max_memory_allocated(self._device) / 2**20 if self._device.type == "cuda" else None

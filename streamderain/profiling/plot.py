@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamderain.errors import ConfigError, SinkError
+from streamderain.errors import ConfigError, writing
 from streamderain.profiling.rows import Measured, Profile, Setup, Size, Skipped
 from streamderain.profiling.verdict import RATES
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".svg", ".html")
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Of Okabe and Ito, which most colour-blind people can tell apart."""
+"""The palette of Okabe and Ito, which most colour-blind people can tell apart."""
 
 APART = 1.12
 """How many times more pixels the next size along the axis has at least; of others the name is left out."""
@@ -37,10 +37,8 @@ def check_plot(path: Path) -> None:
 def draw(profile: Profile, path: Path) -> None:
     """Draw `profile` into `path`, a line for each setup; its ending says the kind. Raises ConfigError and SinkError."""
     check_plot(path)
-    try:
+    with writing(path):
         (_page if path.suffix.lower() == ".html" else _picture)(profile, path)
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _points(profile: Profile, setup: Setup, measured: bool) -> list[tuple[Size, float]]:
@@ -57,7 +55,7 @@ def _title(profile: Profile) -> str:
 
 
 def _sizes(profile: Profile) -> list[Size]:
-    """Those along the axis, by pixels."""
+    """The sizes that are named along the axis, by pixels."""
     sizes = sorted({row.size for row in profile.rows}, key=lambda size: size.pixels)
     apart: list[Size] = []
     for size in sizes:

@@ -16,7 +16,7 @@ STATIONS = ("decode", "upload", "convert", "network", "blend", "download", "enco
 
 
 class Size(NamedTuple):
-    """Of a video's frames, in pixels; both even."""
+    """The size of a video's frames, in pixels; both even."""
 
     height: int
     width: int
@@ -31,7 +31,7 @@ class Size(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """Of one frame."""
+        """How many pixels a frame has."""
         return self.height * self.width
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Latency(NamedTuple):
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency:
-        """Those of at least one duration."""
+        """The percentiles of at least one duration, in seconds."""
         return cls(*(float(each) for each in np.percentile(np.asarray(seconds) * 1000, (50, 95, 99))))
 
 

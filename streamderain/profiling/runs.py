@@ -94,7 +94,7 @@ class Run:
         return (self.whole - self.out[-1]) / len(self.out) if len(self.out) < SWING else 0.0
 
     def latency(self) -> dict[str, Latency]:
-        """Of each of STATIONS, but for the first item of each, in which there is more than one's work."""
+        """The latency of each of STATIONS, but for the first item of each, in which there is more than one's work."""
         durations = {station.name: list(station.durations) for station in self.stations}
         restore = durations.pop("restore")
         convert = [max(0.0, each - passed) for each, passed in zip(restore, self.passes, strict=True)]

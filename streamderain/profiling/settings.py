@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from streamderain.config import saved_settings
-from streamderain.errors import SinkError
+from streamderain.errors import writing
 from streamderain.profiling.rows import Measured, Profile, Size
 
 LIVE_SIZE, LIVE_RATE = Size(720, 1280), 25
-"""Where several models are weighed against each other: what a live stream commonly is."""
+"""The size and rate at which several models are weighed against each other: what a live stream commonly is."""
 
 LEAST_PSNR = 40.0
 """dB against the network in float32; a quicker setup that differs more is no better one."""
@@ -43,11 +43,9 @@ def save_settings(path: Path, settings: dict[str, Any]) -> None:
     """
     whole = saved_settings(path) | settings
     head = "# Found best on this machine by `streamderain profile --save`; `streamderain derain` starts from them.\n"
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(head + yaml.safe_dump(whole, sort_keys=False))
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _is_live(model: str, rows: Sequence[Measured]) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from streamderain.errors import SinkError
+from streamderain.errors import writing
 from streamderain.profiling.bench import FIDELITY_SIZE
 from streamderain.profiling.rows import Measured, Profile, Row, Size, plain, plain_psnr
 from streamderain.profiling.settings import best_settings
@@ -65,10 +65,8 @@ def write_json(path: Path, profile: Profile) -> None:
         "psnr": f"against the same network in plain torch and float32, at {FIDELITY_SIZE}, once for each network",
         "rows": rows,
     }
-    try:
+    with writing(path):
         path.write_text(json.dumps(found, indent=2) + "\n")
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _advice(row: Measured, profile: Profile, rate: float) -> Iterator[str]:
@@ -77,7 +75,7 @@ def _advice(row: Measured, profile: Profile, rate: float) -> Iterator[str]:
         quickest = max(others, key=lambda each: each.fps)
         yield f"{quickest.setup.differing(row.setup)} {_makes(quickest.fps, rate)}"
     yield from _of_stations(row, rate)
-    yield _smaller(row, [each for each in profile.measured if each.setup == row.setup], rate)
+    yield _smaller([each for each in profile.measured if each.setup == row.setup], rate)
 
 
 def _of_stations(row: Measured, rate: float) -> Iterator[str]:
@@ -98,7 +96,7 @@ def _of_stations(row: Measured, rate: float) -> Iterator[str]:
         yield "--model fast is quicker"
 
 
-def _smaller(row: Measured, rows: Sequence[Measured], rate: float) -> str:
+def _smaller(rows: Sequence[Measured], rate: float) -> str:
     """The largest size of this setup, measured or else guessed by pixels, that is derained live."""
     if live := [each for each in rows if each.fps >= rate]:
         return f"{max(live, key=lambda each: each.size.pixels).size} is derained live"

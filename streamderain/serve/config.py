@@ -44,7 +44,7 @@ class ServeConfig:
     port: int = 8090
     token: str | None = None
     view_token: str | None = None
-    """Of those who may look and change nothing."""
+    """The token of those who may look and change nothing."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     """PEM files; with them the port speaks HTTPS alone."""

@@ -28,7 +28,7 @@ def median_of(pictures: Sequence[Tensor]) -> Tensor:
 
 
 def mean_around(values: Tensor, side: int) -> Tensor:
-    """Of the square of `side` pixels around each pixel, (N, C, H, W) -> the same; in two passes, which is quicker."""
+    """The mean of the square of `side` pixels around each pixel, (N, C, H, W) -> the same; quicker in two passes."""
     # As channels of one picture, as OpenVINO pads those of each to sixteen.
     maps = values.flatten(0, 1)[None]
     across = F.avg_pool2d(maps, (1, side), 1, (0, side // 2), count_include_pad=False)

@@ -84,7 +84,7 @@ class Ways:
         self._known: dict[tuple[int, int], tuple[Tensor, Tensor, tuple[Flow, Flow]]] = {}
 
     def between(self, lumas: Sequence[Tensor]) -> list[tuple[Flow, Flow]]:
-        """Those from each of `lumas`, (1, 1, h, w), to the next, and back."""
+        """The flows from each of `lumas`, (1, 1, h, w), to the next, and back."""
         pairs = {(id(here), id(there)): (here, there) for here, there in pairwise(lumas)}
         self._known = {
             key: self._known.get(key) or (*pair, self._gauge.both_ways(*pair)) for key, pair in pairs.items()

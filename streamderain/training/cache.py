@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, stacked: Tensor) -> Batch:
-        """That of (N, T + 2, 3, H, W) uint8, which ends with resting and clean."""
+        """A batch out of (N, T + 2, 3, H, W) uint8, which ends with resting and clean."""
         pictures = stacked.float() / 255
         return cls(pictures[:, :-2], pictures[:, -2], pictures[:, -1])
 
@@ -91,7 +91,7 @@ class RollingCache:
     def __init__(self, windows: AlignedWindows, draw: Draw, workers: int) -> None:
         self.windows, self.draw, self.workers = windows, draw, workers
         self.rendering_seconds = 0.0
-        """Of a core, spent by the workers on what was taken into the cache so far."""
+        """Seconds of a core, spent by the workers on what was taken into the cache so far."""
 
     def batches(self, step: int) -> Iterator[Tensor]:
         """The batches of `step` and of every step behind it: uint8 (batch, T + 2, 3, patch, patch)."""

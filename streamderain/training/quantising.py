@@ -36,7 +36,7 @@ EXAMPLE_SIDE = 96
 """Height and width of the pictures that a network is traced with; its layers are the same for every size."""
 
 SIDE = 192
-"""Of a window in pixels; motion is looked for in it."""
+"""Height and width of a window in pixels; motion is looked for in it."""
 
 SEED = 11
 
@@ -68,7 +68,7 @@ def of_codes(network: DRSformer) -> openvino.Model:
 
 
 def quantised(network: DRSformer, calibration: Sequence[Tensor]) -> openvino.Model:
-    """The same in int8; its ranges are those that `calibration`, codes, show.
+    """`network` in int8; its ranges are those that `calibration`, codes, show.
 
     Raises TrainingError where NNCF is not installed, and for a network that is not aligned.
     """

@@ -41,7 +41,7 @@ LEAST_FRAME_RATE = 25.0
 """Cameras that take fewer frames spend more on each."""
 
 READ_NOISE = 0.3
-"""Of the noise at white; it is there in the dark too."""
+"""The share of the noise at white that is there in the dark too."""
 
 PICTURE_MOMENTS = 10_000
 """Seconds over which the pictures of a folder are spread, so that each has other drops."""

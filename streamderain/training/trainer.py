@@ -25,6 +25,7 @@ from streamderain.networks.restorer import pick_device
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import CLIP_FRAMES, Material
+from streamderain.training.plot import draw_log
 from streamderain.training.rest import alone_in
 from streamderain.training.samples import Mix, RainySamples
 
@@ -34,7 +35,7 @@ AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 100
 LAST_RATE = 1e-6
 BEST_PSNR = 60.0
-"""Where equal pictures end, in dB, so that one dry sample does not decide a mean."""
+"""The PSNR in dB that equal pictures count with, so that one dry sample does not decide a mean."""
 
 
 def variant_of(config: TrainConfig) -> Variant:
@@ -162,7 +163,7 @@ class Trainer:
 
     @property
     def core_seconds(self) -> float:
-        """Of one core, spent on the run so far, on rendering too; kept over interruptions."""
+        """Seconds of one core, spent on the run so far, on rendering too; kept over interruptions."""
         return self._spent_before + time.process_time() - self._began + self._cache.rendering_seconds
 
     def run(
@@ -241,6 +242,8 @@ class Trainer:
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
+        if self.config.plot:
+            draw_log(path, path.with_suffix(".png"))
 
     def _stored(self, value: Tensor) -> Tensor:
         halved = value.half() if self.config.float16 and value.is_floating_point() else value

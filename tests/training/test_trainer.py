@@ -62,10 +62,10 @@ def interrupted(config: TrainConfig, material: Material) -> None:
 
 
 def test_a_run_leaves_weights_a_log_and_a_checkpoint(tmp_path: Path, material: Material) -> None:
-    config = tiny(tmp_path / "run", steps=2, validate_every=1)
+    config = tiny(tmp_path / "run", steps=2, validate_every=1, plot=True)
     trained(config, material)
     assert {path.name for path in config.folder.iterdir()} == {
-        "checkpoint.pt", "lock", "log.csv", "state.json", "weights.safetensors"
+        "checkpoint.pt", "lock", "log.csv", "log.png", "state.json", "weights.safetensors"
     }  # fmt: skip
     with (config.folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))

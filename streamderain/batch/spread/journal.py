@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from streamderain.errors import ConfigError, SinkError
+from streamderain.errors import ConfigError, writing
 from streamderain.locks import lock
 
 logger = logging.getLogger(__name__)
@@ -25,11 +25,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path, self._is_lost, self._is_torn = path, False, False
-        try:
+        with writing(path, "; --journal names another"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b", buffering=0)
-        except OSError as error:
-            raise SinkError(f"{path} cannot be written: {error.strerror}; --journal names another") from error
         try:
             lock(self._file, waits=False)
         except BlockingIOError:

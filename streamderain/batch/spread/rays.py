@@ -15,16 +15,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 from streamderain.batch.spread.config import BatchConfig
-from streamderain.batch.spread.devices import cores_here
+from streamderain.batch.spread.devices import NAP_SECONDS, cores_here
 from streamderain.batch.spread.tasks import Report, Task
 from streamderain.batch.spread.work import run
 from streamderain.errors import ConfigError, DeviceError, first_line, in_one_line
 from streamderain.media.url import redacted
 
 logger = logging.getLogger(__name__)
-
-NAP_SECONDS = 1.0
-"""How long `ended` waits at most, so that progress is shown meanwhile."""
 
 LEAST_ROOM = 16
 """Tasks under way at least: a cluster that grows does so by what waits."""

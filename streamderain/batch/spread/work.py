@@ -23,14 +23,7 @@ from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
 from streamderain.batch.warned import warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import (
-    DifferenceError,
-    SinkError,
-    SourceError,
-    StreamderainError,
-    TruncatedError,
-    in_one_line,
-)
+from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError, in_one_line
 from streamderain.frames import Network
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
