@@ -15,13 +15,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from command import FIRST_FRAME, QUICK, Done, run
 from making import AVC, ffmpeg
-from results import save
+from results import load, save
 from seen import Seen
 
 FOLDER = Path(__file__).parent
@@ -83,8 +82,9 @@ def fault(done: Done, output: Path) -> str:
 
 
 def results(endings: Sequence[str], folder: Path) -> None:
-    """A row for each container and way, written down as it comes."""
-    rows: list[dict[str, Any]] = []
+    """A row for each container and way, written down as it comes; those of other containers stay."""
+    is_there = (FOLDER / "full_disk.json").exists()
+    rows = [row for row in (load("full_disk", FOLDER)["rows"] if is_there else ()) if row["output"] not in endings]
     for ending in endings:
         for is_mounted in (False, True)[: 2 if os.geteuid() == 0 else 1]:
             found = list(points(ending, folder, is_mounted))

@@ -109,7 +109,9 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
 def _tell(outcome: Outcome, shown: Shown, is_watch: bool) -> None:
     """What must not wait for the table, which may be hours away; of a watch all."""
     if outcome.result in ("failed", "stopped"):
-        print(f"streamderain: {outcome.job.source}: {outcome.said}", file=sys.stderr, flush=True)
+        name = str(outcome.job.source)
+        which = "" if outcome.said.startswith(name) else f"{name}: "
+        print(f"streamderain: {which}{outcome.said}", file=sys.stderr, flush=True)
     elif outcome.result == "skipped" and shown.talks:
         print(f"streamderain: {outcome.said}", file=sys.stderr, flush=True)
     elif is_watch and shown.talks:

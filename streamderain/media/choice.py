@@ -139,15 +139,14 @@ def _size(pixel_format: str) -> int:
 def _loss(encoder: str, chosen: str, own: str, layout: PixelLayout) -> str:
     loses_alpha = holds_alpha(own) and not holds_alpha(chosen)
     lost = rounding(chosen, opaque(own) if loses_alpha or own == "pal8" else own, layout)
-    ways = ["alpha is lost"] if loses_alpha else []
-    if lost:
-        top = (1 << min(_bits(own), 16)) - 1
-        ways.append(f"which rounds it by up to {max(1, round(lost * top))} of {top}")
+    top = (1 << min(_bits(own), 16)) - 1
+    ways = [f"which rounds it by up to {max(1, round(lost * top))} of {top}"] if lost else []
+    ways += ["alpha is lost"] if loses_alpha else []
     if not ways:
         return ""
     exact = next((each for each in _EXACT if each != encoder and _holds(each, own, layout)), None)
     advice = f"; --encoder {exact} keeps it" if exact else ""
-    return f"{encoder} has no {own}; encoding as {chosen}, {' and '.join(ways)}{advice}"
+    return f"{encoder} has no {own}; encoding as {chosen}, {', and '.join(ways)}{advice}"
 
 
 def _holds(encoder: str, own: str, layout: PixelLayout) -> bool:

@@ -49,7 +49,8 @@ Array = NDArray[Any]
 class Picture:
     """`samples`, uint8 or uint16 (H, W) gray or (H, W, 3) RGB, and `alpha`, (H, W) of that kind, as they are coded.
 
-    `orientation` is EXIF's, 1 to 8; `exif` holds it too. `quantising` is what a JPEG was made with.
+    `orientation` is EXIF's, 1 to 8; `exif` holds it too. `quantising` is what a JPEG was made with. One that
+    `was_rounded` came from a file that is not lossless.
     """
 
     samples: Array
@@ -59,6 +60,7 @@ class Picture:
     exif: bytes | None = None
     orientation: int = 1
     quantising: dict[str, Any] | None = None
+    was_rounded: bool = False
 
     @property
     def rotation(self) -> int:
@@ -118,6 +120,7 @@ def _pictured(image: Any, data: bytes, path: Path) -> Picture:
         exif=image.info.get("exif") if image.format != "TIFF" else None,
         orientation=orientation if orientation in _TURNS else 1,
         quantising=_quantising(image),
+        was_rounded=image.format == "JPEG" or (image.format == "WEBP" and b"VP8 " in _chunks(data)),
     )
     if _is_deep(image, data):
         samples, alpha = _deep(data, path)
@@ -165,6 +168,16 @@ def _deep(data: bytes, path: Path) -> tuple[Array, Array | None]:
     if planes.ndim == 2:
         return planes, None
     return np.ascontiguousarray(planes[..., 2::-1]), planes[..., 3] if planes.shape[-1] == 4 else None
+
+
+def _chunks(data: bytes) -> set[bytes]:
+    """The names of the chunks of a RIFF file."""
+    at, names = 12, set()
+    while at + 8 <= len(data):
+        names.add(data[at : at + 4])
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    return names
 
 
 def _from_cmyk(image: Any, icc: bytes | None) -> Any:
@@ -240,7 +253,7 @@ def _bytes(picture: Picture, kind: str) -> bytes:
     if kind == "JPEG":
         options |= picture.quantising or {"quality": _QUALITY, "subsampling": 0}
     elif kind == "WEBP":
-        is_lossy = picture.format in ("JPEG", "WEBP")
+        is_lossy = picture.was_rounded
         options |= {"lossless": not is_lossy, "quality": _QUALITY if is_lossy else 100, "exact": True}
     elif kind == "TIFF":
         options = {"icc_profile": picture.icc, "compression": "tiff_adobe_deflate"}

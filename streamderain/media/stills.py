@@ -65,18 +65,24 @@ class StillSource:
     info: VideoInfo = field(init=False)
     taken: deque[tuple[Picture, Tensor]] = field(default_factory=deque)
     damaged: int = 0
+    _first: Picture | None = None
 
     def __post_init__(self) -> None:
-        first = read_picture(self.paths[0])
+        self._first = first = read_picture(self.paths[0])
         height, width = first.samples.shape[:2]
         rate, count = Fraction(RATE), len(self.paths)
         self.info = VideoInfo(first.format.lower(), "rgb", height, width, 1 / rate, rate, count / RATE, count)
 
+    def pictures(self) -> Iterator[Picture]:
+        """All, once."""
+        first, self._first = self._first, None
+        for number, path in enumerate(self.paths):
+            yield first if first and not number else read_picture(path)
+
 
 def decode_stills(source: StillSource) -> Iterator[Frame]:
     """A frame for each picture, of 12 bits in full range."""
-    for number, path in enumerate(source.paths):
-        picture = read_picture(path)
+    for number, picture in enumerate(source.pictures()):
         height, width = picture.samples.shape[:2]
         chroma: Any = "gray" if picture.samples.ndim == 2 else "444"
         layout = PixelLayout(height, width, chroma, _BITS, "bt601", True, picture.rotation, picture.mirrored)

@@ -44,6 +44,20 @@ def test_eight_bits_come_back_with_alpha_and_profile(tmp_path: Path, ending: str
     assert not list(tmp_path.glob("*partial*"))
 
 
+@pytest.mark.parametrize("profile", [None, ICC])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_stays_lossless_or_not(tmp_path: Path, mode: str, profile: bytes | None) -> None:
+    image = Image.fromarray(samples(40, 60, len(mode)))
+    image.save(tmp_path / "exact.webp", lossless=True, exact=True, icc_profile=profile)
+    image.save(tmp_path / "small.webp", quality=80, icc_profile=profile)
+    for name, is_exact in (("exact", True), ("small", False)):
+        picture = read_picture(tmp_path / f"{name}.webp")
+        assert write_picture(tmp_path / "b.webp", picture) == []
+        again = read_picture(tmp_path / "b.webp")
+        assert picture.was_rounded == again.was_rounded == (not is_exact)
+        assert np.array_equal(again.samples, picture.samples) == is_exact
+
+
 @pytest.mark.parametrize("ending", ["png", "tiff"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_sixteen_bits_come_back(tmp_path: Path, ending: str, channels: int) -> None:

@@ -62,6 +62,15 @@ def test_a_picture_that_is_left_alone_is_the_same_to_the_bit(
     assert np.array_equal(back(tmp_path / f"b.{ending}"), planes)
 
 
+def test_what_is_said_of_a_picture_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(2):
+        Image.new("CMYK", (9, 6), (0, 255, 255, 0)).save(tmp_path / f"a{number}.jpg")
+    derain(tmp_path / "a%d.jpg", tmp_path / "b%d.jpg", network=Brighter())
+    assert [message.partition(" is CMYK")[0] for message in caplog.messages] == [
+        str(tmp_path / f"a{number}.jpg") for number in range(2)
+    ]
+
+
 @pytest.mark.parametrize("shape", [(20, 31), (20, 31, 3)])
 def test_what_the_network_changes_is_changed(tmp_path: Path, shape: tuple[int, ...]) -> None:
     planes = noise(tmp_path / "a.png", *shape)

@@ -23,7 +23,7 @@ from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.export import export
 from streamderain.networks.registry import runnable
-from tests.networks.small import BARE, network
+from tests.networks.small import BARE, TINY, network
 
 # Parts of the developer's set-up, and missing where a lent machine runs the tests marked cuda.
 onnx = pytest.importorskip("onnx")
