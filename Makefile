@@ -77,6 +77,7 @@ live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries a
 	$(ALONE) $(RUN) benchmarks/live/slow.py
 	$(ALONE) $(RUN) benchmarks/live/sharing.py
 	$(ALONE) $(RUN) benchmarks/live/cameras.py
+	$(ALONE) $(RUN) benchmarks/live/load.py
 	$(RUN) benchmarks/live/page.py
 
 fidelity: $(VENV)/.developer $(VENV)/.servers ## run hundreds of odd files through, and write docs/fidelity.md

@@ -18,6 +18,7 @@ alarms.json.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -212,6 +213,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     network = load_network(LiveConfig(model=arguments.model, device="cpu"))
+    load = os.getloadavg()[0]
     found = {"made": made(network, arguments.seconds), "real": real(network)}
     save(
         "alarms",
@@ -220,6 +222,7 @@ def main() -> None:
             "size": f"{WIDTH}x{HEIGHT}",
             "fps": FRAME_RATE,
             "seconds": arguments.seconds,
+            "load_at_begin": load,
             **found,
         },
     )

@@ -18,7 +18,9 @@ def _lines() -> Iterator[str]:
         load(name, FOLDER) for name in ("latency", "recoveries", "cameras", "sharing")
     )
     # Those that take long are renewed less often than the code that they measure changes, and left out meanwhile.
-    slow, soak = (load(name, FOLDER) if (FOLDER / f"{name}.json").is_file() else None for name in ("slow", "soak"))
+    slow, soak, carried = (
+        load(name, FOLDER) if (FOLDER / f"{name}.json").is_file() else None for name in ("slow", "soak", "load")
+    )
     yield from ("## Measured", "")
     for case in latency["cases"]:
         yield (
@@ -47,6 +49,8 @@ def _lines() -> Iterator[str]:
             f"goes through it: {case['windows_per_call']:.1f} frames a call, {case['fps']:.0f} fps together where "
             f"turns would give {case['fps_in_turns']:.0f}."
         )
+    if carried:
+        yield from map(_carried, carried["cases"])
     if soak:
         yield _soak(soak)
     yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
@@ -59,6 +63,14 @@ def _slow(slow: dict[str, Any]) -> str:
         f"{slow['max_latency_ms']:.0f} are allowed; {slow['received']:,} frames in, {slow['published']:,} out, "
         f"{sum(slow['dropped'].values()):,} dropped; {slow['fps_settled']:.1f} fps where {slow['fps_possible']:.1f} "
         "are possible."
+    )
+
+
+def _carried(case: dict[str, Any]) -> str:
+    return (
+        f"- Cameras of 640x360 at 5 fps through `fast`: {case['cameras']}, recorded: {case['fps_out']:.1f} of "
+        f"{case['fps_in']:.1f} fps, {case['core_ms_a_frame']:.0f} core-milliseconds a frame in all, which leaves two "
+        f"cores room for {case['room']:.1f} cameras; {case['load']:.0f} processes wanted a core meanwhile."
     )
 
 

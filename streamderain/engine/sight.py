@@ -17,7 +17,7 @@ from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.colour import to_rgb
 from streamderain.frames import Network, PixelLayout, takes_aligned
-from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, planes_of, ways_between
+from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, planes_of
 from streamderain.temporal.motion import Gauge
 from streamderain.temporal.motion import Ways as DeviceWays
 
@@ -76,7 +76,7 @@ class Sight:
     def ways_from(self, earlier: Sight) -> Ways:
         """The motion between an earlier frame and this one."""
         if earlier not in self._ways:
-            self._ways[earlier] = ways_between(earlier.luma, self.luma)
+            self._ways[earlier] = Ways(earlier.luma, self.luma)
         return self._ways[earlier]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,23 @@ def opencv() -> Any:
     return cv2
 
 
-class Ways(NamedTuple):
-    """The motion between two consecutive frames: where in the later one the pixels of the earlier are, and back."""
+class Ways:
+    """The motion between two consecutive frames, of their lumas, each way found when it is first asked for: a stream
+    that knows the past alone asks for the way back.
+    """
 
-    forth: Field
-    back: Field
+    def __init__(self, earlier: Picture, later: Picture) -> None:
+        self._earlier, self._later = earlier, later
+
+    @cached_property
+    def forth(self) -> Field:
+        """Where in the later one the pixels of the earlier are."""
+        return consecutive_flow(self._earlier, self._later)
+
+    @cached_property
+    def back(self) -> Field:
+        """Where in the earlier one the pixels of the later are."""
+        return consecutive_flow(self._later, self._earlier)
 
 
 def luma_of(picture: Picture) -> Picture:
@@ -69,16 +81,11 @@ def consecutive_flow(here: Picture, there: Picture) -> Field:
     return flow
 
 
-def ways_between(earlier: Picture, later: Picture) -> Ways:
-    """The motion between two lumas, both ways."""
-    return Ways(consecutive_flow(earlier, later), consecutive_flow(later, earlier))
-
-
 def ways_through(pictures: Sequence[Picture]) -> list[Ways | None]:
     """The motion between each picture and the next, None where the two are alike."""
     lumas = [luma_of(picture) for picture in pictures]
     return [
-        None if np.array_equal(*pair) else ways_between(*some_lumas)
+        None if np.array_equal(*pair) else Ways(*some_lumas)
         for pair, some_lumas in zip(pairwise(pictures), pairwise(lumas), strict=True)
     ]
 
@@ -114,10 +121,10 @@ def flows_from(current: int, ways: Sequence[Ways | None]) -> list[Field | None]:
     flows: list[Field | None] = [None] * (len(ways) + 1)
     for number in range(current, len(ways)):
         way = ways[number]
-        flows[number + 1] = _onward(flows[number], way and way.forth)
+        flows[number + 1] = _onward(flows[number], way.forth if way else None)
     for number in range(current, 0, -1):
         way = ways[number - 1]
-        flows[number - 1] = _onward(flows[number], way and way.back)
+        flows[number - 1] = _onward(flows[number], way.back if way else None)
     return flows
 
 
@@ -150,6 +157,10 @@ def median_of(pictures: Sequence[Picture]) -> Picture:
 
     An odd-even sort of minima and maxima.
     """
+    present = pictures[len(pictures) // 2]
+    # At the end of what is known, copies of the present stand for what comes.
+    if 2 * sum(each is present for each in pictures) > len(pictures):
+        return present
     rows = list(pictures)
     for turn in range(len(rows)):
         for first in range(turn % 2, len(rows) - 1, 2):

@@ -11,7 +11,7 @@ import pytest
 
 from streamderain.engine import blend
 from streamderain.engine.blend import Moment, TemporalBlender
-from streamderain.temporal.aligning import Picture, Ways, luma_of, ways_between
+from streamderain.temporal.aligning import Picture, Ways, luma_of
 from tests.scenery import SIZE, scene
 
 RAIN = 13
@@ -35,7 +35,7 @@ def arguments(row: Sequence[Moment], at: int, after: bool = True) -> tuple[Any, 
     """What the blender is called with for number `at`, among two neighbours on each side, or before it alone."""
     first, last = max(0, at - 2), at + 3 if after else at + 1
     lumas = [luma_of(each.clean) for each in row[first:last]]
-    ways: list[Ways] = [ways_between(here, there) for here, there in pairwise(lumas)]
+    ways: list[Ways] = [Ways(here, there) for here, there in pairwise(lumas)]
     return row[first:at], row[at], row[at + 1 : last], ways
 
 
@@ -156,7 +156,7 @@ def test_the_change_is_the_same_and_finer_than_the_codes() -> None:
 def test_frames_in_a_row_are_blended_as_each_would_be_by_a_new_blender() -> None:
     row, blender = moments(noisy(8, pace=1.5)), TemporalBlender(0.7)
     lumas = [luma_of(each.clean) for each in row]
-    ways = [ways_between(here, there) for here, there in pairwise(lumas)]
+    ways = [Ways(here, there) for here, there in pairwise(lumas)]
     for at in range(8):
         first, last = max(0, at - 2), min(8, at + 3)
         made = blender(row[first:at], row[at], row[at + 1 : last], ways[first : last - 1])

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from streamderain.engine import sight
 from streamderain.engine.colour import add_rgb
 from streamderain.engine.sight import PlainEyes, SharpEyes, Sight, eyes_of
 from streamderain.frames import Frame, PixelLayout
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
-from streamderain.temporal.aligning import ways_between
+from streamderain.temporal import aligning
+from streamderain.temporal.aligning import consecutive_flow
 from tests.scenery import scene
 
 ALIGNED = Variant((8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False, scale=2, past=2, future=2, aligned=True)
@@ -60,21 +60,35 @@ def test_the_motion_of_a_pair_is_found_once_and_not_kept_for_longer_than_its_fra
 ) -> None:
     searches = []
 
-    def counted(*lumas: np.ndarray) -> object:
+    def counted(*lumas: np.ndarray) -> np.ndarray:
         searches.append(lumas)
-        return ways_between(*lumas)
+        return consecutive_flow(*lumas)
 
-    monkeypatch.setattr(sight, "ways_between", counted)
+    monkeypatch.setattr(aligning, "consecutive_flow", counted)
     eyes = SharpEyes(2)
     seen = list(eyes.see(planes(*range(7)), LAYOUT))
     for first in range(3):
         eyes.join([seen[first : first + 5]])
-    assert len(searches) == 6
+    # Each way of each pair is asked for but for the outermost, which lead away from every present.
+    assert len(searches) == 2 * 6 - 4
     eyes.join([[seen[2]] * 5])
-    assert len(searches) == 6
+    assert len(searches) == 2 * 6 - 4
     gone = weakref.ref(seen.pop(0))
     gc.collect()
     assert gone() is None
+
+
+def test_who_knows_the_past_alone_looks_for_the_way_back_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[tuple[np.ndarray, ...]] = []
+    eyes = SharpEyes(2)
+    seen = list(eyes.see(planes(*range(4)), LAYOUT))
+    lumas = [each.luma for each in seen]
+    still = np.zeros((*lumas[0].shape, 2), np.float32)
+    monkeypatch.setattr(aligning, "consecutive_flow", lambda *pair: searches.append(pair) or still)
+    for last in (2, 3):
+        eyes.join([[*seen[last - 2 : last], *[seen[last]] * 3]])
+    found = [[next(i for i, luma in enumerate(lumas) if luma is each) for each in pair] for pair in searches]
+    assert sorted(found) == [[1, 0], [2, 1], [3, 2]]
 
 
 def test_a_network_sees_what_it_takes() -> None:

@@ -18,7 +18,6 @@ from streamderain.temporal.aligning import (
     flows_from,
     luma_of,
     median_of,
-    ways_between,
 )
 from tests.scenery import inner, scene
 
@@ -30,7 +29,7 @@ def seen_from(x: float, y: float) -> Picture:
 
 def ways_through(pictures: list[Picture]) -> list[Ways]:
     lumas = [luma_of(picture) for picture in pictures]
-    return [ways_between(*pair) for pair in pairwise(lumas)]
+    return [Ways(*pair) for pair in pairwise(lumas)]
 
 
 def apart(first: Picture, second: Picture) -> float:
@@ -68,11 +67,10 @@ def uniform(right: float, down: float) -> Field:
 
 
 def test_ways_to_farther_frames_are_composed_of_those_between() -> None:
-    ways = [
-        Ways(uniform(1, 0), uniform(-1, 0)),
-        Ways(uniform(0, 2), uniform(0, -2)),
-        Ways(uniform(4, 0), uniform(-4, 0)),
-    ]
+    blank = np.zeros((8, 10), np.uint8)
+    ways = [Ways(blank, blank) for _ in range(3)]
+    for each, (right, down) in zip(ways, [(1, 0), (0, 2), (4, 0)], strict=True):
+        each.forth, each.back = uniform(right, down), uniform(-right, -down)
     ends = [None if flow is None else tuple(flow[4, 5]) for flow in flows_from(1, ways)]
     assert ends == [(-1, 0), None, (0, 2), (4, 2)]
 
@@ -96,7 +94,7 @@ def test_motion_is_looked_for_at_half_the_size_or_less(size: tuple[int, int], ex
 
 def test_nothing_moves_in_pictures_too_small_to_say() -> None:
     tiny = np.zeros((4, 7), np.uint8)
-    assert not ways_between(tiny, tiny).forth.any()
+    assert not Ways(tiny, tiny).forth.any()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
@@ -104,3 +102,14 @@ def test_the_median_is_torch_s(count: int) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (count, 6, 9, 3), np.uint8)
     expected = torch.from_numpy(pictures).median(dim=0).values.numpy()
     assert np.array_equal(median_of(list(pictures)), expected)
+
+
+@pytest.mark.parametrize("others", [2, 3, 4])
+def test_copies_of_the_present_are_not_sorted(others: int) -> None:
+    random = np.random.default_rng(0)
+    rows = list(random.integers(0, 256, (others, 6, 9, 3), np.uint8))
+    present = random.integers(0, 256, (6, 9, 3), np.uint8)
+    rows += [present] * 3
+    expected = torch.from_numpy(np.stack(rows)).median(dim=0).values.numpy()
+    assert np.array_equal(median_of(rows), expected)
+    assert (median_of(rows) is present) == (others == 2)
