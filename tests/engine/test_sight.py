@@ -17,6 +17,7 @@ from streamderain.frames import Frame, PixelLayout
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import Restorer
+from streamderain.temporal import aligning
 from streamderain.temporal.aligning import ways_between
 from tests.scenery import scene
 
@@ -75,6 +76,23 @@ def test_the_motion_of_a_pair_is_found_once_and_not_kept_for_longer_than_its_fra
     gone = weakref.ref(seen.pop(0))
     gc.collect()
     assert gone() is None
+
+
+def test_between_derained_frames_one_search_begins_where_the_rainy_ones_were_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began: list[object] = []
+    found = aligning.consecutive_flow
+    monkeypatch.setattr(aligning, "consecutive_flow", lambda *given: began.append(given[2:]) or found(*given))
+    eyes = SharpEyes(2)
+    seen = list(eyes.see(planes(*range(3)), LAYOUT))
+    eyes.join([seen[:2] + seen[1:2] * 3])
+    moments = [eyes.moment(each, eyes.rainy(each)) for each in seen]
+    began.clear()
+    assert eyes.blender().added(1.0, moments[:1], moments[1], moments[2:]) is None  # as it is dry
+    (about,), (nothing,) = began
+    assert about is seen[1].ways_from(seen[0]).forth
+    assert nothing is None
 
 
 def test_a_network_sees_what_it_takes() -> None:
