@@ -126,11 +126,15 @@ class SharpEyes:
 
     def join(self, rows: Sequence[Sequence[Sight]]) -> Tensor:
         """See Eyes: uint8 (N, K, 3, H, W)."""
-        return torch.from_numpy(np.stack([self._window(row) for row in rows]))
+        first, *others = (self._window(row) for row in rows)
+        joined = np.empty((len(rows), len(first), 3, *first[0].shape[:2]), np.uint8)
+        for window, into in zip([first, *others], joined, strict=True):
+            planes_of(window, into)
+        return torch.from_numpy(joined)
 
-    def _window(self, row: Sequence[Sight]) -> Picture:
+    def _window(self, row: Sequence[Sight]) -> list[Picture]:
         ways = [None if later is earlier else later.ways_from(earlier) for earlier, later in pairwise(row)]
-        return planes_of(network_window([sight.picture for sight in row], self.current, ways))
+        return network_window([sight.picture for sight in row], self.current, ways)
 
     def rainy(self, seen: Sight) -> Tensor:
         """See Eyes."""

@@ -188,10 +188,10 @@ def network_window(pictures: Sequence[Picture], current: int, ways: Sequence[Way
     return [*moved, *last, median_of(moved), median_of(pictures)]
 
 
-def planes_of(pictures: Sequence[Picture]) -> Picture:
-    """K pictures (H, W, 3) as a network takes them: (K, 3, H, W)."""
-    height, width = pictures[0].shape[:2]
-    planes = np.empty((len(pictures), 3, height, width), np.uint8)
+def planes_of(pictures: Sequence[Picture], planes: Picture | None = None) -> Picture:
+    """K pictures (H, W, 3) as a network takes them: (K, 3, H, W), in `planes` where there are such."""
+    if planes is None:
+        planes = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.uint8)
     for picture, into in zip(pictures, planes, strict=True):
         opencv().split(picture, list(into))
     return planes
