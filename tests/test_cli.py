@@ -453,3 +453,18 @@ def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     done = run(clip, "out.mp4", "--model", "made/weights.safetensors", "--quiet", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "expected"), [(2, None, "1"), (1, None, "1"), (8, None, None), (2, "4", "4")]
+)
+def test_opencv_has_one_thread_where_cores_are_few(
+    cores: int, asked: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    # By setting it first, so that it is taken away again.
+    monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OPENCV_FOR_THREADS_NUM")
+    cli._share_few_cores()
+    assert os.environ.get("OPENCV_FOR_THREADS_NUM") == expected

@@ -18,6 +18,9 @@ from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
 from streamderain.media.url import redacted, show_urls
 
+FEW_CORES = 2
+"""So many are kept busy by the stations of one run; what OpenCV then shares among threads costs a twentieth more."""
+
 
 def main() -> NoReturn:
     """The program: run it, print an error as one line, and end with its exit code."""
@@ -26,6 +29,7 @@ def main() -> NoReturn:
     if "--show-urls" in sys.argv:
         show_urls()
     redact_title()
+    _share_few_cores()
     log_to_stderr("streamderain: %(message)s")
     _stop_in_order()
     try:
@@ -42,6 +46,12 @@ def main() -> NoReturn:
         line = str(error).splitlines()[0] if str(error) else "no message"
         _end(1, _one_line(f"streamderain: unexpected {type(error).__name__}: {line}; --debug shows where"))
     _end(0)
+
+
+def _share_few_cores() -> None:
+    """Have OpenCV, which is not loaded yet, use one thread where there are few cores and the user does not say more."""
+    if (os.cpu_count() or 1) <= FEW_CORES:
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 def _stop_in_order() -> None:

@@ -23,6 +23,9 @@ REACH = 2
 AGREEMENT = 5.1
 """Difference from what is agreed on at which a picture's weight falls to a third."""
 
+FULL = np.float32(255)
+"""The weight of what is where it should be."""
+
 LAST_WORD = 0.05
 """Least weight of the frame itself, so that something is left where all neighbours take no part."""
 
@@ -52,7 +55,7 @@ EIGHTHS = 8.0
 TINT = 0.5
 """How much a difference of Cr or Cb counts beside one of Y': about as much as the mean of those of R, G and B."""
 
-TO_RGB = np.array([[1.403, 0], [-0.714, -0.344], [0, 1.773]], np.float32)
+TO_RGB = (1.403, 0.0), (-0.714, -0.344), (0.0, 1.773)
 """What Cr and Cb add to R, G and B."""
 
 
@@ -83,7 +86,8 @@ class Moment:
     @cached_property
     def light(self) -> Picture:
         """Y', (H, W), of even sides: the last row and column are doubled where needed."""
-        return np.ascontiguousarray(self._full[..., 0])
+        made: Picture = opencv().extractChannel(self._full, 0)
+        return made
 
     @cached_property
     def colour(self) -> Picture:
@@ -101,19 +105,21 @@ class Moment:
 
 
 class _Seen(NamedTuple):
-    """Where what is in one frame can be seen in the other, (h, w) of 0 and 1, for each of the `ways`."""
+    """Where what is in one frame can be seen in the other, (h, w) of 0 and 255, for each of the `ways`."""
 
     ways: Ways
-    forth: Field
-    back: Field
+    forth: Picture
+    back: Picture
 
 
 class _Neighbour(NamedTuple):
-    """A neighbour moved onto the present: its Y' (H, W), its CrCb (H / 2, W / 2, 2) and where it is seen, as that."""
+    """A neighbour moved onto the present: its Y' (H, W), its CrCb (H / 2, W / 2, 2) and where it is seen, as that, of 0
+    and 255.
+    """
 
     light: Picture
     colour: Picture
-    seen: Field
+    seen: Picture
 
 
 class TemporalBlender:
@@ -132,34 +138,18 @@ class TemporalBlender:
 
     def __call__(
         self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
-    ) -> Picture:
-        """Blend the `clean` picture of `present` with those of its neighbours, in order of time.
+    ) -> Field | None:
+        """What blending with its neighbours, in order of time, adds to the `clean` picture of `present`.
 
         `ways` has the motion between each of [*before, present, *after] and the next, best found in the derained
         pictures: found in the rainy ones, where rain passes for motion, it costs 0.4 dB and a quarter of the calm.
-        Returns uint8 RGB (H, W, 3), as is right for sources of 8 bits; `present.clean` itself where nothing changes.
-        """
-        cv2 = opencv()
-
-        blended = present.clean
-        for place, change in self._parts(before, present, after, ways):
-            if blended is present.clean:
-                blended = present.clean.copy()
-            blended[place] = cv2.add(present.clean[place], change, dtype=cv2.CV_8U)
-        return blended
-
-    def change(
-        self, before: Sequence[Moment], present: Moment, after: Sequence[Moment], ways: Sequence[Ways]
-    ) -> Field | None:
-        """What the same would add to `present.clean`, not rounded, for sources of more than 8 bits.
-
-        float32 (H, W, 3) in codes of 0..255; None where nothing changes. Colour changes at half the size, as cameras'
-        and codecs' does: its noise from pixel to pixel stays.
+        float32 RGB (3, H, W) in codes of 0..255; None where nothing changes. Colour changes at half the size, as
+        cameras' and codecs' does: its noise from pixel to pixel stays.
         """
         whole: Field | None = None
         for place, change in self._parts(before, present, after, ways):
-            whole = np.zeros(present.clean.shape, np.float32) if whole is None else whole
-            whole[place] = change
+            whole = np.zeros((3, *present.clean.shape[:2]), np.float32) if whole is None else whole
+            whole[:, *place] = change
         return whole
 
     def _parts(
@@ -185,7 +175,7 @@ class TemporalBlender:
             top, left = place[0].start - crop[0].start, place[1].start - crop[1].start
             place = slice(place[0].start, min(place[0].stop, height)), slice(place[1].start, min(place[1].stop, width))
             rows, columns = place[0].stop - place[0].start, place[1].stop - place[1].start
-            yield place, change[top : top + rows, left : left + columns]
+            yield place, change[:, top : top + rows, left : left + columns]
 
     def _neighbours(
         self, before: Sequence[Moment], after: Sequence[Moment], ways: Sequence[Ways]
@@ -200,7 +190,7 @@ class TemporalBlender:
                 if flow is None:
                     flow, seen = step, step_seen
                 else:
-                    seen = seen * moved(step_seen, places_of(flow, *flow.shape[:2]))
+                    seen = opencv().min(seen, moved(step_seen, places_of(flow, *flow.shape[:2])))
                     flow = composed(flow, step)
                 yield _brought(there, flow, seen)
 
@@ -211,42 +201,62 @@ class TemporalBlender:
         return self._known
 
 
-def _brought(there: Moment, flow: Field, seen: Field) -> _Neighbour:
+def _brought(there: Moment, flow: Field, seen: Picture) -> _Neighbour:
     cv2 = opencv()
 
     height, width = there.light.shape
     light = moved(there.light, places_of(flow, height, width), cubic=True)
     colour = moved(there.colour, places_of(flow, height // 2, width // 2))
-    return _Neighbour(light, colour, cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR))
+    large = cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR)
+    return _Neighbour(light, colour, cv2.threshold(large, 127, 255, cv2.THRESH_BINARY)[1])
 
 
 def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share: Field, vote: bool) -> Field:
     """What a mean of all, weighted by how near each is to their median, or without `vote` to the present, would change.
 
     `own` is the present's Y', (H, W), and `tint` its CrCb, (H / 2, W / 2, 2); `share` of the change, (H / 2, W / 2) in
-    0..1, is returned: float32 RGB (H, W, 3).
+    0..1, is returned: float32 RGB (3, H, W). Weights are bytes, of which sums are exact.
     """
     cv2 = opencv()
 
     lights = [cv2.copyTo(each.light, _enlarged_mask(each.seen), own.copy()) for each in neighbours]
-    tints = [cv2.copyTo(each.colour, _mask(each.seen), tint.copy()) for each in neighbours]
+    tints = [cv2.copyTo(each.colour, each.seen, tint.copy()) for each in neighbours]
     middle, middle_tint = (_median([own, *lights]), _median([tint, *tints])) if vote else (own, tint)
-    change, tinge = np.zeros(own.shape, np.float32), np.zeros(tint.shape, np.float32)
-    total = np.zeros(tint.shape[:2], np.float32)
-    for each, light, other in zip(neighbours, lights, tints, strict=True):
-        weight = each.seen * _nearness(_apart(light, other, middle, middle_tint), NARROW, AGREEMENT)
-        change += _enlarged(weight) * cv2.subtract(light, own, dtype=cv2.CV_32F)
-        tinge += weight[..., None] * cv2.subtract(other, tint, dtype=cv2.CV_32F)
-        total += weight
-    weights = _enlarged(total)
+    light, weights = np.zeros((2, *own.shape), np.float32)
+    colour, colour_weights = np.zeros((2, *tint.shape), np.float32)
+    for each, other, other_tint in zip(neighbours, lights, tints, strict=True):
+        near = _nearness(_apart(other, other_tint, middle, middle_tint), NARROW, AGREEMENT)
+        weight = cv2.bitwise_and(each.seen, near)
+        large = _enlarged(weight)
+        cv2.accumulateProduct(other, large, light)
+        cv2.accumulate(large, weights)
+        weight = cv2.merge((weight, weight))
+        cv2.accumulateProduct(other_tint, weight, colour)
+        cv2.accumulate(weight, colour_weights)
+    light -= cv2.multiply(weights, own, dtype=cv2.CV_32F)
+    colour -= cv2.multiply(colour_weights, tint, dtype=cv2.CV_32F)
     if vote:
         weights += cv2.LUT(cv2.absdiff(own, middle), _own_weights())
-        share = share * _nearness(_apart(own, tint, middle, middle_tint), WIDE, OBJECT)
+        near = _nearness(_apart(own, tint, middle, middle_tint), WIDE, OBJECT)
+        share = cv2.multiply(share, near, scale=1 / FULL, dtype=cv2.CV_32F)
     else:
-        weights += 1
-    change *= _enlarged(share) / weights
-    tinge *= (share / _halved(weights))[..., None]
-    return _enlarged(cv2.transform(tinge, TO_RGB)) + change[..., None]
+        weights += FULL
+    light *= _enlarged(share) / weights
+    colour *= (share / _halved(weights))[..., None]
+    return _in_rgb(light, colour)
+
+
+def _in_rgb(light: Field, colour: Field) -> Field:
+    """Changes of Y', (H, W), and of Cr and Cb, (H / 2, W / 2, 2), as changes of R, G and B, (3, H, W)."""
+    cv2 = opencv()
+
+    planes = np.empty((3, *light.shape), np.float32)
+    tints = [_enlarged(tint) for tint in cv2.split(colour)]
+    for plane, adds in zip(planes, TO_RGB, strict=True):
+        made = light
+        for tint, much in zip(tints, adds, strict=True):
+            made = cv2.scaleAdd(tint, much, made, dst=plane) if much else made
+    return planes
 
 
 def _places(rained_on: Field) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
@@ -281,12 +291,12 @@ def _rained_on(moment: Moment) -> Field:
     return made
 
 
-def _both_seen(ways: Ways) -> tuple[Field, Field]:
+def _both_seen(ways: Ways) -> tuple[Picture, Picture]:
     return _agreement(ways.forth, ways.back), _agreement(ways.back, ways.forth)
 
 
-def _agreement(forth: Field, back: Field) -> Field:
-    """1 where the way there and back ends where it began and stays in the picture, 0 where something came between.
+def _agreement(forth: Field, back: Field) -> Picture:
+    """255 where the way there and back ends where it began and stays in the picture, 0 where something came between.
 
     Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
     """
@@ -298,7 +308,7 @@ def _agreement(forth: Field, back: Field) -> Field:
     length = cv2.addWeighted(_squared(forth), 0.01, _squared(returned), 0.01, 0.5)
     near = cv2.compare(_squared(cv2.add(forth, returned)), length, cv2.CMP_LT)
     inside = cv2.inRange(places, (0, 0), (width - 1, height - 1))
-    made: Field = cv2.bitwise_and(near, inside).astype(np.float32) / 255
+    made: Picture = cv2.bitwise_and(near, inside)
     return made
 
 
@@ -319,36 +329,31 @@ def _apart(light: Picture, tint: Picture, other_light: Picture, other_tint: Pict
     return made
 
 
-def _nearness(apart: Picture, side: int, scale: float) -> Field:
-    """How near what is so far `apart` is, on the mean of squares of `side` pixels: (H / 2, W / 2) in 0..1."""
+def _nearness(apart: Picture, side: int, scale: float) -> Picture:
+    """How near what is so far `apart` is, on the mean of squares of `side` pixels: (H / 2, W / 2), at most FULL."""
     cv2 = opencv()
 
     mean = cv2.blur(apart, (side, side), borderType=cv2.BORDER_REPLICATE)
-    made: Field = cv2.LUT(mean, _falling(EIGHTHS * scale))
+    made: Picture = cv2.LUT(mean, np.rint(_falling(EIGHTHS * scale)).astype(np.uint8))
     return made
 
 
 @lru_cache(maxsize=4)
 def _falling(scale: float) -> Field:
-    """exp(-(difference / scale)^2) of each byte."""
-    made: Field = np.exp(-((np.arange(256, dtype=np.float32) / np.float32(scale)) ** 2))
+    """FULL * exp(-(difference / scale)^2) of each byte."""
+    made: Field = FULL * np.exp(-((np.arange(256, dtype=np.float32) / np.float32(scale)) ** 2))
     return made
 
 
 @lru_cache(maxsize=1)
 def _own_weights() -> Field:
-    return _falling(AGREEMENT) + np.float32(LAST_WORD)
+    return _falling(AGREEMENT) + np.float32(FULL * LAST_WORD)
 
 
-def _mask(seen: Field) -> Picture:
-    """1 where more than half of a place can be seen, else 0."""
-    return (seen > 0.5).view(np.uint8)
-
-
-def _enlarged_mask(seen: Field) -> Picture:
+def _enlarged_mask(seen: Picture) -> Picture:
     cv2 = opencv()
 
-    made: Picture = cv2.resize(_mask(seen), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    made: Picture = cv2.resize(seen, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     return made
 
 
@@ -360,12 +365,11 @@ def _halved(large: Any) -> Any:
     return cv2.resize(large, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
-def _enlarged(small: Any) -> Field:
+def _enlarged(small: Any) -> Any:
     """Twice as large."""
     cv2 = opencv()
 
-    made: Field = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-    return made
+    return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
 
 
 def _median(pictures: list[Picture]) -> Picture:

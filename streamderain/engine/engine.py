@@ -196,7 +196,7 @@ class _Blending:
             )
             added = self._blender.added(self._dials.blend, next(sides), here.moment, next(sides))
             here.change += 0 if added is None else added
-        here.data = add_rgb(here.data[None], here.change * self._dials.strength, here.frame.layout)[0]
+        here.data = add_rgb(here.data[None], here.change.mul_(self._dials.strength), here.frame.layout)[0]
         here.ready = self._lane.mark()
         del here.change
         return [here]

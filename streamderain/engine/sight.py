@@ -17,7 +17,16 @@ from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.colour import to_rgb
 from streamderain.frames import Network, PixelLayout, takes_aligned
-from streamderain.temporal.aligning import Picture, Ways, luma_of, network_window, opencv, planes_of
+from streamderain.temporal.aligning import (
+    Picture,
+    Ways,
+    WaysByOne,
+    luma_of,
+    network_window,
+    opencv,
+    picture_of,
+    planes_of,
+)
 from streamderain.temporal.motion import Gauge
 from streamderain.temporal.motion import Ways as DeviceWays
 
@@ -76,8 +85,27 @@ class Sight:
     def ways_from(self, earlier: Sight) -> Ways:
         """The motion between an earlier frame and this one."""
         if earlier not in self._ways:
-            self._ways[earlier] = Ways(earlier.luma, self.luma)
+            self._ways[earlier] = self._found_from(earlier)
         return self._ways[earlier]
+
+    def _found_from(self, earlier: Sight) -> Ways:
+        return Ways(earlier.luma, self.luma)
+
+
+class CleanSight(Sight):
+    """A frame behind the network, of which `rainy` is what was before. One search tells both ways, and begins with what
+    was found between the rainy frames: so what is blended gains 0.05 dB. What a network is given would lose 0.1.
+    """
+
+    def __init__(self, picture: Picture, rainy: Sight) -> None:
+        super().__init__(picture)
+        self._rainy = rainy
+
+    def _found_from(self, earlier: Sight) -> Ways:
+        assert isinstance(earlier, CleanSight)
+        # There are none where the network was given half the size, or nothing.
+        about = self._rainy._ways.get(earlier._rainy)
+        return WaysByOne(earlier.luma, self.luma, about.known_forth if about else None)
 
 
 class SharpEyes:
@@ -89,7 +117,7 @@ class SharpEyes:
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Sight]:
         """See Eyes."""
         codes = to_rgb(data, layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        return [Sight(picture) for picture in codes.permute(0, 2, 3, 1).contiguous().numpy()]
+        return [Sight(picture_of(planes)) for planes in codes.numpy()]
 
     def halved(self, seen: Sight) -> Sight:
         """See Eyes."""
@@ -97,20 +125,24 @@ class SharpEyes:
 
     def join(self, rows: Sequence[Sequence[Sight]]) -> Tensor:
         """See Eyes: uint8 (N, K, 3, H, W)."""
-        return torch.from_numpy(np.stack([self._window(row) for row in rows]))
+        first, *others = (self._window(row) for row in rows)
+        joined = np.empty((len(rows), len(first), 3, *first[0].shape[:2]), np.uint8)
+        for window, into in zip([first, *others], joined, strict=True):
+            planes_of(window, into)
+        return torch.from_numpy(joined)
 
-    def _window(self, row: Sequence[Sight]) -> Picture:
+    def _window(self, row: Sequence[Sight]) -> list[Picture]:
         ways = [None if later is earlier else later.ways_from(earlier) for earlier, later in pairwise(row)]
-        return planes_of(network_window([sight.picture for sight in row], self.current, ways))
+        return network_window([sight.picture for sight in row], self.current, ways)
 
     def rainy(self, seen: Sight) -> Tensor:
         """See Eyes."""
-        return torch.from_numpy(seen.picture).permute(2, 0, 1)[None] / 255
+        return torch.from_numpy(planes_of([seen.picture])) / 255
 
     def moment(self, seen: Sight, clean: Tensor) -> Calm:
         """See Eyes."""
-        codes = (clean[0] * 255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        return Calm(Moment.of(seen.picture, codes), Sight(codes))
+        codes = picture_of((clean[0] * 255).round_().to(torch.uint8).numpy())
+        return Calm(Moment.of(seen.picture, codes), CleanSight(codes, seen))
 
     def blender(self) -> SharpBlender:
         """See Eyes."""
@@ -139,8 +171,8 @@ class SharpBlender:
         self._blender.strength = strength
         ways = [later.sight.ways_from(earlier.sight) for earlier, later in pairwise([*before, present, *after])]
         past, future = ([each.moment for each in side] for side in (before, after))
-        change = self._blender.change(past, present.moment, future, ways)
-        return None if change is None else torch.from_numpy(change).permute(2, 0, 1)[None] / 255
+        change = self._blender(past, present.moment, future, ways)
+        return None if change is None else torch.from_numpy(change)[None].div_(255)
 
 
 class PlainEyes:

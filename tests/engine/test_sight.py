@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from streamderain.engine.colour import add_rgb
-from streamderain.engine.sight import PlainEyes, SharpEyes, Sight, eyes_of
+from streamderain.engine.sight import CleanSight, PlainEyes, SharpEyes, Sight, eyes_of
 from streamderain.frames import Frame, PixelLayout
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
@@ -89,6 +89,25 @@ def test_who_knows_the_past_alone_looks_for_the_way_back_alone(monkeypatch: pyte
         eyes.join([[*seen[last - 2 : last], *[seen[last]] * 3]])
     found = [[next(i for i, luma in enumerate(lumas) if luma is each) for each in pair] for pair in searches]
     assert sorted(found) == [[1, 0], [2, 1], [3, 2]]
+
+
+def test_between_derained_frames_one_search_begins_where_the_rainy_ones_were_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began: list[object] = []
+    found = aligning.consecutive_flow
+    monkeypatch.setattr(aligning, "consecutive_flow", lambda *given: began.append(given[2:]) or found(*given))
+    eyes = SharpEyes(2)
+    seen = list(eyes.see(planes(*range(3)), LAYOUT))
+    eyes.join([seen[:1] * 3 + seen[1:2] * 2])
+    first, second, third = (CleanSight(each.picture, each) for each in seen)
+    began.clear()
+    ways = second.ways_from(first), third.ways_from(second)
+    assert not began, "nothing is looked for before it is asked for"
+    assert all(each.forth is not None and each.back is not None for each in ways)
+    (about,), (nothing,) = began
+    assert about is seen[1].ways_from(seen[0]).forth
+    assert nothing is None
 
 
 def test_a_network_sees_what_it_takes() -> None:

@@ -13,6 +13,7 @@ from streamderain.temporal.aligning import (
     Field,
     Picture,
     Ways,
+    WaysByOne,
     aligned_window,
     composed,
     flows_from,
@@ -60,6 +61,16 @@ def test_copies_at_the_end_of_a_scene_are_moved_like_what_they_are_copies_of() -
     aligned = aligned_window([first, first, second], 2, [None, ways])
     assert np.array_equal(aligned[0], aligned[1])
     assert apart(aligned[0], second) < 0.05 * apart(first, second)
+
+
+@pytest.mark.parametrize("pace", [(1.0, 0.0), (-2.5, 1.5), (0.0, 8.0)])
+@pytest.mark.parametrize("known", [False, True])
+def test_one_search_tells_both_ways(pace: tuple[float, float], known: bool) -> None:
+    first, second = (luma_of(seen_from(pace[0] * step, pace[1] * step)) for step in range(2))
+    both = Ways(first, second)
+    by_one = WaysByOne(first, second, both.forth if known else None)
+    for expected, found in ((both.forth, by_one.forth), (both.back, by_one.back)):
+        assert np.abs(expected - found)[8:-8, 8:-8].mean() < 0.1
 
 
 def uniform(right: float, down: float) -> Field:
