@@ -278,6 +278,8 @@ class SourceClock:
             waits = 0.0 if packet.pts is None or packet.dts is None else float((packet.pts - packet.dts) * track.base)
             return not self._jumps or (abs(at - self._now()) <= _JUMP and at + waits >= -_STEP)
         back = _REORDERED if track.was_loose or track.is_loose(packet) else 0.0
+        if track.is_copied and track.step < 1.5 * track.base and abs(at - track.last) < track.base / 2:
+            return True  # many are shorter than a unit
         most = (max(_JUMP, 2 * track.gap) if track.gap < _SLOW else _JUMP) if self._jumps else _BREAK
         return at > track.last - back and at - track.end <= most
 

@@ -391,7 +391,7 @@ def test_another_picture_that_is_copied_keeps_its_order(studio: Any) -> None:
 @pytest.mark.parametrize("ending", ["mkv", "mov"])
 @pytest.mark.parametrize("samples", [40, 17])
 def test_sound_in_packets_shorter_than_the_clock_s_unit_is_not_drawn_out(
-    studio: Any, samples: int, ending: str
+    studio: Any, samples: int, ending: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of TrueHD, say, which Matroska gives times in milliseconds; one second of it."""
     count = 48000 // samples
@@ -406,6 +406,7 @@ def test_sound_in_packets_shorter_than_the_clock_s_unit_is_not_drawn_out(
 
     source = studio.clip("in.mkv", pts=range(25), passengers=[fine])
     output = studio.through(source, f"out.{ending}", verify=True)
+    assert caplog.text == ""
     with av.open(output) as container:
         sound = container.streams.audio[0]
         packets = [packet for packet in container.demux(sound) if packet.size]
