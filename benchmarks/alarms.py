@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import torch
 from rainy_clips import HELD_OUT_PHOTOS, RAINS, rained_on
-from results import DATA, save
+from results import DATA, load, save
 from through import live, picture
 from torch import Tensor
 
@@ -209,23 +209,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="fast")
     parser.add_argument("--seconds", type=int, default=32, help="of each scene")
+    parser.add_argument("--parts", nargs="+", choices=("made", "real"), default=["made", "real"],
+                        help="what is run; the other stays as it is in alarms.json")  # fmt: skip
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     network = load_network(LiveConfig(model=arguments.model, device="cpu"))
-    load = os.getloadavg()[0]
-    found = {"made": made(network, arguments.seconds), "real": real(network)}
-    save(
-        "alarms",
-        {
-            "model": arguments.model,
-            "size": f"{WIDTH}x{HEIGHT}",
-            "fps": FRAME_RATE,
-            "seconds": arguments.seconds,
-            "load_at_begin": load,
-            **found,
-        },
-    )
+    kept = {} if len(arguments.parts) == 2 else load("alarms")
+    about = {"model": arguments.model, "size": f"{WIDTH}x{HEIGHT}", "fps": FRAME_RATE}
+    loads = kept.get("load_at_begin", {}) | dict.fromkeys(arguments.parts, os.getloadavg()[0])
+    found = {"made": kept.get("made"), "real": kept.get("real"), "seconds": kept.get("seconds")}
+    if "made" in arguments.parts:
+        found |= {"made": made(network, arguments.seconds), "seconds": arguments.seconds}
+    if "real" in arguments.parts:
+        found["real"] = real(network)
+    save("alarms", {**about, **found, "load_at_begin": loads})
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def _lines() -> Iterator[str]:
             f"turns would give {case['fps_in_turns']:.0f}."
         )
     if carried:
-        yield from map(_carried, carried["cases"])
+        yield from (_carried(case, carried["seconds"]) for case in carried["cases"])
     if soak:
         yield _soak(soak)
     yield from ("", f"Machine: {latency['machine']['processor']}; `make live-bench`, `make soak`.")
@@ -66,11 +66,12 @@ def _slow(slow: dict[str, Any]) -> str:
     )
 
 
-def _carried(case: dict[str, Any]) -> str:
+def _carried(case: dict[str, Any], seconds: float) -> str:
+    came = f"{case['fps_out']:.1f} of {case['fps_in']:.1f} fps, {case['fps_out'] * seconds:.0f} frames"
     return (
-        f"- Cameras of 640x360 at 5 fps through `fast`: {case['cameras']}, recorded: {case['fps_out']:.1f} of "
-        f"{case['fps_in']:.1f} fps, {case['core_ms_a_frame']:.0f} core-milliseconds a frame in all, which leaves two "
-        f"cores room for {case['room']:.1f} cameras; {case['load']:.0f} processes wanted a core meanwhile."
+        f"- {case['cameras']} of 640x360 at 5 fps through `fast`, with {case['load']:.0f} processes wanting a "
+        f"core: {came}; {case['core_ms_a_frame']:.0f} core-milliseconds a frame, which leaves two cores room for "
+        f"{case['room']:.1f} such cameras."
     )
 
 
