@@ -162,6 +162,7 @@ def test_frames_in_a_row_are_blended_as_each_would_be_by_a_new_blender() -> None
     for at in range(8):
         first, last = max(0, at - 2), min(8, at + 3)
         made = blender(row[first:at], row[at], row[at + 1 : last], ways[first : last - 1])
+        assert made is not None
         assert np.array_equal(made, TemporalBlender(0.7)(*arguments(row, at)))
 
 
