@@ -130,7 +130,7 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
     # Some way into the file, as libav writes in large pieces.
     wait_until(lambda: process.poll() is not None or (partial.exists() and partial.stat().st_size > 50_000))
     process.send_signal(stop)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     assert said.startswith("streamderain: stopped; the first ")
     assert said.count("\n") == 1
@@ -160,7 +160,7 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         assert "secret" not in title.read_text()
         assert "rtsp://***@127.0.0.1:9/clean" in title.read_text()
     process.send_signal(stop)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "")
     assert "secret" not in printed
     numbers = json.loads(printed)
@@ -185,7 +185,7 @@ def test_a_signal_before_the_first_frame_is_no_success(tmp_path: Path, stop: sig
     assert process.stderr
     assert "refused" in process.stderr.readline()
     process.send_signal(stop)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert said.endswith("streamderain: stopped before the first frame\n")
     assert not (tmp_path / "rec.mkv").exists()

@@ -127,6 +127,6 @@ def test_ctrl_c_ends_a_watch_cleanly(folder: Path) -> None:
     assert process.stdout
     assert "a.mp4: 12 frames in" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "")
     assert printed.splitlines()[-1].endswith(": 1 derained")

@@ -99,7 +99,7 @@ def test_p_pauses_and_goes_on(terminal: Terminal) -> None:
     terminal.wait_for("frame 2")
     terminal._frames.close()
     terminal.wait_for("end")
-    assert terminal.program.wait(60) == 0
+    assert terminal.program.wait(300) == 0
     assert terminal.is_restored()
     assert "xp" not in terminal.shown
 
@@ -109,7 +109,7 @@ def test_the_terminal_is_as_it_was(terminal: Terminal, ends: bytes) -> None:
     paused(terminal)
     os.write(terminal.keys, ends)
     if ends == b"\x03":
-        assert terminal.program.wait(60) != 0
+        assert terminal.program.wait(300) != 0
         assert terminal.is_restored()
         return
     assert os.WIFSTOPPED(os.waitpid(terminal.program.pid, os.WUNTRACED)[1])

@@ -45,7 +45,7 @@ def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, clip: Path, stop: 
     asked(f"{url}api/clips?name=a.mp4", clip.read_bytes())
     wait_until(lambda: b'"is_shown": true' in asked(f"{url}api/clips"))
     process.send_signal(stop)
-    _, complaints = process.communicate(timeout=60)
+    _, complaints = process.communicate(timeout=300)
     assert (process.returncode, complaints) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
