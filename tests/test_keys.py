@@ -57,8 +57,13 @@ class Terminal:
             self.shown += os.read(self.keys, 1000).decode()
 
     def is_silent(self) -> bool:
-        """Whether nothing more is shown for a while: a program that was wrongly not paused would have shown it."""
-        return not select.select([self.keys], [], [], 0.5)[0]
+        """Whether no further frame is shown for a while, as a program that was wrongly not paused would; the rest of a
+        line may still come.
+        """
+        known = self.shown.count("frame")
+        while select.select([self.keys], [], [], 0.5)[0]:
+            self.shown += os.read(self.keys, 1000).decode()
+        return self.shown.count("frame") == known
 
     def close(self) -> None:
         self._frames.close()
