@@ -8,6 +8,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import itertools
+import logging
 import signal
 import sys
 import threading
@@ -22,8 +23,10 @@ from tests.browser import ARGUMENTS, CHROMIUM
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# What runs in the background of a script ignores Ctrl-C, and hands that on to every program that a test starts.
+# What runs in the background of a script ignores Ctrl-C, what nohup starts ignores SIGHUP, and either hands that on to
+# every program that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 NUMBERS = itertools.count()
 
@@ -50,6 +53,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     monkeypatch.setenv("STREAMDERAIN_CACHE", str(root / "cache"))
     monkeypatch.setattr("streamderain.backends.table.backend_on", lambda device: "torch")
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command that runs in this process sets how much is logged, and where to, for its own test alone."""
+    loggers = [logging.getLogger(), logging.getLogger("streamderain")]
+    before = [(each.level, list(each.handlers)) for each in loggers]
+    yield
+    for each, (level, handlers) in zip(loggers, before, strict=True):
+        each.setLevel(level)
+        each.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
