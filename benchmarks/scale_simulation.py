@@ -38,9 +38,9 @@ FILM = Job("one film of 4 hours", 1, 4 * 3600, "2160p", 6e6, 60)
 SHORT = replace(FILM, name="the same film in shorter parts", part_seconds=10)
 
 
-@dataclass
+@dataclass(order=True)
 class _File:
-    """How many parts are neither handed out nor done."""
+    """How many parts are neither handed out nor done. Of events at one moment that of the first file comes first."""
 
     number: int
     open: int
