@@ -47,8 +47,8 @@ def workers(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"By the clock two workers make **{found['wall_ratio']:.2f} times** the frames of one, by core-seconds "
-        f"{found['core_ratio']:.2f} times, where each has its core to itself. Where the load is above their number, the "
-        "clock says more of the machine's other work than of a second worker.\n"
+        f"{found['core_ratio']:.2f} times, where each has its core to itself. Where the load is above their number, "
+        "the clock says more of the machine's other work than of a second worker.\n"
     )
 
 
