@@ -25,6 +25,9 @@ _TIMED = {"mp4", "matroska", "mpegts", "nut", "gif", "flv"}
 _MOST = 3
 """Differences of one kind that are told one by one."""
 
+_PIECE = 2**20
+"""Bytes of silence that are booked at once."""
+
 Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 
 
@@ -50,19 +53,24 @@ class Track:
         if not data:
             return
         self.sums.append(zlib.crc32(data))
-        self.digest.update(self._filled(data))
+        self._hear(data)
         if packet.pts is not None and packet.time_base is not None:
             time = float(packet.pts * packet.time_base)
             self.times.append(time)
             self.end = max(self.end, time + float((packet.duration or 0) * packet.time_base))
 
-    def _filled(self, data: bytes) -> bytes:
-        """The samples but for silence at the end, with which MXF fills up the last of its pieces."""
-        if not self.name.startswith("pcm_"):
-            return data
-        heard = (b"\0" * self._silent + data).rstrip(b"\0")
+    def _hear(self, data: bytes) -> None:
+        """Book samples in the digest, silence only once something follows it: MXF fills up the last of its pieces with
+        it. An hour of silence is a number meanwhile, and no bytes.
+        """
+        heard = data.rstrip(b"\0") if self.name.startswith("pcm_") else data
+        if heard:
+            while self._silent:
+                piece = min(self._silent, _PIECE)
+                self.digest.update(bytes(piece))
+                self._silent -= piece
+            self.digest.update(heard)
         self._silent += len(data) - len(heard)
-        return heard
 
     def _bare(self, packet: Packet) -> bytes:
         data = bytes(packet)

@@ -15,7 +15,7 @@ from streamderain.media.decoder import decode
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
-from streamderain.media.verify import Ledger, differences
+from streamderain.media.verify import Ledger, Track, differences
 from tests.media.conftest import LOSSLESS
 from tests.media.test_sink import sound, words
 
@@ -115,3 +115,24 @@ def test_what_was_told_to_be_lost_is_no_difference(studio: Any, caplog: pytest.L
     studio.through(source, "out.ts")
     studio.through(source, "out.mp4")
     assert "subtitle track 1 (subrip) does not fit into mp4" in caplog.text
+
+
+class Booked:
+    """A digest that notes how much it is given at once."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def update(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+
+
+def test_silence_is_counted_until_something_follows_and_booked_in_pieces() -> None:
+    track, booked = Track("audio", "pcm_s16le"), Booked()
+    track.digest = booked
+    for _ in range(1000):
+        track.take(av.Packet(bytes(4096)))
+    assert booked.sizes == []
+    track.take(av.Packet(b"\1\0\0\0"))
+    assert sum(booked.sizes) == 1000 * 4096 + 1
+    assert max(booked.sizes) <= 2**20
