@@ -123,8 +123,6 @@ def test_a_signal_stops_the_run_and_keeps_what_is_whole(tmp_path: Path, stop: si
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background may ignore Ctrl-C, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     partial = tmp_path / "out.partial.mkv"
     # Some way into the file, as libav writes in large pieces.
@@ -152,7 +150,6 @@ def test_a_signal_ends_a_live_stream_and_its_recording_is_whole(tmp_path: Path, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     recording = tmp_path / "rec.mkv"
     wait_until(lambda: process.poll() is not None or (recording.exists() and recording.stat().st_size > 5_000))
@@ -180,7 +177,6 @@ def test_a_signal_before_the_first_frame_is_no_success(tmp_path: Path, stop: sig
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr
     assert "refused" in process.stderr.readline()

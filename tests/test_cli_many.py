@@ -122,7 +122,6 @@ def test_ctrl_c_ends_a_watch_cleanly(folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout
     assert "a.mp4: 12 frames in" in process.stdout.readline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,8 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from streamderain.frames import VideoInfo
-from streamderain.media.connection import Away, Picture
-from streamderain.media.wall import TIME_BASE
+from streamderain.media.connection import Away, Picture, decoded_info
 
 
 class OpencvCamera:
@@ -44,12 +44,8 @@ class OpencvCamera:
 
     def info(self, first: av.VideoFrame) -> VideoInfo:
         """What the video is."""
-        return VideoInfo(
-            codec="rawvideo",
-            pixel_format=first.format.name,
-            height=first.height,
-            width=first.width,
-            time_base=TIME_BASE,
+        return replace(
+            decoded_info(first),
             frame_rate=self._rate,
             color_range=int(ColorRange.MPEG),
             color_space=int(Colorspace.ITU709),

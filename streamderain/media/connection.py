@@ -49,6 +49,19 @@ class Picture:
     arrived: float
 
 
+def decoded_info(first: av.VideoFrame) -> VideoInfo:
+    """What a video is that comes decoded already, as its first frame tells."""
+    return VideoInfo(
+        codec="rawvideo",
+        pixel_format=first.format.name,
+        height=first.height,
+        width=first.width,
+        time_base=TIME_BASE,
+        color_range=int(first.color_range),
+        color_space=int(first.colorspace),
+    )
+
+
 AudioPacket: TypeAlias = "av.Packet[av.stream.Stream]"
 
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import av
 
 from streamderain.frames import VideoInfo
-from streamderain.media.connection import MOST_HELD_SECONDS, AudioPacket, Away, Picture
+from streamderain.media.connection import MOST_HELD_SECONDS, AudioPacket, Away, Picture, decoded_info
 from streamderain.media.wall import TIME_BASE, units
 
 AnyFrame: TypeAlias = "av.VideoFrame | av.AudioFrame"
@@ -73,15 +73,7 @@ class Published:
 
     def info(self, first: av.VideoFrame) -> VideoInfo:
         """What the video is."""
-        return VideoInfo(
-            codec="rawvideo",
-            pixel_format=first.format.name,
-            height=first.height,
-            width=first.width,
-            time_base=TIME_BASE,
-            color_range=int(first.color_range),
-            color_space=int(first.colorspace),
-        )
+        return decoded_info(first)
 
     def go_on(self) -> None:
         """A publisher waits for nobody."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -62,6 +62,8 @@ PASSED = (288, 384)
 
 FRAME_RATE = 25
 CLIP_FRAME_RATE = 10
+
+K = TypeVar("K")
 
 Windows = tuple[Tensor, Tensor]
 """Rainy and clean, uint8 RGB (FRAMES, 3, H, W) each."""
@@ -149,7 +151,7 @@ def all_cases(material: Material, every: int = 1) -> list[Case]:
 
 def _cases(material: Material) -> Iterator[Case]:
     yield from _grid()
-    yield from _downpours()
+    yield from _of_each(DOWNPOUR, DOWNPOURS, _poured)
     for group, kinds in RENDERERS.items():
         yield from rendered(group, kinds)
     if material.clip is not None:
@@ -174,12 +176,15 @@ def _streaked(streaks: Streaks, kind: str, seed: str, material: Material) -> Win
     return _as(kind, rainy), clean
 
 
-def _downpours() -> Iterator[Case]:
-    for (name, layers), number in product(DOWNPOURS.items(), range(PER_KIND)):
+def _of_each(group: str, kinds: Mapping[str, K], draw: Callable[[K, str, str, Material], Windows]) -> Iterator[Case]:
+    """Some cases of each of `kinds` of rain, on stills and under a moving camera; `draw` gets a kind, the scene's and a
+    seed.
+    """
+    for (name, rain), number in product(kinds.items(), range(PER_KIND)):
         label = f"{name} {number + 1}"
         for scene, asked in ((STILL, (STILL,)), (MOVING, (MOVING, PAST_ALONE))):
-            draw = partial(_poured, layers, scene, f"{DOWNPOUR}, {label}, {scene}")
-            yield from (Case(DOWNPOUR, kind, label, draw) for kind in asked)
+            drawn = partial(draw, rain, scene, f"{group}, {label}, {scene}")
+            yield from (Case(group, kind, label, drawn) for kind in asked)
 
 
 def _poured(layers: tuple[Streaks, ...], kind: str, seed: str, material: Material) -> Windows:
@@ -195,21 +200,17 @@ def _poured(layers: tuple[Streaks, ...], kind: str, seed: str, material: Materia
 
 def rendered(group: str, kinds: Mapping[str, RainKind]) -> Iterator[Case]:
     """The cases of a renderer: some of each of its kinds of rain, on stills and under a moving camera."""
-    for (name, rain), number in product(kinds.items(), range(PER_KIND)):
-        label = f"{name} {number + 1}"
-        for scene, asked in ((STILL, (STILL,)), (MOVING, (MOVING, PAST_ALONE))):
-            draw = partial(_rained_on, rain, scene, FRAME_RATE, f"{group}, {label}, {scene}")
-            yield from (Case(group, kind, label, draw) for kind in asked)
+    return _of_each(group, kinds, partial(_rained_on, FRAME_RATE))
 
 
 def _clip_in_rain() -> Iterator[Case]:
     for (name, rain), number in product(FALLING_KINDS.items(), range(PER_KIND)):
         label = f"{name} {number + 1}"
-        draw = partial(_rained_on, rain, CLIP, CLIP_FRAME_RATE, f"{CLIP}, {label}")
+        draw = partial(_rained_on, CLIP_FRAME_RATE, rain, CLIP, f"{CLIP}, {label}")
         yield from (Case(CLIP, kind, label, draw) for kind in (MOVING, PAST_ALONE))
 
 
-def _rained_on(rain: RainKind, kind: str, frame_rate: int, seed: str, material: Material) -> Windows:
+def _rained_on(frame_rate: int, rain: RainKind, kind: str, seed: str, material: Material) -> Windows:
     rng = random.Random(seed)
     clean = _scene(material, kind, rng)
     falls = rain(clean.shape[-2], clean.shape[-1], rng.randrange(2**31))
