@@ -2,16 +2,23 @@
 
 It grows by fragments, each of which tells what it holds; libav's `hybrid_fragmented` adds the index of an ordinary film
 at the end (ISO/IEC 14496-12). `straighten` writes that film without what the fragments told, its index in front.
+
+libav has a fragment begin when the last packet of the one before is over, by that one's `duration` from when it is
+decoded, as the next may not be there yet: `Spaced` tells it. And it takes the end of a track from its last fragment
+alone, in which the picture that is shown last may not be: `settle_ends` mends that.
 """
 
 from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from streamderain.media.boxes import children, lengthen, tables
+from streamderain.media.track import Packet
 
 KINDS = {"mp4", "mov", "ipod", "3gp", "3g2", "f4v", "psp"}
 """Formats of this family, by libav's names."""
@@ -24,8 +31,8 @@ edit lists, or some that hide the first second while it is written.
 _PIECE = 1 << 20
 """Bytes that are copied at once."""
 
-_FOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
-"""Boxes on the way to the tables of offsets."""
+_OFFSETS = (b"stco", b"co64")
+"""Tables of offsets."""
 
 _MOST = 2**32 - 1
 """The largest offset in an `stco`, and size in a short header."""
@@ -37,6 +44,43 @@ class Box(NamedTuple):
     name: bytes
     start: int
     end: int
+
+
+class Spaced:
+    """Packets of several streams -> the same, each once the next one of its stream is there, its `duration` up to when
+    that one is decoded. Subtitles, which may be far between, pass.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, Packet] = {}
+
+    def take(self, packet: Packet) -> list[Packet]:
+        """What can be written once this one is there."""
+        if packet.stream.type not in ("video", "audio"):
+            return [packet]
+        held = self._held.get(packet.stream_index)
+        self._held[packet.stream_index] = packet
+        if held is None:
+            return []
+        if held.dts is not None and packet.dts is not None:
+            held.duration = round(packet.dts * packet.time_base / held.time_base) - held.dts
+        return [held]
+
+    def rest(self) -> list[Packet]:
+        """The last of each stream."""
+        held, self._held = list(self._held.values()), {}
+        return held
+
+
+def settle_ends(film: Path, ends: Mapping[int, float]) -> None:
+    """Have the streams of these indices end no earlier than at these seconds, in a finished film. Raises OSError."""
+    with film.open("r+b") as file:
+        index = next(box for box in _boxes(file, 0, film.stat().st_size) if box.name == b"moov")
+        moov = bytearray(_read(file, index))
+        # libav counts tracks from 1 on.
+        lengthen(moov, {number + 1: end for number, end in ends.items()})
+        file.seek(index.start)
+        file.write(moov)
 
 
 def straighten(source: Path, target: Path) -> None:
@@ -95,40 +139,22 @@ def _copy(file: BinaryIO, box: Box, out: BinaryIO) -> None:
 
 def _without_empty(moov: bytes) -> bytes:
     """Without tracks that hold nothing, which an ordinary film does not have: cover art leaves one."""
-    kept, at = b"", 0
-    while at + 8 <= len(moov):
-        size, name = struct.unpack_from(">I4s", moov, at)
-        whole = moov[at : at + max(8, size)]
-        counts = [
-            struct.unpack_from(">I", whole, place + 4)[0] for _, place in _tables(whole, 0, len(whole), (b"stsz",))
-        ]
-        kept += b"" if name == b"trak" and counts == [0] else whole
-        at += len(whole)
+    kept = b""
+    for name, at, end in children(moov, 0, len(moov)):
+        counts = [struct.unpack_from(">I", moov, place + 4)[0] for _, place in tables(moov, at, end, b"stsz")]
+        kept += b"" if name == b"trak" and counts == [0] else moov[at:end]
     return kept
 
 
-def _tables(
-    moov: bytes | bytearray, at: int, end: int, names: tuple[bytes, ...] = (b"stco", b"co64")
-) -> Iterator[tuple[bytes, int]]:
-    """Name and place, behind version and flags, of each table so called."""
-    while at + 8 <= end:
-        size, name = struct.unpack_from(">I4s", moov, at)
-        if name in _FOLDERS:
-            yield from _tables(moov, at + 8, at + size, names)
-        elif name in names:
-            yield name, at + 12
-        at += max(8, size)
-
-
 def _has(moov: bytes | bytearray, name: bytes) -> bool:
-    return any(each == name for each, _ in _tables(moov, 0, len(moov)))
+    return any(tables(moov, 0, len(moov), name))
 
 
 def _move(moov: bytearray, parts: list[Box], begin: int) -> None:
     """Have the tables tell where what is in `parts` will be, once it lies from `begin` on."""
     starts = [part.start for part in parts]
     places = list(accumulate((part.end - part.start for part in parts), initial=begin))
-    for name, at in _tables(moov, 0, len(moov)):
+    for name, at in tables(moov, 0, len(moov), *_OFFSETS):
         count = struct.unpack_from(">I", moov, at)[0]
         form = f">{count}{'I' if name == b'stco' else 'Q'}"
         moved = []
