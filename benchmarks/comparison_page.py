@@ -33,8 +33,8 @@ PSNR / SSIM on Y of the sample, whole runs.
 COST = """
 Milliseconds of processor time, with one thread, are what the network alone takes for one frame of {size}, without
 decoding and blending, on a machine that was busy with other things (load {load}); memory is the most of the whole
-process, torch included. Networks of others have random weights in their published sizes, and run in eager torch, as their
-authors run them; S2VD's takes nine frames at once.
+process, torch included. Networks of others have random weights in their published sizes, and run in eager torch, as
+their authors run them; S2VD's takes nine frames at once.
 """
 
 QUIET = """
