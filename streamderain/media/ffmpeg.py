@@ -10,7 +10,6 @@ import logging
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,11 +22,12 @@ from streamderain.frames import Frame, PixelLayout
 from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
+from streamderain.media.ffmpeg_process import FfmpegProcess
 from streamderain.media.partial import Partial
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source
-from streamderain.media.url import public, redacted
+from streamderain.media.url import public
 
 logger = logging.getLogger(__name__)
 
@@ -72,20 +72,15 @@ class FfmpegSink:
         if encoding.encoder == AUTO:
             encoding = replace(encoding, encoder=_fitting(self.path) if self._partial else USUAL)
         command = command_line(source, layout, encoding, str(self._partial.begin()) if self._partial else output)
-        # Not a pipe, which ffmpeg would block on when nobody reads it.
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
-        )
+        self._process = FfmpegProcess(command)
         try:
-            container = av.open(self._process.stdin, "w", format="nut")
+            container = av.open(self._process.pipe, "w", format="nut")
             raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
             self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
         except (av.FFmpegError, OSError) as error:
             raise self._failure() from error
         except BaseException:
-            self._end()
-            self._errors.close()
+            self._process.end()
             raise
 
     def write(self, frame: Frame) -> None:
@@ -102,9 +97,9 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError) as error:
             raise self._failure() from error
-        if self._end() != 0:
+        self._process.end()
+        if self._process.returncode:
             raise self._failure()
-        self._errors.close()
         if self._partial:
             self._partial.publish()
 
@@ -114,35 +109,21 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError, SinkError):
             logger.debug("ffmpeg took no more frames", exc_info=True)
-        is_clean = self._end() == 0
-        self._errors.close()
+        self._process.end()
         if self._partial is None:
             return None
         if not self.frames:
             self._partial.discard()
-        elif not is_clean:
+        elif self._process.returncode:
             self.frames = self._partial.keep()
         self._partial.release()
         return self._partial.path if self.frames else None
 
-    def _end(self) -> int:
-        assert self._process.stdin
-        try:
-            self._process.stdin.close()
-        except OSError:
-            logger.debug("ffmpeg had closed its input already", exc_info=True)
-        return self._process.wait()
-
     def _failure(self) -> SinkError:
-        ended = self._end()
-        self._errors.seek(0)
-        said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        self._errors.close()
+        self._process.end()
+        ended = self._process.returncode
         silent = f"it was killed by signal {-ended}" if ended < 0 else "it gave no reason"
-        # ffmpeg gives the reason first and what followed from it last.
-        return SinkError(
-            f"ffmpeg could not write {public(self._output)}: {redacted(said[0].strip()) if said else silent}"
-        )
+        return SinkError(f"ffmpeg could not write {public(self._output)}: {self._process.said() or silent}")
 
 
 def ffmpeg_version() -> tuple[int, int] | None:

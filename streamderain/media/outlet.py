@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 import av
 from av.container import OutputContainer
@@ -23,6 +19,7 @@ from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
 from streamderain.media.copying import add_copy
 from streamderain.media.opening import DENIALS
+from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
 
 logger = logging.getLogger(__name__)
@@ -52,9 +49,6 @@ _ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
-
-_SRT_PLAIN = {"mode", "latency", "connect_timeout", "timeout", "pkt_size", "payload_size", "maxbw", "pbkeylen"}
-"""What of an SRT URL anybody may read."""
 
 _FAULTS = (OSError, ValueError, av.FFmpegError)
 """What libav and the system raise; not all of libav's errors are of the system's kinds."""
@@ -93,7 +87,7 @@ def check_outlet(name: str, may_exist: bool) -> None:
     """
     way = _way(name)
     if way.is_srt:
-        _ffmpeg(name)
+        program_for(name)
     if way.path is None or way.format == "hls":
         return
     if way.path.exists() and not may_exist:
@@ -122,7 +116,7 @@ class Outlet:
         self._way = _way(name)
         self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
         self._sound = streams.audio is not None and self._takes_sound(streams.audio)
-        self._relay: _Relay | None = None
+        self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
         self._begin: Fraction | None = None
         self._on_disk = 0.0
@@ -162,8 +156,7 @@ class Outlet:
         except _FAULTS:
             logger.debug("%s could not be finished", self._shown, exc_info=True)
         self._leave_nothing_empty()
-        if self._relay:
-            self._relay.end()
+        self._end_relay()
 
     def _open(self) -> None:
         try:
@@ -185,9 +178,8 @@ class Outlet:
         if way.format == "rtsp":
             options["rtsp_transport"] = self._transport
         if way.is_srt:
-            if self._relay:
-                self._relay.end()
-            self._relay = _Relay(way.name, self._timeout)
+            self._end_relay()
+            self._relay = Outgoing(way.name)
             target = self._relay.pipe
         elif way.format == "hls":
             assert way.path
@@ -265,67 +257,16 @@ class Outlet:
             return error
         kind = DeniedError if isinstance(error, DENIALS) else SinkError
         refusal = kind(f"{self._shown} cannot be opened: {self._reason(error)}")
-        if self._relay:
-            self._relay.end()
+        self._end_relay()
         return refusal
+
+    def _end_relay(self) -> None:
+        if self._relay:
+            self._relay.end(self._timeout)
 
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""
         return said or redacted(getattr(error, "strerror", None) or str(error))
-
-
-class _Relay:
-    """The system's ffmpeg, which reads a transport stream from `pipe` and sends it on by SRT."""
-
-    def __init__(self, url: str, timeout: float) -> None:
-        program = _ffmpeg(url)
-        self._timeout = timeout
-        # Not a pipe, which ffmpeg would block on when nobody reads it.
-        self._errors = tempfile.TemporaryFile()
-        self._secrets = tempfile.NamedTemporaryFile("w", suffix=".ffpreset")
-        command = [
-            program, "-hide_banner", "-loglevel", "error", "-nostdin",
-            "-fpsprobesize", "0", "-probesize", "100000", "-analyzeduration", "200000", "-f", "mpegts", "-i", "pipe:0",
-            "-map", "0", "-c", "copy", "-fpre", self._secrets.name, "-muxdelay", "0", "-muxpreload", "0",
-            *(word for key, value in _ALL_FORMATS.items() for word in (f"-{key}", value)),
-            "-f", "mpegts", self._without_secrets(url),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
-        )
-        self.pipe = self._process.stdin
-
-    def _without_secrets(self, url: str) -> str:
-        """The URL without what everybody could read in the list of processes; that goes by a file."""
-        # No fragment: the ids of streams begin with #.
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query)
-        secret = [(key, value) for key, value in pairs if key not in _SRT_PLAIN]
-        for key, value in secret:
-            print(f"{key}={value}", file=self._secrets, flush=True)
-        plain = urlencode([pair for pair in pairs if pair not in secret])
-        return f"{place}?{plain}" if plain else place
-
-    def said(self) -> str:
-        """Its last words, or nothing; when it has failed it has a moment to say them."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").splitlines()
-        return redacted(lines[0].strip()) if lines else ""
-
-    def end(self) -> None:
-        """Let it send what it has, or end it."""
-        assert self._process.stdin
-        with suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(self._timeout)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-        self._secrets.close()
 
 
 def _way(name: str) -> _Way:
@@ -348,13 +289,6 @@ def _way(name: str) -> _Way:
     if path.suffix.lower() not in _ENDINGS:
         raise SinkError(f"{name} has an ending that tells no format for live video; try {', '.join(_ENDINGS)}")
     return _Way(name, _ENDINGS[path.suffix.lower()], path)
-
-
-def _ffmpeg(url: str) -> str:
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise SinkError(f"{public(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
-    return program
 
 
 def _is_playlist(name: str) -> bool:
