@@ -52,6 +52,12 @@ def titled(metadata: Mapping[str, str]) -> dict[str, str]:
     return {"title": metadata["name"], **metadata} if "name" in metadata else dict(metadata)
 
 
+def label(copy: Stream, stream: Stream) -> None:
+    """Hand on to `copy` what `stream` says of itself in words."""
+    copy.metadata.update(titled(stream.metadata))
+    copy.disposition = stream.disposition
+
+
 def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list[av.Packet[Any]]]:
     """Give `container` the cover art and attachments of a Source.
 
@@ -121,8 +127,7 @@ def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.P
         container.add_attachment(name, f"image/{kind}", data)
         return None
     copy = container.add_stream_from_template(stream, **({} if stream.codec_context is None else {"opaque": True}))
-    copy.metadata.update(titled(stream.metadata))
-    copy.disposition = stream.disposition
+    label(copy, stream)
     return None if data is None else _packet(copy, data)
 
 

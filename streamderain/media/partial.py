@@ -74,8 +74,7 @@ class Partial:
                 logger.debug("%s stays as it was written", self.output, exc_info=True)
                 whole.unlink(missing_ok=True)
                 whole = self.path
-        _synced(whole)
-        os.replace(whole, self.output)
+        put(whole, self.output)
         if whole != self.path:
             self.path.unlink(missing_ok=True)
         self.release()
@@ -128,12 +127,17 @@ def with_mark(path: Path, mark: str) -> Path:
     return path.with_name(name)
 
 
-def check_partial(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
-    """Raise SinkError where another run writes to `path`, or left something that would be lost."""
-    partial = partial_of(path)
-    if partial.exists() and os.path.exists(source) and partial.samefile(source):
-        raise SinkError(f"{partial} is the input, and {path.name} would be written there; name another output")
-    Partial(path, overwrite, again).release()
+def put(path: Path, name: Path) -> None:
+    """Give a file its name for good, whatever becomes of the machine. Raises OSError."""
+    with path.open("rb") as file, suppress(OSError):  # not every file system can
+        os.fsync(file.fileno())
+    os.replace(path, name)
+    with suppress(OSError):
+        folder = os.open(name.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def frames_in(path: Path) -> int:
@@ -189,9 +193,3 @@ def _locked(path: Path) -> int | None:
         except OSError:  # a file system without locks
             return descriptor
         os.close(descriptor)
-
-
-def _synced(path: Path) -> None:
-    """Have the disk take the file before it gets its name."""
-    with suppress(OSError), path.open("rb") as file:
-        os.fsync(file.fileno())

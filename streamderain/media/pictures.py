@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.errors import SinkError, SourceError
+from streamderain.errors import SourceError, writing
 from streamderain.media.images import PICTURE_ENDINGS
+from streamderain.media.partial import partial_of
 
 logger = logging.getLogger(__name__)
 
@@ -214,13 +215,13 @@ def write_picture(path: Path, picture: Picture) -> list[str]:
     picture, notes = _fitting(picture, kind)
     deep_colour = picture.samples.dtype == np.uint16 and (picture.samples.ndim == 3 or picture.alpha is not None)
     data = _deep_bytes(picture, kind) if deep_colour else _bytes(picture, kind)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+    partial = partial_of(path)
+    with writing(path):
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     return notes
 
 
