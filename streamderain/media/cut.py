@@ -69,7 +69,7 @@ def _shown_at(packet: av.Packet[av.stream.Stream]) -> Fraction:
 
 
 @dataclass(eq=False)
-class Part:
+class Cut:
     """What is cut out of a source: `units` of its time base from the first picture to the end, None for all that is
     left.
     """
@@ -91,7 +91,7 @@ class Part:
             self.source.last_duration = after - last
 
 
-def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail: int) -> Part:
+def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail: int) -> Cut:
     """Have `source` give the pictures that are shown from `start` on and before `end`, in seconds from its beginning;
     up to `lead` before them, whose times are below 0, and `trail` behind them; and only the packets beside them.
 
@@ -113,7 +113,7 @@ def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail:
     source.first = first
     source.through(_moved(chain(before, [first], others), first.pts, units, trail))
     _describe(source, begin, end)
-    return Part(source, units)
+    return Cut(source, units)
 
 
 def go_on(source: Source, begin: int, lead: int, after: int | None = None) -> int:

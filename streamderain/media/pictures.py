@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from streamderain.errors import SourceError, writing
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
+from streamderain.media.pixels import upright
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +85,7 @@ class Picture:
             return self
 
         def turned(plane: Array) -> Array:
-            standing = np.rot90(plane, self.rotation // 90)
-            return np.ascontiguousarray(standing[:, ::-1] if self.mirrored else standing)
+            return np.ascontiguousarray(upright(plane, self.rotation, self.mirrored))
 
         alpha = None if self.alpha is None else turned(self.alpha)
         exif = self.exif and _plain(self.exif)
