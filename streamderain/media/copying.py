@@ -15,22 +15,20 @@ from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.stream import Stream
 
+from streamderain.media.options import QUIET, TRIAL_SIZE
+
 Packet: TypeAlias = "av.Packet[Stream]"
 
 KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif", "mpegts": ".ts"}
 """Formats that are named where another does not hold something, and their endings."""
-
-_SIZE = (128, 96)
-"""Pixels of a picture that every encoder has."""
 
 _RATE = 25
 
 _PICTURES = 3
 """How many are tried."""
 
-_QUIET = {"libx265": {"x265-params": "log-level=error"}}
-
-_FAULTS = (av.FFmpegError, ValueError, OSError)
+FAULTS = (av.FFmpegError, ValueError, OSError)
+"""What libav, PyAV and the system raise; not all of libav's errors are of the system's kinds."""
 
 
 def add_copy(container: OutputContainer, stream: Stream, keeps_code: bool = False) -> Stream:
@@ -86,17 +84,17 @@ def _holds(kind: str, stream: Stream, packets: Sequence[Packet], beside_picture:
             container.mux(_twin(packet, copy))
         if packets:
             container.close()
-    except _FAULTS:
+    except FAULTS:
         return False
     finally:
-        with suppress(*_FAULTS):
+        with suppress(*FAULTS):
             container.close()
     return not packets or _comes_back(memory, kind, stream)
 
 
 def _pictures(stream: av.VideoStream) -> Iterator[Packet]:
     """The packets of a few pictures."""
-    picture = av.VideoFrame(*_SIZE, stream.pix_fmt or "yuv420p")
+    picture = av.VideoFrame(*TRIAL_SIZE, stream.pix_fmt or "yuv420p")
     for number in range(_PICTURES + 1):
         picture.pts, picture.time_base = number, Fraction(1, _RATE)
         for packet in stream.encode(picture if number < _PICTURES else None):
@@ -123,7 +121,7 @@ def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:
             ours, theirs = name_of(stream), name_of(back)
             # A few packets may not tell MP2 from MP3; samples without a header are what the container says.
             return ours == theirs or (theirs != "" and not ours.startswith("pcm_"))
-    except _FAULTS:
+    except FAULTS:
         return True
 
 
@@ -168,14 +166,14 @@ def _tried(kind: str, encoder: str, is_listed: bool) -> bool:
         with av.open(memory, "r", format=kind) as back:
             videos = back.streams.video
             return bool(videos) and name_of(videos[0]) == name_of(stream) and any(back.decode(videos[0]))
-    except _FAULTS:
+    except FAULTS:
         return False
 
 
 def _small_stream(container: OutputContainer, encoder: str) -> av.VideoStream:
-    stream = container.add_stream(encoder, rate=_RATE, options=_QUIET.get(encoder, {}))
+    stream = container.add_stream(encoder, rate=_RATE, options=QUIET if encoder == "libx265" else {})
     assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height = _SIZE
+    stream.width, stream.height = TRIAL_SIZE
     formats = av.Codec(encoder, "w").video_formats
     stream.pix_fmt = formats[0].name if formats else "yuv420p"
     return stream

@@ -14,6 +14,7 @@ import av
 
 from streamderain.errors import SourceError
 from streamderain.frames import Restored
+from streamderain.media.copying import Packet
 from streamderain.media.order import in_order, usual_step
 from streamderain.media.source import Source
 
@@ -35,7 +36,7 @@ class Passengers(deque[Any]):
         self._begin, self._end, self._origin = begin, end, origin
         self._begun: set[int] = set()
 
-    def append(self, packet: av.Packet[av.stream.Stream], /) -> None:
+    def append(self, packet: Packet, /) -> None:
         """Take `packet`, its times changed, if it belongs to the part."""
         base = packet.time_base
         at = _shown_at(packet)
@@ -55,7 +56,7 @@ class Passengers(deque[Any]):
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             super().append(packet)
 
-    def _clip(self, packet: av.Packet[av.stream.Stream], at: Fraction, base: Fraction) -> None:
+    def _clip(self, packet: Packet, at: Fraction, base: Fraction) -> None:
         ends = at + (packet.duration or 0) * base
         begins, ends = max(at, self._begin), ends if self._end is None else min(ends, self._end)
         if begins < ends and (begins, ends) != (at, at + (packet.duration or 0) * base):
@@ -63,7 +64,7 @@ class Passengers(deque[Any]):
             packet.duration = int(ends / base) - packet.pts
 
 
-def _shown_at(packet: av.Packet[av.stream.Stream]) -> Fraction:
+def _shown_at(packet: Packet) -> Fraction:
     assert packet.pts is not None  # a copied stream's has a time
     return packet.pts * packet.time_base
 

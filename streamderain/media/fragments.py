@@ -6,6 +6,7 @@ at the end (ISO/IEC 14496-12). `straighten` writes that film without what the fr
 
 from __future__ import annotations
 
+import io
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def straighten(source: Path, target: Path) -> None:
             header = struct.pack(">I4s", size + 8, b"mdat")
         moov = bytearray(_without_empty(_read(film, index)))
         begin, length = head.end + len(header), len(moov) + 8
-        is_front = begin + length + size <= _MOST or not _has(moov, b"stco")
+        is_front = begin + length + size <= _MOST or not any(_tables(moov, b"stco"))
         _move(moov, parts, begin + length * is_front)
         framed = struct.pack(">I4s", length, b"moov") + moov
         out.write(struct.pack(">I4s", head.end - head.start + 8, b"ftyp") + _read(film, head))
@@ -96,45 +97,38 @@ def _copy(file: BinaryIO, box: Box, out: BinaryIO) -> None:
 def _without_empty(moov: bytes) -> bytes:
     """Without tracks that hold nothing, which an ordinary film does not have: cover art leaves one."""
     kept, at = b"", 0
-    while at + 8 <= len(moov):
-        size, name = struct.unpack_from(">I4s", moov, at)
-        whole = moov[at : at + max(8, size)]
-        counts = [
-            struct.unpack_from(">I", whole, place + 4)[0] for _, place in _tables(whole, 0, len(whole), (b"stsz",))
-        ]
-        kept += b"" if name == b"trak" and counts == [0] else whole
-        at += len(whole)
+    for box in _boxes(io.BytesIO(moov), 0, len(moov)):
+        whole, at = moov[at : box.end], box.end
+        counts = [struct.unpack_from(">I", whole, sizes.start + 8)[0] for sizes in _tables(whole, b"stsz")]
+        kept += b"" if box.name == b"trak" and counts == [0] else whole
     return kept
 
 
-def _tables(
-    moov: bytes | bytearray, at: int, end: int, names: tuple[bytes, ...] = (b"stco", b"co64")
-) -> Iterator[tuple[bytes, int]]:
-    """Name and place, behind version and flags, of each table so called."""
-    while at + 8 <= end:
-        size, name = struct.unpack_from(">I4s", moov, at)
-        if name in _FOLDERS:
-            yield from _tables(moov, at + 8, at + size, names)
-        elif name in names:
-            yield name, at + 12
-        at += max(8, size)
+def _tables(moov: bytes | bytearray, *names: bytes) -> Iterator[Box]:
+    """The tables so called; what they hold begins with 4 bytes of version and flags."""
+    file = io.BytesIO(moov)
 
+    def within(start: int, end: int) -> Iterator[Box]:
+        for box in _boxes(file, start, end):
+            if box.name in _FOLDERS:
+                yield from within(box.start, box.end)
+            elif box.name in names:
+                yield box
 
-def _has(moov: bytes | bytearray, name: bytes) -> bool:
-    return any(each == name for each, _ in _tables(moov, 0, len(moov)))
+    return within(0, len(moov))
 
 
 def _move(moov: bytearray, parts: list[Box], begin: int) -> None:
     """Have the tables tell where what is in `parts` will be, once it lies from `begin` on."""
     starts = [part.start for part in parts]
     places = list(accumulate((part.end - part.start for part in parts), initial=begin))
-    for name, at in _tables(moov, 0, len(moov)):
-        count = struct.unpack_from(">I", moov, at)[0]
-        form = f">{count}{'I' if name == b'stco' else 'Q'}"
+    for table in _tables(moov, b"stco", b"co64"):
+        count = struct.unpack_from(">I", moov, table.start + 4)[0]
+        form = f">{count}{'I' if table.name == b'stco' else 'Q'}"
         moved = []
-        for offset in struct.unpack_from(form, moov, at + 4):
+        for offset in struct.unpack_from(form, moov, table.start + 8):
             number = bisect_right(starts, offset) - 1
             if number < 0 or offset > parts[number].end:
                 raise OSError(f"nothing lies at {offset}, to which the index points")
             moved.append(places[number] + offset - starts[number])
-        struct.pack_into(form, moov, at + 4, *moved)
+        struct.pack_into(form, moov, table.start + 8, *moved)

@@ -14,10 +14,10 @@ from typing import Any
 import av
 from av.container import OutputContainer
 
-from streamderain.errors import DeniedError, SinkError, nearest
+from streamderain.errors import DeniedError, SinkError, nearest, reason
 from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
-from streamderain.media.copying import add_copy
+from streamderain.media.copying import FAULTS, add_copy
 from streamderain.media.opening import DENIALS
 from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
@@ -50,9 +50,6 @@ _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
 
-_FAULTS = (OSError, ValueError, av.FFmpegError)
-"""What libav and the system raise; not all of libav's errors are of the system's kinds."""
-
 _DISK_SECONDS = 1.0
 """How much a power cut may take that the system has not yet written to the disk."""
 
@@ -65,6 +62,10 @@ class _Way:
     format: str
     path: Path | None = None
     is_srt: bool = False
+
+    @property
+    def is_recording(self) -> bool:
+        return self.path is not None and self.format != "hls"
 
 
 def is_recording(name: str) -> bool:
@@ -88,7 +89,7 @@ def check_outlet(name: str, may_exist: bool) -> None:
     way = _way(name)
     if way.is_srt:
         program_for(name)
-    if way.path is None or way.format == "hls":
+    if way.path is None or not way.is_recording:
         return
     if way.path.exists() and not may_exist:
         raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
@@ -140,10 +141,10 @@ class Outlet:
             raise SinkError(f"{self._shown} is closed")
         try:
             self._container.mux(packet)
-            if self._way.path and self._way.format != "hls" and chunk.seconds - self._on_disk >= _DISK_SECONDS:
+            if self._way.is_recording and chunk.seconds - self._on_disk >= _DISK_SECONDS:
                 self._on_disk = chunk.seconds
                 _to_disk(self.path)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise SinkError(f"{self._shown} cannot be written to: {self._reason(error)}") from error
 
     def close(self) -> None:
@@ -153,7 +154,7 @@ class Outlet:
             if container:
                 container.close()
             _to_disk(self.path)
-        except _FAULTS:
+        except FAULTS:
             logger.debug("%s could not be finished", self._shown, exc_info=True)
         self._leave_nothing_empty()
         self._end_relay()
@@ -161,14 +162,14 @@ class Outlet:
     def _open(self) -> None:
         try:
             self._connect()
-        except _FAULTS as error:
+        except FAULTS as error:
             # Sound that the format has no place for shows in as many ways as there are formats.
             if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
                 raise self._refusal(error) from error
             self._sound = False
             try:
                 self._connect()
-            except _FAULTS as error:
+            except FAULTS as error:
                 raise self._refusal(error) from error
             self._warn_of_silence()
 
@@ -183,7 +184,8 @@ class Outlet:
             target = self._relay.pipe
         elif way.format == "hls":
             assert way.path
-            target = self.path = _playlist(way.path)
+            way.path.parent.mkdir(parents=True, exist_ok=True)
+            target = self.path = way.path
             options["hls_segment_filename"] = str(target.with_name(f"{target.stem}-%d.ts"))
         elif way.path:
             target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
@@ -208,15 +210,15 @@ class Outlet:
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""
-        with suppress(*_FAULTS):
+        with suppress(*FAULTS):
             container.close()
-        if self._way.path and self._way.format != "hls" and self.path:
+        if self._way.is_recording and self.path:
             self.path.unlink(missing_ok=True)
 
     def _leave_nothing_empty(self) -> None:
         """On a full disk, each attempt would leave another file of nothing."""
         with suppress(OSError):
-            if self._way.path and self._way.format != "hls" and self.path and not self.path.stat().st_size:
+            if self._way.is_recording and self.path and not self.path.stat().st_size:
                 self.path.unlink()
 
     def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
@@ -266,7 +268,7 @@ class Outlet:
 
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""
-        return said or redacted(getattr(error, "strerror", None) or str(error))
+        return said or redacted(reason(error))
 
 
 def _way(name: str) -> _Way:
@@ -293,11 +295,6 @@ def _way(name: str) -> _Way:
 
 def _is_playlist(name: str) -> bool:
     return name.endswith(("/", os.sep)) or name.lower().endswith(".m3u8")
-
-
-def _playlist(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _in_time(path: Path) -> Path:

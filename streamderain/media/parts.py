@@ -84,8 +84,7 @@ class PartSink:
     def _opened(self) -> tuple[OutputContainer, av.stream.Stream]:
         if self._encoder.encoder == "gif":
             raise SinkError("gif is made in one go, as each picture tells what the next one does; try .mp4 or .mkv")
-        is_beside = self._encoder.pixel_format.startswith("yuva") and self._encoder.encoder.startswith("libvpx")
-        for kind in _ALPHA_KINDS if is_beside else _KINDS:
+        for kind in _ALPHA_KINDS if self._encoder.has_alpha_beside else _KINDS:
             options = {"avoid_negative_ts": "disabled", "flush_packets": "1"}
             container = av.open(self._open_path, "w", format=kind, container_options=options)
             try:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.errors import SourceError, writing
+from streamderain.errors import SourceError, reason, writing
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
 from streamderain.media.pixels import upright
@@ -109,7 +109,7 @@ def read_picture(path: Path) -> Picture:
     except SourceError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _pictured(image: Any, data: bytes, path: Path) -> Picture:

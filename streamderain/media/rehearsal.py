@@ -12,8 +12,8 @@ from typing import Any
 import av
 from av.container import InputContainer, OutputContainer
 
-from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.media.copying import FAULTS
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import KEEPERS, TOLERANT, titled
 from streamderain.media.pixels import RGB_SPACE, holds_alpha, holds_rgb, layout_of, to_planes, working_format
@@ -42,8 +42,6 @@ _OF_LUMA = ("the range of its samples", "the colour matrix")
 _UNSAID = (0, 2, 3)
 """The numbers of libav's matrices, primaries and transfers that tell nothing."""
 
-_FAULTS = (av.FFmpegError, ValueError, OSError, SinkError)
-
 Facts = Mapping[str, Any]
 Write = Callable[[OutputContainer, Source, VideoInfo, PixelLayout, Encoding, Iterable[Frame]], None]
 
@@ -70,7 +68,7 @@ def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Out
     trial = _Trial(source, write)
     try:
         tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
-    except _FAULTS:
+    except FAULTS:
         logger.debug("the output could not be tried", exc_info=True)
         return Outlook()
     options, lost = min(tries, key=lambda each: len(each[1]))
@@ -131,7 +129,7 @@ def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Tr
             return
         try:
             lost_there = trial.lost(had, other, encoder, _options(other)[-1])
-        except _FAULTS:
+        except FAULTS:
             continue
         kept = [name for name in left if name not in lost_there]
         if kept:

@@ -189,7 +189,7 @@ def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) ->
     # libvpx keeps alpha in a stream beside, which players look for by this tag.
     for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
         del encoder.track.metadata[name]
-    if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
+    if encoder.has_alpha_beside:
         encoder.track.metadata["alpha_mode"] = "1"
     container.metadata.update(source.container.metadata)
     container.set_chapters(source.chapters)
