@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,12 +17,15 @@ import av
 from av.container import OutputContainer
 
 from streamderain.errors import DeniedError, SinkError, nearest, reason
+from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
-from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
+from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
 from streamderain.media.copying import FAULTS, add_copy
+from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
 from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
+from streamderain.media.wall import TIME_BASE
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +54,9 @@ _ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
+
+_USUAL = VideoInfo("h264", "yuv420p", 360, 640, TIME_BASE, Fraction(25))
+"""A picture that every encoder takes, if it takes any."""
 
 _DISK_SECONDS = 1.0
 """How much a power cut may take that the system has not yet written to the disk."""
@@ -97,25 +105,46 @@ def check_outlet(name: str, may_exist: bool) -> None:
         raise SinkError(f"{way.path.parent} is no folder that exists; create it first")
 
 
+def try_outputs(outputs: Iterable[str], encoding: Encoding) -> None:
+    """Raise SinkError, before a stream begins, for what could not be encoded, or not be written to any of `outputs`;
+    servers are not asked.
+    """
+    Broadcast(_USUAL, encoding, None, lambda chunk: None).close()
+    for output in outputs:
+        check_outlet(output, may_exist=True)
+        if path := _way(output).path:
+            _try_folder(output, path.parent)
+
+
+def _try_folder(output: str, folder: Path) -> None:
+    while not folder.exists():
+        # What a playlist's folder will be made in.
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SinkError(f"{public(output)} cannot be written: {error.strerror} in {folder}") from None
+
+
 class Outlet:
     """One output of a broadcast, for one thread at a time: an rtsp://, rtmp://, udp://, tcp:// or srt:// URL, a folder
     with its slash or an .m3u8 (HLS), or a recording in .mkv, .mp4, .mov or .ts.
 
     It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
     three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
-    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
-    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it; `transport`, tcp or udp,
-    is how RTSP travels.
+    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `label` is
+    what the log calls it; `transport`, tcp or udp, is how RTSP travels.
 
     Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
     """
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
-                 timeout: float = 5.0, label: str = "", transport: str = "tcp") -> None:  # fmt: skip
+                 label: str = "", transport: str = "tcp") -> None:  # fmt: skip
         self._transport = transport
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
-        self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
+        self._streams, self._segment_seconds = streams, segment_seconds
         self._sound = streams.audio is not None and self._takes_sound(streams.audio)
         self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
@@ -264,7 +293,7 @@ class Outlet:
 
     def _end_relay(self) -> None:
         if self._relay:
-            self._relay.end(self._timeout)
+            self._relay.end()
 
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""

@@ -23,6 +23,9 @@ _QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin")
 _LEAVE_SECONDS = 0.5
 """What the way in is given to end by itself: it has nothing to finish."""
 
+_SEND_SECONDS = 5.0
+"""What the way out is given to send what it has."""
+
 _LAST_WORDS_SECONDS = 1.0
 """What one that has failed is given to say why."""
 
@@ -85,7 +88,7 @@ class Outgoing(FfmpegProcess):
         plain = urlencode([pair for pair in pairs if pair not in secret])
         return f"{place}?{plain}" if plain else place
 
-    def end(self, within: float | None = None) -> None:
+    def end(self, within: float | None = _SEND_SECONDS) -> None:
         """Let it send what it has, or end it."""
         super().end(within)
         self._secrets.close()
