@@ -457,7 +457,7 @@ def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
 def test_opencv_has_one_thread_where_cores_are_few(
     cores: int, asked: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(cli, "cores_here", lambda: cores)
     # By setting it first, so that it is taken away again.
     monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", asked or "")
     if asked is None:

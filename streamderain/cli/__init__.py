@@ -16,6 +16,7 @@ from streamderain.cli.app import app
 from streamderain.cli.progress import INTERRUPTED
 from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
+from streamderain.machine import cores_here
 from streamderain.media.url import redacted, show_urls
 
 FEW_CORES = 2
@@ -50,7 +51,7 @@ def main() -> NoReturn:
 
 def _share_few_cores() -> None:
     """Have OpenCV, which is not loaded yet, use one thread where there are few cores and the user does not say more."""
-    if (os.cpu_count() or 1) <= FEW_CORES:
+    if cores_here() <= FEW_CORES:
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
