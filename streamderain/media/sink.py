@@ -7,24 +7,22 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import av
-from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
-from av.format import Flags
 
 from streamderain.errors import SinkError, StreamderainError
-from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.frames import Frame, PixelLayout
 from streamderain.media import fragments
-from streamderain.media.copying import KEEPERS, Packet, add_copy, holds, keepers, listed, name_of, takes, unframed_by
+from streamderain.media.copying import KEEPERS, Copy, Packet, holds, keepers, listed, name_of, takes
 from streamderain.media.encoder import Encoder, Encoding, settled
 from streamderain.media.extras import TOLERANT, add_extras, label
 from streamderain.media.options import joined
 from streamderain.media.partial import LONGEST_NAME, Partial, partial_of
-from streamderain.media.rehearsal import Outlook, rehearse
+from streamderain.media.rehearsal import Outlook, rehearse, tag
 from streamderain.media.source import Source
 from streamderain.media.verify import Ledger, differences
 
@@ -35,9 +33,6 @@ _PLAYABLE = {"flush_packets": "1"}
 
 _CLUSTERS = {"matroska": {"cluster_time_limit": "1000"}, "webm": {"cluster_time_limit": "1000"}}
 """Milliseconds that these muxers hold back at most."""
-
-_UNFRAMED = fragments.KINDS | {"matroska", "flv"}
-"""Formats whose AAC has no header before each packet."""
 
 _UNSHIFTED = {"avi": {"avoid_negative_ts": "disabled"}}
 """Formats without times: where sound begins a little earlier, libav would make room for it of a whole frame."""
@@ -59,11 +54,8 @@ class Muxed:
         self.ledger = Ledger()
         self.ledger.open(self.encoder.track)
         self.notes = [*self.encoder.notes]
-        tag_outputs(container, self.encoder, source)
-        self._copies: dict[int, av.stream.Stream] = {}
-        self._last: dict[int, int] = {}
-        self._unframed: dict[int, BitStreamFilterContext] = {}
-        self._damaged: set[int] = set()
+        tag(container, self.encoder, source)
+        self._copies: dict[int, Copy] = {}
         self.is_torn = self._has_gap = False
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
@@ -78,12 +70,9 @@ class Muxed:
         if not holds(self._container.format.name, stream, samples):
             self._refuse(stream, samples)
             return
-        copy = add_copy(self._container, stream)
-        if self._container.format.name in _UNFRAMED and (unframed := unframed_by(stream, copy)):
-            self._unframed[copy.index] = unframed
-        label(copy, stream)
-        self._copies[stream.index] = copy
-        self.ledger.open(copy)
+        copy = self._copies[stream.index] = Copy(self._container, stream, self._source.name)
+        label(copy.track, stream)
+        self.ledger.open(copy.track)
 
     def _refuse(self, stream: av.stream.Stream, samples: list[Packet]) -> None:
         """Say what holds a stream that the output does not."""
@@ -143,68 +132,9 @@ class Muxed:
     def _mux_passengers(self) -> None:
         while self._passengers:
             packet = self._passengers.popleft()
-            copy = self._copies.get(packet.stream.index)
-            if copy is not None:
-                base = packet.time_base
-                for each in self._bare(packet, copy):
-                    each.stream, each.time_base = copy, base
-                    self._line_up(each, copy)
+            if copy := self._copies.get(packet.stream.index):
+                for each in copy.packets(packet):
                     self._mux(each)
-
-    def _bare(self, packet: Packet, copy: av.stream.Stream) -> list[Packet]:
-        """The packet as the output takes it; nothing where it is too damaged for that."""
-        unframed = self._unframed.get(copy.index)
-        if unframed is None:
-            return [packet]
-        try:
-            return list(unframed.filter(packet))
-        except av.FFmpegError:  # whatever it calls it
-            level = logging.DEBUG if copy.index in self._damaged else logging.WARNING
-            logger.log(level, "%s: damaged packets of audio track %d are left out", self._source.name, copy.index)
-            self._damaged.add(copy.index)
-            return []
-
-    def _line_up(self, packet: Packet, copy: av.stream.Stream) -> None:
-        """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
-        base = copy.time_base
-        assert base is not None
-        assert packet.dts is not None
-        assert packet.pts is not None
-        at = round(packet.dts * packet.time_base / base)
-        last = self._last.get(copy.index)
-        if last is not None and at <= last and not self._takes_equal(copy):
-            at = last + 1
-            packet.pts, packet.dts = max(at, round(packet.pts * packet.time_base / base)), at
-            packet.duration = round((packet.duration or 0) * packet.time_base / base)
-            packet.time_base = base
-        self._last[copy.index] = at
-
-    def _takes_equal(self, copy: av.stream.Stream) -> bool:
-        return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
-
-
-def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
-    """Hand on what the source says of itself in words."""
-    label(encoder.track, source.video)
-    # libvpx keeps alpha in a stream beside, which players look for by this tag.
-    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
-        del encoder.track.metadata[name]
-    if encoder.has_alpha_beside:
-        encoder.track.metadata["alpha_mode"] = "1"
-    container.metadata.update(source.container.metadata)
-    container.set_chapters(source.chapters)
-
-
-def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,
-                frames: Iterable[Frame]) -> None:  # fmt: skip
-    """A picture of `source` in a container, with what it says of itself and nothing beside; a rehearsal."""
-    encoder = Encoder(container, info, layout, encoding)
-    tag_outputs(container, encoder, source)
-    container.start_encoding()
-    for frame in frames:
-        container.mux(encoder.encode(frame))
-    container.mux(encoder.flush(1))
-    container.close()
 
 
 class FileSink:
@@ -244,7 +174,7 @@ class FileSink:
 
     def _begin(self, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool) -> None:
         kind = self._container.format.name
-        outlook = rehearse(kind, source, encoding, write_small) if copy_streams else Outlook()
+        outlook = rehearse(kind, source, encoding) if copy_streams else Outlook()
         source.first = None
         self._container.container_options.update(joined(self._container.container_options, outlook.options))
         self._muxed = Muxed(self._container, source, layout, encoding, copy_streams)
