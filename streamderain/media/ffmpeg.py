@@ -18,7 +18,7 @@ import av
 import ffmpeg
 
 from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout
+from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
@@ -154,8 +154,29 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
     if version is None:
         raise SinkError("--via-ffmpeg needs a program called ffmpeg on PATH; install it, or leave --via-ffmpeg out")
     info = source.info
-    picture: dict[str, object] = {"format": "nut"}
-    output: dict[str, object] = {
+    turned: dict[str, object] = {"display_rotation": info.rotation} if info.rotation else {}
+    turned |= {"display_hflip": None} if info.mirrored else {}
+    # Older ones cannot mark what they encode as rotated.
+    can_mark = version >= (6, 0)
+    marks = {**turned, "noautorotate": None} if turned and can_mark else {}
+    video = ffmpeg.input("pipe:0", format="nut", **marks).video
+    video = video.filter("setparams", **_colours(source, layout)).filter("setsar", _aspect(info.sample_aspect_ratio))
+    for name, options in () if can_mark else (*_TURNS[info.rotation], *([("hflip", {})] if info.mirrored else [])):
+        video = video.filter(name, **options)
+    global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
+    if encoding.encoder.endswith("_vaapi"):
+        video = video.filter("format", "nv12").filter("hwupload")
+        global_options += ["-vaapi_device", "/dev/dri/renderD128"]
+    begins = source.clock.begins
+    others = ffmpeg.input(source.container.name, **({"itsoffset": f"{float(-begins):.6f}"} if begins else {}))
+    streams = [video, *(others[str(stream.index)] for stream in source.copied if stream.type in _COPIED)]
+    output = ffmpeg.output(*streams, target, **_output_options(info, encoding, target, version))
+    command: list[str] = output.global_args(*global_options).overwrite_output().compile()
+    return command
+
+
+def _output_options(info: VideoInfo, encoding: Encoding, target: str, version: tuple[int, int]) -> dict[str, object]:
+    options: dict[str, object] = {
         "c": "copy",
         "c:v": encoding.encoder,
         # From the NUT, as an input that no stream is taken from is not opened.
@@ -167,36 +188,14 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
         **encoding.options,
     }
     if encoding.crf is not None and not encoding.encoder.endswith(("_vaapi", "_qsv", "_nvenc")):
-        output.setdefault("crf", encoding.crf)
+        options.setdefault("crf", encoding.crf)
     if encoding.preset is not None:
-        output["preset"] = encoding.preset
-    if info.rotation and version >= (6, 0):
-        picture |= {"display_rotation": info.rotation, "noautorotate": None}
-    if info.mirrored and version >= (6, 0):
-        picture |= {"display_hflip": None, "noautorotate": None}
+        options["preset"] = encoding.preset
     if info.is_interlaced:
-        output.setdefault("flags:v", "+ildct+ilme")
+        options.setdefault("flags:v", "+ildct+ilme")
     if "://" in target:
-        output["format"] = "mpegts"
-    frames = ffmpeg.input("pipe:0", **picture)
-    begins = source.clock.begins
-    others = ffmpeg.input(source.container.name, **({"itsoffset": f"{float(-begins):.6f}"} if begins else {}))
-    video = frames.video.filter("setparams", **_colours(source, layout)).filter(
-        "setsar", _aspect(info.sample_aspect_ratio)
-    )
-    global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
-    if version < (6, 0):
-        # Those cannot mark what they encode as rotated.
-        for name, options in [*_TURNS[info.rotation], *([("hflip", {})] if info.mirrored else [])]:
-            video = video.filter(name, **options)
-    if encoding.encoder.endswith("_vaapi"):
-        video = video.filter("format", "nv12").filter("hwupload")
-        global_options += ["-vaapi_device", "/dev/dri/renderD128"]
-    streams = [video, *(others[str(stream.index)] for stream in source.copied if stream.type in _COPIED)]
-    command: list[str] = (
-        ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
-    )
-    return command
+        options["format"] = "mpegts"
+    return options
 
 
 def _colours(source: Source, layout: PixelLayout) -> dict[str, object]:

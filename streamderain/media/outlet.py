@@ -196,10 +196,7 @@ class Outlet:
             if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
                 raise self._refusal(error) from error
             self._sound = False
-            try:
-                self._connect()
-            except FAULTS as error:
-                raise self._refusal(error) from error
+            self._open()
             self._warn_of_silence()
 
     def _connect(self) -> None:

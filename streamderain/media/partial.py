@@ -83,7 +83,7 @@ class Partial:
         """How many frames are in the file, which is not written any more; one without any is removed, and what is torn
         at its end is cut off, as players would show it.
         """
-        frames, torn = _whole(self.path)
+        frames, torn = whole_frames(self.path)
         if not frames:
             self.path.unlink(missing_ok=True)
         elif torn:
@@ -140,13 +140,10 @@ def put(path: Path, name: Path) -> None:
             os.close(folder)
 
 
-def frames_in(path: Path) -> int:
-    """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count."""
-    return _whole(path)[0]
-
-
-def _whole(path: Path) -> tuple[int, int | None]:
-    """What `frames_in` says, and at which byte a packet begins that the end of the file tears."""
+def whole_frames(path: Path) -> tuple[int, int | None]:
+    """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count. And at
+    which byte a packet begins that the end of the file tears.
+    """
     frames, torn, is_damaged = 0, None, False
     with suppress(av.FFmpegError, ValueError, OSError, IndexError):
         with av.open(path.absolute(), metadata_errors="replace") as container:
