@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from streamderain.errors import SinkError, reason
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
 from streamderain.media.copying import KEEPERS, Packet, add_copy, listed, takes, takes_unlisted
+from streamderain.media.encoder_clock import EncoderClock
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
@@ -137,17 +137,13 @@ class Encoder:
         self.notes: list[str] = []
         _check_size(self.encoder, layout)
         self._held: Frame | None = None
-        self._last: int | None = None
-        self._began: Fraction | None = None
         self._encoded = 0
-        self._durations: dict[int | None, int | None] = {}
         self.pixel_format, rounded = fitting_format(
             self.encoder, info, layout, is_lossless(self.encoder, options),
             lambda name: opens(self.encoder, options, name),
         )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
-        self._unit, self._late, self._is_rough = info.time_base, Fraction(0), False
         self._rate = fitting_rate(self.encoder, info.frame_rate or Fraction(25))
         self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
@@ -164,7 +160,7 @@ class Encoder:
     def _open(self, info: VideoInfo, layout: PixelLayout) -> None:
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
-        context.pix_fmt, context.time_base = self.pixel_format, self._clock
+        context.pix_fmt, context.time_base = self.pixel_format, self._clock.ticks
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         if info.field_order:
@@ -223,7 +219,7 @@ class Encoder:
         if info.chroma_location != "unspecified" and layout.chroma == "420":
             options["chroma_sample_location"] = info.chroma_location
         fields = {"flags": "+ildct+ilme"}
-        if info.is_interlaced and self._opens(clock=self._clock, more=fields):
+        if info.is_interlaced and self._opens(clock=self._clock.ticks, more=fields):
             options |= fields
         return options
 
@@ -233,17 +229,17 @@ class Encoder:
         options = joined(more or {}, _options(self._encoding))
         return opens(self.encoder, options, self.pixel_format, size, clock)
 
-    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> Fraction:
-        clock = fitting_clock(container, info, self._rate)
+    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> EncoderClock:
+        clock = unit = fitting_clock(container, info, self._rate)
         # Encoders of libraries ask nothing of it.
         if not self.encoder.startswith("lib") and not self._opens(clock=clock):
-            clock, self._is_rough = 1 / self._rate, True
+            clock, unit = 1 / self._rate, info.time_base
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
                 f"{container.format.name} has no place for the times of the input: they are rounded to "
                 f"{clock} s; an output in .mkv or .mp4 keeps them"
             )
-        return clock
+        return EncoderClock(clock, unit)
 
     def _needs_even(self, layout: PixelLayout) -> bool:
         """Whether the encoder refuses this odd size."""
@@ -297,11 +293,10 @@ class Encoder:
         picture = self._shown(frame)
         # What the decoder wrote there would bind the encoder.
         picture.pict_type = PictureType.NONE
-        picture.pts, picture.time_base = self._placed(frame), self._clock
+        picture.pts, picture.time_base = self._clock.place(frame, duration), self._clock.ticks
         # Some encoders write what the picture says, and not what they were told.
         context = self.stream.codec_context
         picture.color_primaries, picture.color_trc = context.color_primaries, context.color_trc
-        self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
 
     def _shown(self, frame: Frame) -> av.VideoFrame:
@@ -317,44 +312,18 @@ class Encoder:
             return paletted(converted(picture, "bgra", frame.layout))
         return converted(picture, self.pixel_format, frame.layout)
 
-    def _placed(self, frame: Frame) -> int:
-        """Its time by the encoder's clock, later than that of the frame before also where this is rougher.
-
-        The first comes at the tick before: one tick late, what only counts frames would show it for two.
-        """
-        at = frame.pts * frame.time_base / self._clock
-        if self._began is None:
-            self._began = at
-            if self._is_rough:
-                # Picture and sound stay as far apart as they are, between two ticks of such a clock.
-                self._late = at % 1 * self._clock
-        pts = math.floor(self._began) + round(at - self._began)
-        self._last = pts if self._last is None else max(pts, self._last + 1)
-        return self._last
-
     def _encode(self, picture: av.VideoFrame | None) -> list[Packet]:
         with self._refusal():
             packets = list(self.stream.encode(picture))
         for packet in packets:
-            # Not every encoder hands on how long a frame is shown, and the muxer would guess.
-            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._clock.move(packet)
             packet.stream = self.track
-            if self._is_rough:
-                self._delay(packet)
         return packets
 
     @property
     def clock(self) -> Fraction:
         """The time base of the packets, in seconds."""
-        return self._unit if self._is_rough else self._clock
-
-    def _delay(self, packet: Packet) -> None:
-        """Move a packet to where its picture is, as it came from a clock that is too rough for that."""
-        for name in ("pts", "dts"):
-            if (time := getattr(packet, name)) is not None:
-                setattr(packet, name, round((time * self._clock + self._late) / self._unit))
-        packet.duration = round((packet.duration or 0) * self._clock / self._unit)
-        packet.time_base = self._unit
+        return self._clock.unit
 
     @contextmanager
     def _refusal(self) -> Iterator[None]:
