@@ -458,7 +458,7 @@ def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
 def test_few_cores_are_left_to_the_stations(
     name: str, saving: str, cores: int, asked: str | None, is_set: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(cli, "cores_here", lambda: cores)
     for each in ("OPENCV_FOR_THREADS_NUM", "OMP_WAIT_POLICY"):
         # By setting it first, so that it is taken away again.
         monkeypatch.setenv(each, asked or "")

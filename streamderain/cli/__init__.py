@@ -16,6 +16,7 @@ from streamderain.cli.app import app
 from streamderain.cli.progress import INTERRUPTED
 from streamderain.cli.redaction import log_to_stderr, redact_title
 from streamderain.errors import Stopped, StreamderainError
+from streamderain.machine import cores_here
 from streamderain.media.url import redacted, show_urls
 
 FEW_CORES = 2
@@ -54,7 +55,7 @@ def _share_few_cores() -> None:
     """Where there are few cores, have OpenCV use one thread, and OpenMP's threads sleep while they wait; neither is
     loaded yet. What the user has set stays.
     """
-    if (os.cpu_count() or 1) <= FEW_CORES:
+    if cores_here() <= FEW_CORES:
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

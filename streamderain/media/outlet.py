@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 import av
 from av.container import OutputContainer
 
-from streamderain.errors import DeniedError, SinkError, nearest
+from streamderain.errors import DeniedError, SinkError, nearest, reason
+from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
-from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
-from streamderain.media.copying import add_copy
+from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
+from streamderain.media.copying import FAULTS, add_copy
+from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
+from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
+from streamderain.media.wall import TIME_BASE
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,8 @@ _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
 
-_SRT_PLAIN = {"mode", "latency", "connect_timeout", "timeout", "pkt_size", "payload_size", "maxbw", "pbkeylen"}
-"""What of an SRT URL anybody may read."""
-
-_FAULTS = (OSError, ValueError, av.FFmpegError)
-"""What libav and the system raise; not all of libav's errors are of the system's kinds."""
+_USUAL = VideoInfo("h264", "yuv420p", 360, 640, TIME_BASE, Fraction(25))
+"""A picture that every encoder takes, if it takes any."""
 
 _DISK_SECONDS = 1.0
 """How much a power cut may take that the system has not yet written to the disk."""
@@ -71,6 +70,10 @@ class _Way:
     format: str
     path: Path | None = None
     is_srt: bool = False
+
+    @property
+    def is_recording(self) -> bool:
+        return self.path is not None and self.format != "hls"
 
 
 def is_recording(name: str) -> bool:
@@ -93,13 +96,35 @@ def check_outlet(name: str, may_exist: bool) -> None:
     """
     way = _way(name)
     if way.is_srt:
-        _ffmpeg(name)
-    if way.path is None or way.format == "hls":
+        program_for(name)
+    if way.path is None or not way.is_recording:
         return
     if way.path.exists() and not may_exist:
         raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
     if not way.path.parent.is_dir():
         raise SinkError(f"{way.path.parent} is no folder that exists; create it first")
+
+
+def try_outputs(outputs: Iterable[str], encoding: Encoding) -> None:
+    """Raise SinkError, before a stream begins, for what could not be encoded, or not be written to any of `outputs`;
+    servers are not asked.
+    """
+    Broadcast(_USUAL, encoding, None, lambda chunk: None).close()
+    for output in outputs:
+        check_outlet(output, may_exist=True)
+        if path := _way(output).path:
+            _try_folder(output, path.parent)
+
+
+def _try_folder(output: str, folder: Path) -> None:
+    while not folder.exists():
+        # What a playlist's folder will be made in.
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SinkError(f"{public(output)} cannot be written: {error.strerror} in {folder}") from None
 
 
 class Outlet:
@@ -108,21 +133,20 @@ class Outlet:
 
     It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
     three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
-    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
-    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it; `transport`, tcp or udp,
-    is how RTSP travels.
+    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `label` is
+    what the log calls it; `transport`, tcp or udp, is how RTSP travels.
 
     Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
     """
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
-                 timeout: float = 5.0, label: str = "", transport: str = "tcp") -> None:  # fmt: skip
+                 label: str = "", transport: str = "tcp") -> None:  # fmt: skip
         self._transport = transport
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
-        self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
+        self._streams, self._segment_seconds = streams, segment_seconds
         self._sound = streams.audio is not None and self._takes_sound(streams.audio)
-        self._relay: _Relay | None = None
+        self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
         self._begin: Fraction | None = None
         self._on_disk = 0.0
@@ -146,10 +170,10 @@ class Outlet:
             raise SinkError(f"{self._shown} is closed")
         try:
             self._container.mux(packet)
-            if self._way.path and self._way.format != "hls" and chunk.seconds - self._on_disk >= _DISK_SECONDS:
+            if self._way.is_recording and chunk.seconds - self._on_disk >= _DISK_SECONDS:
                 self._on_disk = chunk.seconds
                 _to_disk(self.path)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise SinkError(f"{self._shown} cannot be written to: {self._reason(error)}") from error
 
     def close(self) -> None:
@@ -159,24 +183,20 @@ class Outlet:
             if container:
                 container.close()
             _to_disk(self.path)
-        except _FAULTS:
+        except FAULTS:
             logger.debug("%s could not be finished", self._shown, exc_info=True)
         self._leave_nothing_empty()
-        if self._relay:
-            self._relay.end()
+        self._end_relay()
 
     def _open(self) -> None:
         try:
             self._connect()
-        except _FAULTS as error:
+        except FAULTS as error:
             # Sound that the format has no place for shows in as many ways as there are formats.
             if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
                 raise self._refusal(error) from error
             self._sound = False
-            try:
-                self._connect()
-            except _FAULTS as error:
-                raise self._refusal(error) from error
+            self._open()
             self._warn_of_silence()
 
     def _connect(self) -> None:
@@ -185,13 +205,13 @@ class Outlet:
         if way.format == "rtsp":
             options["rtsp_transport"] = self._transport
         if way.is_srt:
-            if self._relay:
-                self._relay.end()
-            self._relay = _Relay(way.name, self._timeout)
+            self._end_relay()
+            self._relay = Outgoing(way.name)
             target = self._relay.pipe
         elif way.format == "hls":
             assert way.path
-            target = self.path = _playlist(way.path)
+            way.path.parent.mkdir(parents=True, exist_ok=True)
+            target = self.path = way.path
             options["hls_segment_filename"] = str(target.with_name(f"{target.stem}-%d.ts"))
         elif way.path:
             target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
@@ -216,15 +236,15 @@ class Outlet:
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""
-        with suppress(*_FAULTS):
+        with suppress(*FAULTS):
             container.close()
-        if self._way.path and self._way.format != "hls" and self.path:
+        if self._way.is_recording and self.path:
             self.path.unlink(missing_ok=True)
 
     def _leave_nothing_empty(self) -> None:
         """On a full disk, each attempt would leave another file of nothing."""
         with suppress(OSError):
-            if self._way.path and self._way.format != "hls" and self.path and not self.path.stat().st_size:
+            if self._way.is_recording and self.path and not self.path.stat().st_size:
                 self.path.unlink()
 
     def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
@@ -265,67 +285,16 @@ class Outlet:
             return error
         kind = DeniedError if isinstance(error, DENIALS) else SinkError
         refusal = kind(f"{self._shown} cannot be opened: {self._reason(error)}")
+        self._end_relay()
+        return refusal
+
+    def _end_relay(self) -> None:
         if self._relay:
             self._relay.end()
-        return refusal
 
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""
-        return said or redacted(getattr(error, "strerror", None) or str(error))
-
-
-class _Relay:
-    """The system's ffmpeg, which reads a transport stream from `pipe` and sends it on by SRT."""
-
-    def __init__(self, url: str, timeout: float) -> None:
-        program = _ffmpeg(url)
-        self._timeout = timeout
-        # Not a pipe, which ffmpeg would block on when nobody reads it.
-        self._errors = tempfile.TemporaryFile()
-        self._secrets = tempfile.NamedTemporaryFile("w", suffix=".ffpreset")
-        command = [
-            program, "-hide_banner", "-loglevel", "error", "-nostdin",
-            "-fpsprobesize", "0", "-probesize", "100000", "-analyzeduration", "200000", "-f", "mpegts", "-i", "pipe:0",
-            "-map", "0", "-c", "copy", "-fpre", self._secrets.name, "-muxdelay", "0", "-muxpreload", "0",
-            *(word for key, value in _ALL_FORMATS.items() for word in (f"-{key}", value)),
-            "-f", "mpegts", self._without_secrets(url),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
-        )
-        self.pipe = self._process.stdin
-
-    def _without_secrets(self, url: str) -> str:
-        """The URL without what everybody could read in the list of processes; that goes by a file."""
-        # No fragment: the ids of streams begin with #.
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query)
-        secret = [(key, value) for key, value in pairs if key not in _SRT_PLAIN]
-        for key, value in secret:
-            print(f"{key}={value}", file=self._secrets, flush=True)
-        plain = urlencode([pair for pair in pairs if pair not in secret])
-        return f"{place}?{plain}" if plain else place
-
-    def said(self) -> str:
-        """Its last words, or nothing; when it has failed it has a moment to say them."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").splitlines()
-        return redacted(lines[0].strip()) if lines else ""
-
-    def end(self) -> None:
-        """Let it send what it has, or end it."""
-        assert self._process.stdin
-        with suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(self._timeout)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-        self._secrets.close()
+        return said or redacted(reason(error))
 
 
 def _way(name: str) -> _Way:
@@ -350,20 +319,8 @@ def _way(name: str) -> _Way:
     return _Way(name, _ENDINGS[path.suffix.lower()], path)
 
 
-def _ffmpeg(url: str) -> str:
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise SinkError(f"{public(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
-    return program
-
-
 def _is_playlist(name: str) -> bool:
     return name.endswith(("/", os.sep)) or name.lower().endswith(".m3u8")
-
-
-def _playlist(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _in_time(path: Path) -> Path:

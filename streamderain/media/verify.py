@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 
-from streamderain.media.copying import name_of
+from streamderain.media.copying import Packet, name_of
 from streamderain.media.extras import TOLERANT, is_cover
 from streamderain.media.rehearsal import facts_beside
 
@@ -27,8 +27,6 @@ _MOST = 3
 
 _PIECE = 2**20
 """Bytes of silence that are booked at once."""
-
-Packet: TypeAlias = "av.Packet[av.stream.Stream]"
 
 
 @dataclass

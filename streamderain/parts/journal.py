@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from streamderain.errors import SinkError, writing
-from streamderain.media.partial import LONGEST_NAME
-from streamderain.media.parts import Part, put, times_in
+from streamderain.media.partial import LONGEST_NAME, put
+from streamderain.media.parts import Part, times_in
 
 logger = logging.getLogger(__name__)
 
