@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from typing import Any, Literal
 
 import av
 from av.container import OutputContainer
@@ -23,6 +19,8 @@ from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
 from streamderain.media.copying import add_copy
 from streamderain.media.opening import DENIALS
+from streamderain.media.outgoing import ALL_FORMATS, Outgoing, ffmpeg_for
+from streamderain.media.reencoding import USUAL, Reencoded
 from streamderain.media.url import for_libav, public, redacted
 
 logger = logging.getLogger(__name__)
@@ -46,15 +44,13 @@ _OPTIONS: dict[str, dict[str, str]] = {
         "hls_flags": "delete_segments+append_list+temp_file+independent_segments",
     },
 }
-# libav's 10 s would hold the picture back for as long when the sound stops.
-_ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
 
-_SRT_PLAIN = {"mode", "latency", "connect_timeout", "timeout", "pkt_size", "payload_size", "maxbw", "pbkeylen"}
-"""What of an SRT URL anybody may read."""
+_Sound = Literal["copied", "encoded anew", "left out"]
+_LESS: dict[_Sound, _Sound] = {"copied": "encoded anew", "encoded anew": "left out"}
 
 _FAULTS = (OSError, ValueError, av.FFmpegError)
 """What libav and the system raise; not all of libav's errors are of the system's kinds."""
@@ -93,7 +89,7 @@ def check_outlet(name: str, may_exist: bool) -> None:
     """
     way = _way(name)
     if way.is_srt:
-        _ffmpeg(name)
+        ffmpeg_for(name)
     if way.path is None or way.format == "hls":
         return
     if way.path.exists() and not may_exist:
@@ -121,8 +117,12 @@ class Outlet:
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
         self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
-        self._sound = streams.audio is not None and self._takes_sound(streams.audio)
-        self._relay: _Relay | None = None
+        self._sound: _Sound = "copied" if streams.audio else "left out"
+        self._told_sound: _Sound = "copied"
+        self._reencoded: Reencoded | None = None
+        if streams.audio and not self._takes_sound(streams.audio):
+            self._sound = "encoded anew"
+        self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
         self._begin: Fraction | None = None
         self._on_disk = 0.0
@@ -139,13 +139,11 @@ class Outlet:
             if not starts:
                 return
             self._begin, self._on_disk = _seconds(chunk.packet), chunk.seconds
-        packet = self._copy(chunk)
-        if packet is None:
-            return
+        packets = self._own(chunk)
         if self._container is None:
             raise SinkError(f"{self._shown} is closed")
         try:
-            self._container.mux(packet)
+            self._container.mux(packets)
             if self._way.path and self._way.format != "hls" and chunk.seconds - self._on_disk >= _DISK_SECONDS:
                 self._on_disk = chunk.seconds
                 _to_disk(self.path)
@@ -166,28 +164,28 @@ class Outlet:
             self._relay.end()
 
     def _open(self) -> None:
-        try:
-            self._connect()
-        except _FAULTS as error:
-            # Sound that the format has no place for shows in as many ways as there are formats.
-            if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
-                raise self._refusal(error) from error
-            self._sound = False
+        while True:
             try:
                 self._connect()
+                break
             except _FAULTS as error:
-                raise self._refusal(error) from error
-            self._warn_of_silence()
+                # Sound that the format has no place for shows in as many ways as there are formats.
+                if self._sound not in _LESS or isinstance(error, ConnectionError | TimeoutError | SinkError):
+                    raise self._refusal(error) from error
+                self._sound = _LESS[self._sound]
+        if self._sound != self._told_sound:
+            self._told_sound = self._sound
+            self._tell_of_sound()
 
     def _connect(self) -> None:
-        way, options = self._way, {**_ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
+        way, options = self._way, {**ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
         target: Any = way.name
         if way.format == "rtsp":
             options["rtsp_transport"] = self._transport
         if way.is_srt:
             if self._relay:
                 self._relay.end()
-            self._relay = _Relay(way.name, self._timeout)
+            self._relay = Outgoing(way.name, self._timeout)
             target = self._relay.pipe
         elif way.format == "hls":
             assert way.path
@@ -210,9 +208,14 @@ class Outlet:
         self._video = container.add_stream_from_template(self._streams.video)
         if self._streams.display_matrix:
             self._video.set_display_matrix(self._streams.display_matrix)
-        if self._sound:
+        self._reencoded = None
+        if self._sound == "copied":
             assert self._streams.audio
-            self._audio = add_copy(container, self._streams.audio)
+            self._audio: Any = add_copy(container, self._streams.audio)
+        elif self._sound == "encoded anew":
+            assert self._streams.audio
+            self._reencoded = Reencoded(self._streams.audio, container)
+            self._audio = self._reencoded.stream
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""
@@ -227,16 +230,21 @@ class Outlet:
             if self._way.path and self._way.format != "hls" and self.path and not self.path.stat().st_size:
                 self.path.unlink()
 
-    def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
-        """The chunk as this output's own packet, at its own time; None for what it has no place for."""
-        theirs = chunk.packet
+    def _own(self, chunk: Chunk) -> list[av.Packet[Any]]:
+        """The chunk as this output's own packets, at its own time; none of what it has no place for."""
+        if chunk.kind == "video":
+            return [self._copy(chunk.packet, self._video)]
+        if self._sound == "left out":
+            return []
+        packets = self._reencoded.packets(chunk.packet) if self._reencoded else [chunk.packet]
+        return [self._copy(each, self._audio) for each in packets if _seconds(each) >= (self._begin or 0)]
+
+    def _copy(self, theirs: av.Packet[Any], stream: Any) -> av.Packet[Any]:
         assert self._begin is not None
         assert theirs.pts is not None
-        if chunk.kind == "audio" and (not self._sound or _seconds(theirs) < self._begin):
-            return None
         # Muxing changes a packet, and others get it too.
         packet: av.Packet[Any] = av.Packet(bytes(theirs))
-        packet.stream = self._video if chunk.kind == "video" else self._audio
+        packet.stream = stream
         shift = round(self._begin / exact(theirs.time_base))
         packet.time_base, packet.duration = theirs.time_base, theirs.duration
         packet.pts = theirs.pts - shift
@@ -250,15 +258,16 @@ class Outlet:
 
     def _takes_sound(self, audio: av.AudioStream) -> bool:
         taken = _SOUND.get(self._way.format)
-        if taken is None or audio.codec_context.codec.canonical_name in taken:
-            return True
-        self._warn_of_silence()
-        return False
+        return taken is None or audio.codec_context.codec.canonical_name in taken
 
-    def _warn_of_silence(self) -> None:
-        assert self._streams.audio
+    def _tell_of_sound(self) -> None:
+        if self._streams.audio is None:
+            return
         codec = self._streams.audio.codec_context.codec.canonical_name
-        logger.warning("%s: %s takes no %s, so it goes without sound", self._label, self._way.format, codec)
+        level, then = logging.INFO, f"its sound is encoded to {USUAL.upper()}"
+        if self._sound == "left out":
+            level, then = logging.WARNING, "so it goes without sound"
+        logger.log(level, "%s: %s takes no %s, %s", self._label, self._way.format, codec, then)
 
     def _refusal(self, error: Exception) -> SinkError:
         if isinstance(error, SinkError):
@@ -272,60 +281,6 @@ class Outlet:
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""
         return said or redacted(getattr(error, "strerror", None) or str(error))
-
-
-class _Relay:
-    """The system's ffmpeg, which reads a transport stream from `pipe` and sends it on by SRT."""
-
-    def __init__(self, url: str, timeout: float) -> None:
-        program = _ffmpeg(url)
-        self._timeout = timeout
-        # Not a pipe, which ffmpeg would block on when nobody reads it.
-        self._errors = tempfile.TemporaryFile()
-        self._secrets = tempfile.NamedTemporaryFile("w", suffix=".ffpreset")
-        command = [
-            program, "-hide_banner", "-loglevel", "error", "-nostdin",
-            "-fpsprobesize", "0", "-probesize", "100000", "-analyzeduration", "200000", "-f", "mpegts", "-i", "pipe:0",
-            "-map", "0", "-c", "copy", "-fpre", self._secrets.name, "-muxdelay", "0", "-muxpreload", "0",
-            *(word for key, value in _ALL_FORMATS.items() for word in (f"-{key}", value)),
-            "-f", "mpegts", self._without_secrets(url),
-        ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
-        )
-        self.pipe = self._process.stdin
-
-    def _without_secrets(self, url: str) -> str:
-        """The URL without what everybody could read in the list of processes; that goes by a file."""
-        # No fragment: the ids of streams begin with #.
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query)
-        secret = [(key, value) for key, value in pairs if key not in _SRT_PLAIN]
-        for key, value in secret:
-            print(f"{key}={value}", file=self._secrets, flush=True)
-        plain = urlencode([pair for pair in pairs if pair not in secret])
-        return f"{place}?{plain}" if plain else place
-
-    def said(self) -> str:
-        """Its last words, or nothing; when it has failed it has a moment to say them."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").splitlines()
-        return redacted(lines[0].strip()) if lines else ""
-
-    def end(self) -> None:
-        """Let it send what it has, or end it."""
-        assert self._process.stdin
-        with suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(self._timeout)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-        self._secrets.close()
 
 
 def _way(name: str) -> _Way:
@@ -348,13 +303,6 @@ def _way(name: str) -> _Way:
     if path.suffix.lower() not in _ENDINGS:
         raise SinkError(f"{name} has an ending that tells no format for live video; try {', '.join(_ENDINGS)}")
     return _Way(name, _ENDINGS[path.suffix.lower()], path)
-
-
-def _ffmpeg(url: str) -> str:
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise SinkError(f"{public(url)} needs a program called ffmpeg on PATH; install it, or publish by rtsp://")
-    return program
 
 
 def _is_playlist(name: str) -> bool:
