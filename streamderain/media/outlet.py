@@ -20,7 +20,7 @@ from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
 from streamderain.media.copying import add_copy
 from streamderain.media.opening import DENIALS
 from streamderain.media.outgoing import ALL_FORMATS, Outgoing, ffmpeg_for
-from streamderain.media.reencoding import USUAL, Reencoded
+from streamderain.media.reencoding import USUAL, Reencoded, usual
 from streamderain.media.url import for_libav, public, redacted
 
 logger = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class Outlet:
             self._audio: Any = add_copy(container, self._streams.audio)
         elif self._sound == "encoded anew":
             assert self._streams.audio
-            self._reencoded = Reencoded(self._streams.audio, container)
+            self._reencoded = Reencoded(self._streams.audio, usual(container, self._streams.audio))
             self._audio = self._reencoded.stream
 
     def _discard(self, container: OutputContainer) -> None:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from streamderain.media.reencoding import RATE, Reencoded
+from streamderain.media.reencoding import RATE, Reencoded, usual
 from streamderain.media.wall import TIME_BASE
 
 HERTZ = 440
@@ -37,7 +37,7 @@ def tone(path: Path, codec: str, rate: int, layout: str, seconds: int = 3) -> Pa
 def encoded(path: Path, lost: range = range(0)) -> Iterator[av.Packet[av.AudioStream]]:
     """What becomes of its packets, ten seconds into a run; those numbers that are `lost` are not there."""
     with av.open(path) as file, av.open(os.devnull, "w", format="mp4", options={}) as container:
-        reencoded = Reencoded(file.streams.audio[0], container)
+        reencoded = Reencoded(file.streams.audio[0], usual(container, file.streams.audio[0]))
         for number, packet in enumerate(file.demux(audio=0)):
             if packet.pts is None or number in lost:
                 continue
@@ -90,7 +90,7 @@ def test_after_a_gap_sound_is_where_it_was(tmp_path: Path) -> None:
 def test_what_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     path = tone(tmp_path / "a.mp4", "aac", 48000, "mono")
     with av.open(path) as file, av.open(os.devnull, "w", format="mp4") as container:
-        reencoded = Reencoded(file.streams.audio[0], container)
+        reencoded = Reencoded(file.streams.audio[0], usual(container, file.streams.audio[0]))
         broken: av.Packet[av.AudioStream] = av.Packet(b"\xff\x00" * 50)
         broken.pts, broken.time_base = 0, TIME_BASE
         assert reencoded.packets(broken) == []
