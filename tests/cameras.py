@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Camera:
     fps: int = 25
     options: tuple[str, ...] = ()
     port: int = 0
+    environment: Mapping[str, str] | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     @property
@@ -48,8 +49,9 @@ class Camera:
         assert self.process is None, "it runs already"
         self.width, self.height, self.fps = width or self.width, height or self.height, fps or self.fps
         numbers = [str(number) for number in (self.port, self.width, self.height, self.fps)]
+        command = [PYTHON, str(SCRIPT), *numbers, *self.options]
         self.process = subprocess.Popen(
-            [PYTHON, str(SCRIPT), *numbers, *self.options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment
         )
         assert self.process.stdout
         said = self.process.stdout.readline().split()
