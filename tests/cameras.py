@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,14 @@ import pytest
 SCRIPT = Path(__file__).parent / "media" / "rtsp_camera.py"
 
 PYTHON = "/usr/bin/python3"
+
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+def moved(clock: Path) -> dict[str, str]:
+    """The environment of a camera whose clock is moved by what stands in `clock`, such as +3600s, whenever that is."""
+    fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    return {**os.environ, **fake, "DONT_FAKE_MONOTONIC": "1"}
 
 
 @functools.cache
@@ -84,9 +93,12 @@ class Cameras:
     def __init__(self) -> None:
         self._made: list[Camera] = []
 
-    def __call__(self, width: int = 64, height: int = 48, fps: int = 25, *options: str) -> Camera:
+    def __call__(
+        self, width: int = 64, height: int = 48, fps: int = 25, *options: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> Camera:  # fmt: skip
         """Start a camera; options are those of rtsp_camera.py, such as --audio and --udp-only."""
-        camera = Camera(width, height, fps, options)
+        camera = Camera(width, height, fps, options, environment=environment)
         self._made.append(camera)
         camera.start()
         return camera

@@ -20,7 +20,6 @@ Writes recoveries.json, with what the process held after each recovery.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import threading
@@ -34,14 +33,13 @@ from parts import Stub, camera, load, running, save, server, slope, unaccounted,
 
 from streamderain.config import LiveConfig
 from streamderain.live.run import LiveRun
-from tests.cameras import Camera
+from tests.cameras import FAKETIME, Camera, moved
 
 SIZES = ((320, 180), (640, 360))
 CHANGE_EVERY = 10
 JUMP_EVERY, JUMPS = 5, ("+3600s", "+0", "-3600s", "+0")
 JUMP_SECONDS = 6.0
 """A sender report comes within five."""
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 NETWORK_SECONDS = 0.005
 FRAMES = 5
 """So many must come after each return."""
@@ -114,9 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, clock = Path(name), Path(name) / "clock"
         clock.write_text("+0\n")
-        moved = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-        alone = {**os.environ, **moved, "DONT_FAKE_MONOTONIC": "1"}
-        with camera(*SIZES[0], 25, "--audio", environment=alone) as source, server(folder / "out.mkv") as url:
+        with camera(*SIZES[0], 25, "--audio", environment=moved(clock)) as source, server(folder / "out.mkv") as url:
             config = LiveConfig(frozen_after=arguments.frozen_after, blend=0.0)
             run = LiveRun(source.url, [str(folder / "rec.mkv"), url], config, Stub(NETWORK_SECONDS))
             with running(run):
