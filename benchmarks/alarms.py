@@ -35,8 +35,7 @@ from torch import Tensor
 from streamderain.config import LiveConfig
 from streamderain.engine.engine import load_network
 from streamderain.frames import Effort, Network
-from streamderain.media.compression import compressed
-from streamderain.media.images import list_images, read_clip, read_image
+from streamderain.media.images import compressed, list_images, read_clip, read_image
 
 FRAME_RATE = 5
 HEIGHT, WIDTH = 360, 480

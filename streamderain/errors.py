@@ -115,6 +115,11 @@ def writing(path: Path, advice: str = "") -> Iterator[None]:
         raise SinkError(f"{path} cannot be written: {error.strerror}{advice}") from error
 
 
+def reason(error: BaseException) -> str:
+    """What the system or libav says of it, without the name of a file; else all that it says."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def in_one_line(error: BaseException) -> str:
     """All that another library's error says, or its kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,7 @@
-"""What this machine is: processor, memory, GPU, and the libraries that compute on them."""
+"""What this machine is: processor, memory, GPU, and the libraries that compute on them.
+
+torch is loaded when it is asked for, as who starts the program counts the cores alone.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import os
 import platform
 from importlib import metadata
 
-import torch
-
 LIBRARIES = ("torch", "openvino", "av", "numpy", "opencv-python-headless", "ffmpeg-python")
+
+
+def cores_here() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict[str, str]:
     """Each part of this machine by name, in words."""
+    import torch
+
     return {
         "processor": f"{_processor()}, {os.cpu_count()} threads, torch uses {torch.get_num_threads()}",
         "memory": _memory(),
@@ -45,6 +53,8 @@ def _memory() -> str:
 
 
 def _cuda() -> str:
+    import torch
+
     if not torch.cuda.is_available():
         built = f"torch was built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
         return f"no device; {built}"

@@ -14,7 +14,7 @@ import typer
 
 from streamderain.batch.spread.config import BatchConfig
 from streamderain.cli.options import configured
-from streamderain.cli.progress import INTERRUPTED, Shown, log_above
+from streamderain.cli.progress import INTERRUPTED, Shown, bar
 
 if TYPE_CHECKING:
     from streamderain.batch.spread.driver import Outcome, Standing
@@ -92,24 +92,13 @@ def _without(values: dict[str, object], name: str) -> dict[str, object]:
 @contextmanager
 def _bar(is_shown: bool) -> Iterator[Callable[[Standing], None]]:
     """What draws how far all files are on stderr, or nothing."""
-    if not is_shown:
-        yield lambda standing: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames  {task.fields[fps]:.1f} fps  ETA {task.fields[eta]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar, log_above():
-        task = bar.add_task("", total=None, fps=0.0, eta="-")
+    pace = "frames  {task.fields[fps]:.1f} fps  ETA {task.fields[eta]}"
+    with bar(is_shown, "{task.description}", BarColumn(), MofNCompleteColumn(), pace, fps=0.0, eta="-") as update:
 
         def report(standing: Standing) -> None:
-            bar.update(
-                task,
+            update(
                 description=f"{standing.files} of {standing.of_files} files",
                 completed=standing.frames,
                 total=standing.expected,

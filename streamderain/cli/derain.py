@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from streamderain.batch.warned import warnings_in_log
-from streamderain.cli.keys import pausing
 from streamderain.cli.many import derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
-from streamderain.cli.progress import Shown, live_line, progress_bar
+from streamderain.cli.progress import Shown, at_work, live_line
 from streamderain.cli.sample import try_out
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError
-
-if TYPE_CHECKING:
-    from streamderain.carry import Progress
 
 
 @configured(LiveConfig, with_saved=True)
@@ -113,16 +108,7 @@ def _derain_file(source: str, output: str, config: LiveConfig, shown: Shown) -> 
     from streamderain.media.url import public
     from streamderain.run import derain as derain_video
 
-    with (
-        warnings_in_log(kept=shown.as_json) as warnings,
-        progress_bar(shown.has_bar) as draw,
-        pausing(not shown.talks) as pause,
-    ):
-
-        def report(progress: Progress) -> None:
-            draw(progress)
-            pause()
-
+    with at_work(shown) as (report, warnings):
         done = derain_video(source, output, config, report)
     if shown.as_json:
         stations = [station.totals() for station in done.stations]

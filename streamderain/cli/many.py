@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from streamderain.batch.warned import warnings_in_log
-from streamderain.cli.keys import pausing
-from streamderain.cli.progress import INTERRUPTED, Shown, progress_bar
+from streamderain.cli.progress import INTERRUPTED, Shown, at_work
 from streamderain.config import DerainConfig
 from streamderain.errors import ConfigError, SourceError
 
@@ -81,15 +79,10 @@ def _run(jobs: Iterable[Job], config: DerainConfig, shown: Shown, of: str = "") 
     outcomes: list[Outcome] = []
     warnings: list[list[str]] = []
     began = time.monotonic()
-    with (
-        warnings_in_log(kept=shown.as_json) as found,
-        progress_bar(shown.has_bar) as draw,
-        pausing(not shown.talks) as pause,
-    ):
+    with at_work(shown) as (draw, found):
 
         def report(job: Job, progress: object) -> None:
             draw(progress, f"{len(outcomes) + 1}{of}: {job.source.name}")
-            pause()
 
         try:
             for outcome in derain_many(jobs, config, report):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamderain.cli.options import configured
+from streamderain.cli.progress import bar
 from streamderain.config import DerainConfig
 from streamderain.folders import settings_file
 
@@ -154,13 +155,7 @@ def _decibels(psnr: float | None) -> str:
 @contextmanager
 def _progress_bar(shown: bool) -> Iterator[Callable[[float, str], None]]:
     """What draws the share, 0 to 1, that it is called with on stderr, or nothing where it is not `shown`."""
-    if not shown:
-        yield lambda share, text: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TimeElapsedColumn
 
-    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda share, text: bar.update(task, completed=share, description=text)
+    with bar(shown, BarColumn(), TimeElapsedColumn(), "{task.description}", total=1.0, transient=True) as update:
+        yield lambda share, text: update(completed=share, description=text)

@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from streamderain.batch.warned import warnings_in_log
+from streamderain.cli.keys import pausing
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from streamderain.carry import Progress
     from streamderain.live.numbers import LiveNumbers
-
 
 INTERRUPTED = 130
 """The exit code of a run that was stopped, as shells have it for Ctrl-C."""
@@ -37,41 +41,58 @@ class Shown:
 
 
 @contextmanager
+def at_work(shown: Shown) -> Iterator[tuple[Callable[..., None], list[str]]]:
+    """What is called with the progress behind each frame, and the warnings that a summary as JSON will hold: inside,
+    there is a bar, and `p` pauses.
+    """
+    with (
+        warnings_in_log(kept=shown.as_json) as warnings,
+        progress_bar(shown.has_bar) as draw,
+        pausing(not shown.talks) as pause,
+    ):
+
+        def report(progress: Progress, name: str = "") -> None:
+            draw(progress, name)
+            pause()
+
+        yield report, warnings
+
+
+@contextmanager
 def progress_bar(shown: bool) -> Iterator[Callable[..., None]]:
     """What draws the progress that it is called with on stderr, behind the name of a file where one is given, or
     nothing where it is not `shown`.
     """
-    if not shown:
-        yield lambda progress, name="": None
-        return
-    from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("frames  {task.fields[fps]:.1f} fps  ETA"),
-        TimeRemainingColumn(),
-        TextColumn("slowest: {task.fields[slowest]}"),
-    )
-    with Bar(*columns, console=Console(stderr=True)) as bar, log_above():
-        task = bar.add_task("", total=None, fps=0.0, slowest="-")
+    pace, last = "frames  {task.fields[fps]:.1f} fps  ETA", "slowest: {task.fields[slowest]}"
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), pace, TimeRemainingColumn(), last)
+    with bar(shown, *columns, fps=0.0, slowest="-") as update:
 
         def report(progress: Progress, name: str = "") -> None:
-            pace, slowest = progress.frames_per_second, progress.slowest.name
-            bar.update(
-                task,
-                description=escape(name),
-                completed=progress.frames,
-                total=progress.expected,
-                fps=pace,
-                slowest=slowest,
-            )
+            update(description=escape(name), completed=progress.frames, total=progress.expected,
+                   fps=progress.frames_per_second, slowest=progress.slowest.name)  # fmt: skip
 
         yield report
+
+
+@contextmanager
+def bar(
+    shown: bool, *columns: str | ProgressColumn, total: float | None = None, transient: bool = False, **fields: Any
+) -> Iterator[Callable[..., None]]:
+    """What updates a bar of rich's on stderr, with these columns and `fields` of their own, or nothing where it is not
+    `shown`.
+    """
+    if not shown:
+        yield lambda **values: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(*columns, console=Console(stderr=True), transient=transient) as drawn, log_above():
+        task = drawn.add_task("", total=total, **fields)
+        yield lambda **values: drawn.update(task, **values)
 
 
 @contextmanager

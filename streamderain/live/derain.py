@@ -14,7 +14,7 @@ from streamderain.live.numbers import LiveNumbers
 from streamderain.live.page import Watch, check_extra, shown_on
 from streamderain.live.run import LiveRun
 from streamderain.media.address import parse
-from streamderain.media.shown import rgb_frame
+from streamderain.media.pixels import rgb_frame
 from streamderain.quantities import host_and_port
 
 logger = logging.getLogger(__name__)

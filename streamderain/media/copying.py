@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
+from av.format import Flags
 from av.stream import Stream
+
+from streamderain.media import fragments
+from streamderain.media.options import QUIET, TRIAL_SIZE
+
+logger = logging.getLogger(__name__)
 
 Packet: TypeAlias = "av.Packet[Stream]"
 
 KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif", "mpegts": ".ts"}
 """Formats that are named where another does not hold something, and their endings."""
 
-_SIZE = (128, 96)
-"""Pixels of a picture that every encoder has."""
+_UNFRAMED = fragments.KINDS | {"matroska", "flv"}
+"""Formats whose AAC has no header before each packet."""
+
+_NONSTRICT = cast(int, Flags.ts_nonstrict.value)
+"""The flag of formats that take packets of one time."""
 
 _RATE = 25
 
 _PICTURES = 3
 """How many are tried."""
 
-_QUIET = {"libx265": {"x265-params": "log-level=error"}}
-
-_FAULTS = (av.FFmpegError, ValueError, OSError)
+FAULTS = (av.FFmpegError, ValueError, OSError)
+"""What libav, PyAV and the system raise; not all of libav's errors are of the system's kinds."""
 
 
 def add_copy(container: OutputContainer, stream: Stream, keeps_code: bool = False) -> Stream:
@@ -57,7 +66,51 @@ def _untagged(stream: Stream) -> Stream:
     return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
 
 
-def unframed_by(stream: Stream, copy: Stream) -> BitStreamFilterContext | None:
+class Copy:
+    """The `track` of an output for the packets of `stream`, as they are, of the source that the log calls `shown`."""
+
+    def __init__(self, container: OutputContainer, stream: Stream, shown: str) -> None:
+        self.track = add_copy(container, stream)
+        self._takes_equal = stream.type == "subtitle" or bool(container.format.flags & _NONSTRICT)
+        self._unframed = _unframed_by(stream, self.track) if container.format.name in _UNFRAMED else None
+        self._shown, self._was_damaged = shown, False
+        self._last: int | None = None
+
+    def packets(self, packet: Packet) -> Iterator[Packet]:
+        """The packet as the output takes it; nothing where it is too damaged for that."""
+        base = packet.time_base
+        for each in self._bare(packet):
+            each.stream, each.time_base = self.track, base
+            self._line_up(each)
+            yield each
+
+    def _bare(self, packet: Packet) -> Sequence[Packet]:
+        if self._unframed is None:
+            return [packet]
+        try:
+            return self._unframed.filter(packet)
+        except av.FFmpegError:  # whatever it calls it
+            level = logging.DEBUG if self._was_damaged else logging.WARNING
+            logger.log(level, "%s: damaged packets of audio track %d are left out", self._shown, self.track.index)
+            self._was_damaged = True
+            return []
+
+    def _line_up(self, packet: Packet) -> None:
+        """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
+        base = self.track.time_base
+        assert base is not None
+        assert packet.dts is not None
+        assert packet.pts is not None
+        at = round(packet.dts * packet.time_base / base)
+        if self._last is not None and at <= self._last and not self._takes_equal:
+            at = self._last + 1
+            packet.pts, packet.dts = max(at, round(packet.pts * packet.time_base / base)), at
+            packet.duration = round((packet.duration or 0) * packet.time_base / base)
+            packet.time_base = base
+        self._last = at
+
+
+def _unframed_by(stream: Stream, copy: Stream) -> BitStreamFilterContext | None:
     """What makes packets that an MP4 takes out of AAC that comes with a header in each (ADTS); None for others. libav
     does so by itself, but not into fragments.
     """
@@ -86,17 +139,17 @@ def _holds(kind: str, stream: Stream, packets: Sequence[Packet], beside_picture:
             container.mux(_twin(packet, copy))
         if packets:
             container.close()
-    except _FAULTS:
+    except FAULTS:
         return False
     finally:
-        with suppress(*_FAULTS):
+        with suppress(*FAULTS):
             container.close()
     return not packets or _comes_back(memory, kind, stream)
 
 
 def _pictures(stream: av.VideoStream) -> Iterator[Packet]:
     """The packets of a few pictures."""
-    picture = av.VideoFrame(*_SIZE, stream.pix_fmt or "yuv420p")
+    picture = av.VideoFrame(*TRIAL_SIZE, stream.pix_fmt or "yuv420p")
     for number in range(_PICTURES + 1):
         picture.pts, picture.time_base = number, Fraction(1, _RATE)
         for packet in stream.encode(picture if number < _PICTURES else None):
@@ -123,7 +176,7 @@ def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:
             ours, theirs = name_of(stream), name_of(back)
             # A few packets may not tell MP2 from MP3; samples without a header are what the container says.
             return ours == theirs or (theirs != "" and not ours.startswith("pcm_"))
-    except _FAULTS:
+    except FAULTS:
         return True
 
 
@@ -168,14 +221,14 @@ def _tried(kind: str, encoder: str, is_listed: bool) -> bool:
         with av.open(memory, "r", format=kind) as back:
             videos = back.streams.video
             return bool(videos) and name_of(videos[0]) == name_of(stream) and any(back.decode(videos[0]))
-    except _FAULTS:
+    except FAULTS:
         return False
 
 
 def _small_stream(container: OutputContainer, encoder: str) -> av.VideoStream:
-    stream = container.add_stream(encoder, rate=_RATE, options=_QUIET.get(encoder, {}))
+    stream = container.add_stream(encoder, rate=_RATE, options=QUIET if encoder == "libx265" else {})
     assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height = _SIZE
+    stream.width, stream.height = TRIAL_SIZE
     formats = av.Codec(encoder, "w").video_formats
     stream.pix_fmt = formats[0].name if formats else "yuv420p"
     return stream

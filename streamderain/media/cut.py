@@ -14,6 +14,7 @@ import av
 
 from streamderain.errors import SourceError
 from streamderain.frames import Restored
+from streamderain.media.copying import Packet
 from streamderain.media.order import in_order, usual_step
 from streamderain.media.source import Source
 
@@ -35,7 +36,7 @@ class Passengers(deque[Any]):
         self._begin, self._end, self._origin = begin, end, origin
         self._begun: set[int] = set()
 
-    def append(self, packet: av.Packet[av.stream.Stream], /) -> None:
+    def append(self, packet: Packet, /) -> None:
         """Take `packet`, its times changed, if it belongs to the part."""
         base = packet.time_base
         at = _shown_at(packet)
@@ -55,7 +56,7 @@ class Passengers(deque[Any]):
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             super().append(packet)
 
-    def _clip(self, packet: av.Packet[av.stream.Stream], at: Fraction, base: Fraction) -> None:
+    def _clip(self, packet: Packet, at: Fraction, base: Fraction) -> None:
         ends = at + (packet.duration or 0) * base
         begins, ends = max(at, self._begin), ends if self._end is None else min(ends, self._end)
         if begins < ends and (begins, ends) != (at, at + (packet.duration or 0) * base):
@@ -63,13 +64,13 @@ class Passengers(deque[Any]):
             packet.duration = int(ends / base) - packet.pts
 
 
-def _shown_at(packet: av.Packet[av.stream.Stream]) -> Fraction:
+def _shown_at(packet: Packet) -> Fraction:
     assert packet.pts is not None  # a copied stream's has a time
     return packet.pts * packet.time_base
 
 
 @dataclass(eq=False)
-class Part:
+class Cut:
     """What is cut out of a source: `units` of its time base from the first picture to the end, None for all that is
     left.
     """
@@ -91,7 +92,7 @@ class Part:
             self.source.last_duration = after - last
 
 
-def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail: int) -> Part:
+def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail: int) -> Cut:
     """Have `source` give the pictures that are shown from `start` on and before `end`, in seconds from its beginning;
     up to `lead` before them, whose times are below 0, and `trail` behind them; and only the packets beside them.
 
@@ -113,7 +114,7 @@ def cut(source: Source, start: Fraction, end: Fraction | None, lead: int, trail:
     source.first = first
     source.through(_moved(chain(before, [first], others), first.pts, units, trail))
     _describe(source, begin, end)
-    return Part(source, units)
+    return Cut(source, units)
 
 
 def go_on(source: Source, begin: int, lead: int, after: int | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from av.container import OutputContainer
 from av.format import Flags
 from av.video.frame import PictureType
 
-from streamderain.errors import SinkError
+from streamderain.errors import SinkError, reason
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
-from streamderain.media.copying import KEEPERS, add_copy, listed, takes, takes_unlisted
+from streamderain.media.copying import KEEPERS, Packet, add_copy, listed, takes, takes_unlisted
+from streamderain.media.encoder_clock import EncoderClock
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
@@ -104,7 +104,7 @@ def available(encoding: Encoding, hwaccel: str | None) -> Encoding:
         probe.options = _options(candidate)
         probe.open()
     except (av.FFmpegError, ValueError, SinkError) as error:
-        logger.warning("%s is not available here (%s); encoding with libx264", wanted, _reason(error))
+        logger.warning("%s is not available here (%s); encoding with libx264", wanted, reason(error))
         return encoding
     return candidate
 
@@ -132,39 +132,35 @@ class Encoder:
     """
 
     def __init__(self, container: OutputContainer, info: VideoInfo, layout: PixelLayout, encoding: Encoding) -> None:
-        encoding = settled(encoding, container, layout)
-        self._encoding, self.encoder = encoding, encoding.encoder
+        self._encoding = settled(encoding, container, layout)
+        self.encoder, options = self._encoding.encoder, _options(self._encoding)
         self.notes: list[str] = []
-        options = _options(encoding)
-        if av.Codec(encoding.encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
-            # It would take it, write beyond its memory and end the process.
-            raise SinkError(
-                f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; "
-                "try --encoder libx264"
-            )
+        _check_size(self.encoder, layout)
         self._held: Frame | None = None
-        self._last: int | None = None
-        self._began: Fraction | None = None
         self._encoded = 0
-        self._durations: dict[int | None, int | None] = {}
         self.pixel_format, rounded = fitting_format(
-            encoding.encoder, info, layout, is_lossless(encoding.encoder, options),
-            lambda name: opens(encoding.encoder, options, name),
+            self.encoder, info, layout, is_lossless(self.encoder, options),
+            lambda name: opens(self.encoder, options, name),
         )  # fmt: skip
         self.notes += [rounded] if rounded else []
         self._even = self._needs_even(layout)
-        self._unit, self._late, self._is_rough = info.time_base, Fraction(0), False
-        self._rate = fitting_rate(encoding.encoder, info.frame_rate or Fraction(25))
+        self._rate = fitting_rate(self.encoder, info.frame_rate or Fraction(25))
         self._clock = self._fitting_clock(container, info)
         # SVT writes a page to the terminal too, and listens to nothing else.
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
-        self._has_light = carries_light(container.format.name, encoding.encoder, info)
+        self._has_light = carries_light(container.format.name, self.encoder, info)
         self._elsewhere = av.open(os.devnull, "w", format="null") if self._has_light else None
         self.stream = self._add(container, joined(self._tag_options(info, layout), options))
+        self._open(info, layout)
+        self.track = self._track(container, info)
+        if info.display_matrix:
+            self.track.set_display_matrix(info.display_matrix)
+
+    def _open(self, info: VideoInfo, layout: PixelLayout) -> None:
         context = self.stream.codec_context
         context.height, context.width = even_size(layout) if self._even else (layout.height, layout.width)
-        context.pix_fmt, context.time_base = self.pixel_format, self._clock
+        context.pix_fmt, context.time_base = self.pixel_format, self._clock.ticks
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         if info.field_order:
@@ -172,19 +168,21 @@ class Encoder:
         _tag_colours(context, info, layout)
         with self._refusal():
             context.open()
-        self.track = self._track(container, info)
-        if info.display_matrix:
-            self.track.set_display_matrix(info.display_matrix)
+
+    @property
+    def has_alpha_beside(self) -> bool:
+        """Whether alpha lies beside the packets, where libvpx has it."""
+        return self.pixel_format.startswith("yuva") and self.stream.codec_context.name.startswith("libvpx")
 
     def _add(self, container: OutputContainer, options: dict[str, str]) -> av.VideoStream:
         """The encoder's stream, in a container of its own where the output's will be made after another."""
         if self._elsewhere and container.format.flags & cast(int, Flags.global_header.value):
             options = joined(options, {"flags": "+global_header"})
         try:
-            stream = (self._elsewhere or container).add_stream(self._encoding.encoder, rate=self._rate, options=options)
+            stream = (self._elsewhere or container).add_stream(self.encoder, rate=self._rate, options=options)
         except (av.FFmpegError, ValueError) as error:
             if self._elsewhere or not takes_unlisted(container.format.name, self.encoder):
-                raise self._misfit(container) from error
+                raise _misfit(self.encoder, container) from error
             # PyAV says no, and the format does not.
             self._elsewhere = av.open(os.devnull, "w", format="null")
             return self._add(container, options)
@@ -204,7 +202,7 @@ class Encoder:
             try:
                 track = container.add_stream_from_template(like, opaque=True)
             except (av.FFmpegError, ValueError) as error:
-                raise self._misfit(container) from error
+                raise _misfit(self.encoder, container) from error
         theirs = track.codec_context
         for name in _OF_A_TRACK:
             if (value := getattr(ours, name)) is not None:
@@ -212,20 +210,16 @@ class Encoder:
         track.time_base = ours.time_base
         return track
 
-    def _misfit(self, container: OutputContainer) -> SinkError:
-        advice = _advice(self.encoder, container)
-        return SinkError(f"{self.encoder} does not go into {container.format.name}; {advice}")
-
     def _tag_options(self, info: VideoInfo, layout: PixelLayout) -> dict[str, str]:
         """What the encoder is to write into its stream that PyAV has no other way to say."""
-        options = light_options(self._encoding.encoder, info)
-        if self._encoding.encoder.startswith("libx264"):
+        options = light_options(self.encoder, info)
+        if self.encoder.startswith("libx264"):
             # User data as it is; libx265 would put an identifier of its own before it.
             options["udu_sei"] = "1"
         if info.chroma_location != "unspecified" and layout.chroma == "420":
             options["chroma_sample_location"] = info.chroma_location
         fields = {"flags": "+ildct+ilme"}
-        if info.is_interlaced and self._opens(clock=self._clock, more=fields):
+        if info.is_interlaced and self._opens(clock=self._clock.ticks, more=fields):
             options |= fields
         return options
 
@@ -233,19 +227,19 @@ class Encoder:
         self, size: tuple[int, int] = TRIAL_SIZE, clock: Fraction = ANY_CLOCK, more: Mapping[str, str] | None = None
     ) -> bool:
         options = joined(more or {}, _options(self._encoding))
-        return opens(self._encoding.encoder, options, self.pixel_format, size, clock)
+        return opens(self.encoder, options, self.pixel_format, size, clock)
 
-    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> Fraction:
-        name, clock = self._encoding.encoder, fitting_clock(container, info, self._rate)
-        # Those of libraries ask nothing of it.
-        if not name.startswith("lib") and not self._opens(clock=clock):
-            clock, self._is_rough = 1 / self._rate, True
+    def _fitting_clock(self, container: OutputContainer, info: VideoInfo) -> EncoderClock:
+        clock = unit = fitting_clock(container, info, self._rate)
+        # Encoders of libraries ask nothing of it.
+        if not self.encoder.startswith("lib") and not self._opens(clock=clock):
+            clock, unit = 1 / self._rate, info.time_base
         if clock != info.time_base and (info.has_variable_rate or (1 / self._rate / clock).denominator > 1):
             self.notes.append(
                 f"{container.format.name} has no place for the times of the input: they are rounded to "
                 f"{clock} s; an output in .mkv or .mp4 keeps them"
             )
-        return clock
+        return EncoderClock(clock, unit)
 
     def _needs_even(self, layout: PixelLayout) -> bool:
         """Whether the encoder refuses this odd size."""
@@ -255,11 +249,11 @@ class Encoder:
         size = (layout.width, layout.height)
         if not self._encoding.even and self._opens(size):
             return False
-        name = "the output" if self._encoding.even else self._encoding.encoder
+        name = "the output" if self._encoding.even else self.encoder
         self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")
         return True
 
-    def encode(self, frame: Frame) -> list[av.Packet[av.stream.Stream]]:
+    def encode(self, frame: Frame) -> list[Packet]:
         """The packets that are ready once this frame is in; often those of earlier frames.
 
         A frame is held back until the next one tells how long it is shown.
@@ -270,7 +264,7 @@ class Encoder:
         self._held = frame
         return packets
 
-    def encode_now(self, frame: Frame, duration: int, key: bool = False) -> list[av.Packet[av.stream.Stream]]:
+    def encode_now(self, frame: Frame, duration: int, key: bool = False) -> list[Packet]:
         """The packets that are ready once this frame, shown for `duration` units of its time base, is in; the
         encoder alone holds anything back. `key` asks for one that can be decoded by itself.
         """
@@ -279,7 +273,7 @@ class Encoder:
             picture.pict_type = PictureType.I
         return self._encode(picture)
 
-    def flush(self, last_duration: int) -> list[av.Packet[av.stream.Stream]]:
+    def flush(self, last_duration: int) -> list[Packet]:
         """The packets still to come, the last frame being shown for `last_duration` units of its time base;
         nothing can be encoded afterwards.
         """
@@ -299,11 +293,10 @@ class Encoder:
         picture = self._shown(frame)
         # What the decoder wrote there would bind the encoder.
         picture.pict_type = PictureType.NONE
-        picture.pts, picture.time_base = self._placed(frame), self._clock
+        picture.pts, picture.time_base = self._clock.place(frame, duration), self._clock.ticks
         # Some encoders write what the picture says, and not what they were told.
         context = self.stream.codec_context
         picture.color_primaries, picture.color_trc = context.color_primaries, context.color_trc
-        self._durations[picture.pts] = max(1, round(duration * frame.time_base / self._clock))
         return picture
 
     def _shown(self, frame: Frame) -> av.VideoFrame:
@@ -319,44 +312,18 @@ class Encoder:
             return paletted(converted(picture, "bgra", frame.layout))
         return converted(picture, self.pixel_format, frame.layout)
 
-    def _placed(self, frame: Frame) -> int:
-        """Its time by the encoder's clock, later than that of the frame before also where this is rougher.
-
-        The first comes at the tick before: one tick late, what only counts frames would show it for two.
-        """
-        at = frame.pts * frame.time_base / self._clock
-        if self._began is None:
-            self._began = at
-            if self._is_rough:
-                # Picture and sound stay as far apart as they are, between two ticks of such a clock.
-                self._late = at % 1 * self._clock
-        pts = math.floor(self._began) + round(at - self._began)
-        self._last = pts if self._last is None else max(pts, self._last + 1)
-        return self._last
-
-    def _encode(self, picture: av.VideoFrame | None) -> list[av.Packet[av.stream.Stream]]:
+    def _encode(self, picture: av.VideoFrame | None) -> list[Packet]:
         with self._refusal():
             packets = list(self.stream.encode(picture))
         for packet in packets:
-            # Not every encoder hands on how long a frame is shown, and the muxer would guess.
-            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._clock.move(packet)
             packet.stream = self.track
-            if self._is_rough:
-                self._delay(packet)
         return packets
 
     @property
     def clock(self) -> Fraction:
         """The time base of the packets, in seconds."""
-        return self._unit if self._is_rough else self._clock
-
-    def _delay(self, packet: av.Packet[av.stream.Stream]) -> None:
-        """Move a packet to where its picture is, as it came from a clock that is too rough for that."""
-        for name in ("pts", "dts"):
-            if (time := getattr(packet, name)) is not None:
-                setattr(packet, name, round((time * self._clock + self._late) / self._unit))
-        packet.duration = round((packet.duration or 0) * self._clock / self._unit)
-        packet.time_base = self._unit
+        return self._clock.unit
 
     @contextmanager
     def _refusal(self) -> Iterator[None]:
@@ -366,22 +333,27 @@ class Encoder:
             ours = {*QUIET, "qmin", "qmax", "strict"} - self._encoding.options.keys()
             asked = [f"{key}={value}" for key, value in _options(self._encoding).items() if key not in ours]
             raise SinkError(
-                f"{self._encoding.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "
-                f"{', '.join(asked) or 'its defaults'}: {_reason(error)}; change or leave out one of these"
+                f"{self.encoder} refuses {self.stream.width}x{self.stream.height} {self.pixel_format} with "
+                f"{', '.join(asked) or 'its defaults'}: {reason(error)}; change or leave out one of these"
             ) from error
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _check_size(encoder: str, layout: PixelLayout) -> None:
+    if av.Codec(encoder, "w").name == "libx265" and min(layout.height, layout.width) < _X265_LEAST:
+        # It would take it, write beyond its memory and end the process.
+        raise SinkError(
+            f"libx265 needs {_X265_LEAST} pixels each way, not {layout.width}x{layout.height}; try --encoder libx264"
+        )
 
 
-def _advice(encoder: str, container: OutputContainer) -> str:
-    """What else would go: another encoder, or another output."""
+def _misfit(encoder: str, container: OutputContainer) -> SinkError:
+    """That an encoder and a format do not fit, and what else would go: another encoder, or another output."""
     kind, other = container.format.name, fitting_encoder(container)
     endings = [ending for each, ending in KEEPERS.items() if each != kind and takes(each, encoder)]
     tries = [f"--encoder {other}"] if takes(kind, other) else []
     tries += [f"an output in {listed(endings)}"] if endings else []
-    return f"try {', or '.join(tries) or '--encoder libx264 with an output in .mp4'}"
+    advice = ", or ".join(tries) or "--encoder libx264 with an output in .mp4"
+    return SinkError(f"{encoder} does not go into {kind}; try {advice}")
 
 
 def _tag_colours(context: av.VideoCodecContext, info: VideoInfo, layout: PixelLayout) -> None:

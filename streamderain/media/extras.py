@@ -12,17 +12,13 @@ from av.container import OutputContainer
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 from streamderain.media import copying
-from streamderain.media.copying import name_of
+from streamderain.media.copying import FAULTS, Packet, name_of
 
 TOLERANT = "surrogateescape"
 """How tags that are not UTF-8 are read, and written again as they were."""
 
 KEEPERS = {kind: copying.KEEPERS[kind] for kind in ("matroska", "mov", "mp4", "mpegts")}
 """Of the formats worth naming those that hold more than pictures and sound, in this order."""
-
-_WORDS = {"attachment": "attachment", "video": "further video track"}
-
-_FAULTS = (av.FFmpegError, ValueError, OSError)
 
 _PICTURES = {"png": "png", "mjpeg": "jpeg", "bmp": "bmp", "gif": "gif", "webp": "webp", "tiff": "tiff"}
 """Codecs of cover art, and their names in MIME types."""
@@ -52,7 +48,13 @@ def titled(metadata: Mapping[str, str]) -> dict[str, str]:
     return {"title": metadata["name"], **metadata} if "name" in metadata else dict(metadata)
 
 
-def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list[av.Packet[Any]]]:
+def label(copy: Stream, stream: Stream) -> None:
+    """Hand on to `copy` what `stream` says of itself in words."""
+    copy.metadata.update(titled(stream.metadata))
+    copy.disposition = stream.disposition
+
+
+def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list[Packet]]:
     """Give `container` the cover art and attachments of a Source.
 
     Returns what does not fit, in words, and packets to be written once the header is.
@@ -62,8 +64,8 @@ def add_extras(container: OutputContainer, source: Any) -> tuple[list[str], list
         if not (is_cover(stream) or isinstance(stream, AttachmentStream)):
             continue
         data = _picture(source.container.name, stream.index) if is_cover(stream) else None
-        if not fits(container.format.name, stream, data):
-            notes.append(misfit(stream, container.format.name, data))
+        if not _fits(container.format.name, stream, data):
+            notes.append(_misfit(stream, container.format.name, data))
         elif packet := _add(container, stream, data):
             packets.append(packet)
     return notes, packets
@@ -76,8 +78,8 @@ def _picture(name: str, index: int) -> bytes:
         return bytes(packet) if packet else b""
 
 
-def fits(kind: str, stream: Stream, data: bytes | None = None) -> bool:
-    """Whether a format, by libav's name, holds such a stream, or for a cover's `data` the cover; by trying."""
+def _fits(kind: str, stream: Stream, data: bytes | None) -> bool:
+    """Whether a format, by libav's name, holds an attachment, or the cover that is `data`; by trying."""
     if data is not None and kind == "matroska":
         return True
     memory = io.BytesIO()
@@ -85,34 +87,28 @@ def fits(kind: str, stream: Stream, data: bytes | None = None) -> bool:
         with av.open(memory, "w", format=kind) as container:
             packet = _add(container, stream, data)
             container.start_encoding()
-            if stream.type == "data":
-                packet = _packet(container.streams[0], bytes(16))
-            if packet:
-                container.mux(packet)
-        if packet is None:
-            return True
+            if packet is None:
+                return True
+            container.mux(packet)
         memory.seek(0)
         with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as held:
-            kinds = [(each.type, name_of(each), is_cover(each)) for each in held.streams]
-            return (stream.type, name_of(stream), is_cover(stream)) in kinds
-    except _FAULTS:
+            return any(is_cover(each) and name_of(each) == name_of(stream) for each in held.streams)
+    except FAULTS:
         return False
 
 
-def misfit(stream: Stream, kind: str, data: bytes | None = None) -> str:
-    """That a stream does not fit into a format, and what it fits into, in words."""
-    keeper = next((ending for each, ending in KEEPERS.items() if each != kind and fits(each, stream, data)), None)
+def _misfit(stream: Stream, kind: str, data: bytes | None) -> str:
+    keeper = next((ending for each, ending in KEEPERS.items() if each != kind and _fits(each, stream, data)), None)
     advice = f"{keeper} holds it" if keeper else "no output here holds it"
-    what = "cover art in track" if is_cover(stream) else _WORDS.get(stream.type, f"{stream.type} track")
-    name = name_of(stream) or "an unknown codec"
-    return f"{what} {stream.index} ({name}) does not fit into {kind} and is left out; {advice}"
+    what = f"{'attachment' if data is None else 'cover art in track'} {stream.index}"
+    return f"{what} ({name_of(stream) or 'an unknown codec'}) does not fit into {kind} and is left out; {advice}"
 
 
 def _utf8(text: str | None) -> str:
     return (text or "").encode(errors="replace").decode()
 
 
-def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.Packet[Any] | None:
+def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> Packet | None:
     """Add a stream like `stream`; of a cover, whose picture is `data`, its packet where it has one."""
     if data is not None and container.format.name == "matroska":
         # Which shows attached pictures as cover art, and tracks of one picture as films.
@@ -121,13 +117,12 @@ def _add(container: OutputContainer, stream: Stream, data: bytes | None) -> av.P
         container.add_attachment(name, f"image/{kind}", data)
         return None
     copy = container.add_stream_from_template(stream, **({} if stream.codec_context is None else {"opaque": True}))
-    copy.metadata.update(titled(stream.metadata))
-    copy.disposition = stream.disposition
+    label(copy, stream)
     return None if data is None else _packet(copy, data)
 
 
-def _packet(stream: Stream, data: bytes) -> av.Packet[Any]:
-    packet: av.Packet[Any] = av.Packet(data)
+def _packet(stream: Stream, data: bytes) -> Packet:
+    packet: Packet = av.Packet(data)
     packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, 0, 0, True
     packet.time_base = stream.time_base or Fraction(1, 1000)
     return packet

@@ -10,7 +10,6 @@ import logging
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,15 +18,16 @@ import av
 import ffmpeg
 
 from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout
+from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_encoder
 from streamderain.media.encoder import Encoding
 from streamderain.media.extras import is_cover
+from streamderain.media.ffmpeg_process import FfmpegProcess
 from streamderain.media.partial import Partial
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source
-from streamderain.media.url import public, redacted
+from streamderain.media.url import public
 
 logger = logging.getLogger(__name__)
 
@@ -72,20 +72,15 @@ class FfmpegSink:
         if encoding.encoder == AUTO:
             encoding = replace(encoding, encoder=_fitting(self.path) if self._partial else USUAL)
         command = command_line(source, layout, encoding, str(self._partial.begin()) if self._partial else output)
-        # Not a pipe, which ffmpeg would block on when nobody reads it.
-        self._errors = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True
-        )
+        self._process = FfmpegProcess(command)
         try:
-            container = av.open(self._process.stdin, "w", format="nut")
+            container = av.open(self._process.pipe, "w", format="nut")
             raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
             self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
         except (av.FFmpegError, OSError) as error:
             raise self._failure() from error
         except BaseException:
-            self._end()
-            self._errors.close()
+            self._process.end()
             raise
 
     def write(self, frame: Frame) -> None:
@@ -102,9 +97,9 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError) as error:
             raise self._failure() from error
-        if self._end() != 0:
+        self._process.end()
+        if self._process.returncode:
             raise self._failure()
-        self._errors.close()
         if self._partial:
             self._partial.publish()
 
@@ -114,35 +109,21 @@ class FfmpegSink:
             self._muxed.finish()
         except (av.FFmpegError, OSError, SinkError):
             logger.debug("ffmpeg took no more frames", exc_info=True)
-        is_clean = self._end() == 0
-        self._errors.close()
+        self._process.end()
         if self._partial is None:
             return None
         if not self.frames:
             self._partial.discard()
-        elif not is_clean:
+        elif self._process.returncode:
             self.frames = self._partial.keep()
         self._partial.release()
         return self._partial.path if self.frames else None
 
-    def _end(self) -> int:
-        assert self._process.stdin
-        try:
-            self._process.stdin.close()
-        except OSError:
-            logger.debug("ffmpeg had closed its input already", exc_info=True)
-        return self._process.wait()
-
     def _failure(self) -> SinkError:
-        ended = self._end()
-        self._errors.seek(0)
-        said = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        self._errors.close()
+        self._process.end()
+        ended = self._process.returncode
         silent = f"it was killed by signal {-ended}" if ended < 0 else "it gave no reason"
-        # ffmpeg gives the reason first and what followed from it last.
-        return SinkError(
-            f"ffmpeg could not write {public(self._output)}: {redacted(said[0].strip()) if said else silent}"
-        )
+        return SinkError(f"ffmpeg could not write {public(self._output)}: {self._process.said() or silent}")
 
 
 def ffmpeg_version() -> tuple[int, int] | None:
@@ -173,8 +154,29 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
     if version is None:
         raise SinkError("--via-ffmpeg needs a program called ffmpeg on PATH; install it, or leave --via-ffmpeg out")
     info = source.info
-    picture: dict[str, object] = {"format": "nut"}
-    output: dict[str, object] = {
+    turned: dict[str, object] = {"display_rotation": info.rotation} if info.rotation else {}
+    turned |= {"display_hflip": None} if info.mirrored else {}
+    # Older ones cannot mark what they encode as rotated.
+    can_mark = version >= (6, 0)
+    marks = {**turned, "noautorotate": None} if turned and can_mark else {}
+    video = ffmpeg.input("pipe:0", format="nut", **marks).video
+    video = video.filter("setparams", **_colours(source, layout)).filter("setsar", _aspect(info.sample_aspect_ratio))
+    for name, options in () if can_mark else (*_TURNS[info.rotation], *([("hflip", {})] if info.mirrored else [])):
+        video = video.filter(name, **options)
+    global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
+    if encoding.encoder.endswith("_vaapi"):
+        video = video.filter("format", "nv12").filter("hwupload")
+        global_options += ["-vaapi_device", "/dev/dri/renderD128"]
+    begins = source.clock.begins
+    others = ffmpeg.input(source.container.name, **({"itsoffset": f"{float(-begins):.6f}"} if begins else {}))
+    streams = [video, *(others[str(stream.index)] for stream in source.copied if stream.type in _COPIED)]
+    output = ffmpeg.output(*streams, target, **_output_options(info, encoding, target, version))
+    command: list[str] = output.global_args(*global_options).overwrite_output().compile()
+    return command
+
+
+def _output_options(info: VideoInfo, encoding: Encoding, target: str, version: tuple[int, int]) -> dict[str, object]:
+    options: dict[str, object] = {
         "c": "copy",
         "c:v": encoding.encoder,
         # From the NUT, as an input that no stream is taken from is not opened.
@@ -186,36 +188,14 @@ def command_line(source: Source, layout: PixelLayout, encoding: Encoding, target
         **encoding.options,
     }
     if encoding.crf is not None and not encoding.encoder.endswith(("_vaapi", "_qsv", "_nvenc")):
-        output.setdefault("crf", encoding.crf)
+        options.setdefault("crf", encoding.crf)
     if encoding.preset is not None:
-        output["preset"] = encoding.preset
-    if info.rotation and version >= (6, 0):
-        picture |= {"display_rotation": info.rotation, "noautorotate": None}
-    if info.mirrored and version >= (6, 0):
-        picture |= {"display_hflip": None, "noautorotate": None}
+        options["preset"] = encoding.preset
     if info.is_interlaced:
-        output.setdefault("flags:v", "+ildct+ilme")
+        options.setdefault("flags:v", "+ildct+ilme")
     if "://" in target:
-        output["format"] = "mpegts"
-    frames = ffmpeg.input("pipe:0", **picture)
-    begins = source.clock.begins
-    others = ffmpeg.input(source.container.name, **({"itsoffset": f"{float(-begins):.6f}"} if begins else {}))
-    video = frames.video.filter("setparams", **_colours(source, layout)).filter(
-        "setsar", _aspect(info.sample_aspect_ratio)
-    )
-    global_options = ["-hide_banner", "-loglevel", "error", "-copyts", "-nostdin"]
-    if version < (6, 0):
-        # Those cannot mark what they encode as rotated.
-        for name, options in [*_TURNS[info.rotation], *([("hflip", {})] if info.mirrored else [])]:
-            video = video.filter(name, **options)
-    if encoding.encoder.endswith("_vaapi"):
-        video = video.filter("format", "nv12").filter("hwupload")
-        global_options += ["-vaapi_device", "/dev/dri/renderD128"]
-    streams = [video, *(others[str(stream.index)] for stream in source.copied if stream.type in _COPIED)]
-    command: list[str] = (
-        ffmpeg.output(*streams, target, **output).global_args(*global_options).overwrite_output().compile()
-    )
-    return command
+        options["format"] = "mpegts"
+    return options
 
 
 def _colours(source: Source, layout: PixelLayout) -> dict[str, object]:

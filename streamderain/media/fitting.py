@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from av.video.reformatter import Interpolation
 from torch import Tensor
 
 from streamderain.frames import Frame, PixelLayout
-from streamderain.media.pixels import to_video_frame
+from streamderain.media.pixels import colours_of, dtype_of, format_of, samples_of, to_video_frame
 
 
 def fitted(frame: Frame, layout: PixelLayout) -> Frame:
@@ -68,29 +67,14 @@ def _inside(source: PixelLayout, layout: PixelLayout) -> PixelLayout:
 
 def _converted(frame: Frame, layout: PixelLayout) -> Tensor:
     """The samples of a coloured frame in a coloured layout of any size, (layout.samples,)."""
-    picture = to_video_frame(frame.data, frame.layout, _format(frame.layout))
-    data = torch.empty(layout.samples, dtype=_dtype(layout))
-    # Also what names the colours that `layout` stands for.
-    target = to_video_frame(data, layout, _format(layout))
-    picture = picture.reformat(
-        layout.width, layout.height, target.format.name, int(picture.colorspace), int(target.colorspace),
-        Interpolation.BICUBIC, int(picture.color_range), int(target.color_range),
-    )  # fmt: skip
-    for plane, ours in zip(picture.planes, layout.split(data), strict=True):
-        samples = ours.numpy()
-        samples[...] = np.frombuffer(memoryview(plane), samples.dtype).reshape(plane.height, -1)[:, : plane.width]
-    return data
+    (was, was_range), (becomes, becomes_range) = colours_of(frame.layout), colours_of(layout)
+    picture = to_video_frame(frame.data, frame.layout).reformat(
+        layout.width, layout.height, format_of(layout), was, becomes, Interpolation.BICUBIC, was_range, becomes_range
+    )
+    return samples_of(picture, layout)
 
 
 def _black(layout: PixelLayout) -> Tensor:
-    data = torch.full((layout.samples,), 1 << (layout.bits - 1), dtype=_dtype(layout))
+    data = torch.full((layout.samples,), 1 << (layout.bits - 1), dtype=dtype_of(layout))
     layout.split(data)[0].fill_(0 if layout.full_range else 16 << (layout.bits - 8))
     return data
-
-
-def _dtype(layout: PixelLayout) -> torch.dtype:
-    return torch.uint8 if layout.bits == 8 else torch.int16
-
-
-def _format(layout: PixelLayout) -> str:
-    return f"yuv{layout.chroma}p" + ("" if layout.bits == 8 else f"{layout.bits}le")

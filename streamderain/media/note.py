@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamderain.frames import Frame
+from streamderain.media.pixels import upright
 
 _SHADE = 0.7
 """How much of the picture the box behind the words hides."""
@@ -23,8 +24,7 @@ def noted(frame: Frame, text: str) -> Frame:
     layout = frame.layout
     data = frame.data.clone()
     # Views, so that what is drawn upright lands in the picture as it is coded.
-    turned = (np.rot90(plane.numpy(), layout.rotation // 90) for plane in layout.split(data))
-    luma, *chroma = (np.fliplr(plane) if layout.mirrored else plane for plane in turned)
+    luma, *chroma = (upright(plane.numpy(), layout.rotation, layout.mirrored) for plane in layout.split(data))
     height, width = luma.shape
     side = min(height, width)
     letters = _letters(text, side, width * 2 // 3)

@@ -14,9 +14,9 @@ from av.container import InputContainer
 from streamderain.media.address import OPENCV, Address, open_options
 from streamderain.media.camera import OpencvCamera
 from streamderain.media.connection import Away, Connected, LibavConnection, said
-from streamderain.media.incoming import Incoming
 from streamderain.media.published import IDLE_SECONDS, Intake, Published
 from streamderain.media.reference import beside
+from streamderain.media.srt import Incoming
 
 DENIALS = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
 """What servers say to a wrong password: 401 and 403, in RTSP too."""
@@ -66,7 +66,7 @@ class Opening:
             return self._by_libav(relay)
         except Away as away:
             relay.end()
-            raise Away(away.kind, relay.reason or away.detail, away.hopeless, away.denied) from None
+            raise Away(away.kind, relay.said() or away.detail, away.hopeless, away.denied) from None
         except BaseException:
             relay.end()
             raise
@@ -104,8 +104,10 @@ class Opening:
             if relay:
                 raise Away("refused", "what it sends could not be found out at once")
             container = self._container(relay)
-        end = relay.end if relay else lambda: None
-        return LibavConnection(container, self.address.is_live, self.patience, self.wait, self.damaged, end, in_pieces)
+        closed = relay.end if relay else lambda: None
+        return LibavConnection(
+            container, self.address.is_live, self.patience, self.wait, self.damaged, closed, in_pieces
+        )
 
     @property
     def _wants_pieces(self) -> bool:

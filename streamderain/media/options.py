@@ -1,4 +1,4 @@
-"""The options of encoders, by their libav names: what is asked of them, and whether they take it."""
+"""The options of encoders and formats, by their libav names: what is asked of them, and whether they take it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamderain.errors import SinkError, nearest
 QUIET = {"x265-params": "log-level=error"}
 """x265 writes a page to the terminal behind libav's back."""
 
-_LISTS = {"x264-params": ":", "x265-params": ":", "svtav1-params": ":", "flags": ""}
+_LISTS = {"x264-params": ":", "x265-params": ":", "svtav1-params": ":", "flags": "", "movflags": "+"}
 """Options that hold many, and what stands between them: the user's come behind ours and prevail."""
 
 _LOSSLESS = {"qp": "0", "lossless": "1", "crf": "0"}

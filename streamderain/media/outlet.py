@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,14 +16,17 @@ from typing import Any, Literal
 import av
 from av.container import OutputContainer
 
-from streamderain.errors import DeniedError, SinkError, nearest
+from streamderain.errors import DeniedError, SinkError, nearest, reason
+from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
-from streamderain.media.broadcast import KEYFRAME_SECONDS, Chunk, Streams, exact
-from streamderain.media.copying import add_copy
+from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
+from streamderain.media.copying import FAULTS, add_copy
+from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
-from streamderain.media.outgoing import ALL_FORMATS, Outgoing, ffmpeg_for
 from streamderain.media.reencoding import USUAL, Reencoded, usual
+from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
+from streamderain.media.wall import TIME_BASE
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +49,8 @@ _OPTIONS: dict[str, dict[str, str]] = {
         "hls_flags": "delete_segments+append_list+temp_file+independent_segments",
     },
 }
+# libav's 10 s would hold the picture back for as long when the sound stops.
+_ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
@@ -52,8 +59,8 @@ _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 _Sound = Literal["copied", "encoded anew", "left out"]
 _LESS: dict[_Sound, _Sound] = {"copied": "encoded anew", "encoded anew": "left out"}
 
-_FAULTS = (OSError, ValueError, av.FFmpegError)
-"""What libav and the system raise; not all of libav's errors are of the system's kinds."""
+_USUAL = VideoInfo("h264", "yuv420p", 360, 640, TIME_BASE, Fraction(25))
+"""A picture that every encoder takes, if it takes any."""
 
 _DISK_SECONDS = 1.0
 """How much a power cut may take that the system has not yet written to the disk."""
@@ -67,6 +74,10 @@ class _Way:
     format: str
     path: Path | None = None
     is_srt: bool = False
+
+    @property
+    def is_recording(self) -> bool:
+        return self.path is not None and self.format != "hls"
 
 
 def is_recording(name: str) -> bool:
@@ -89,13 +100,35 @@ def check_outlet(name: str, may_exist: bool) -> None:
     """
     way = _way(name)
     if way.is_srt:
-        ffmpeg_for(name)
-    if way.path is None or way.format == "hls":
+        program_for(name)
+    if way.path is None or not way.is_recording:
         return
     if way.path.exists() and not may_exist:
         raise SinkError(f"{name} exists; --overwrite replaces it, or name another output")
     if not way.path.parent.is_dir():
         raise SinkError(f"{way.path.parent} is no folder that exists; create it first")
+
+
+def try_outputs(outputs: Iterable[str], encoding: Encoding) -> None:
+    """Raise SinkError, before a stream begins, for what could not be encoded, or not be written to any of `outputs`;
+    servers are not asked.
+    """
+    Broadcast(_USUAL, encoding, None, lambda chunk: None).close()
+    for output in outputs:
+        check_outlet(output, may_exist=True)
+        if path := _way(output).path:
+            _try_folder(output, path.parent)
+
+
+def _try_folder(output: str, folder: Path) -> None:
+    while not folder.exists():
+        # What a playlist's folder will be made in.
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SinkError(f"{public(output)} cannot be written: {error.strerror} in {folder}") from None
 
 
 class Outlet:
@@ -104,24 +137,23 @@ class Outlet:
 
     It begins with a keyframe, at its time 0. A recording survives that the program is killed, but for the last two or
     three seconds. Its name is never that of a file that exists, but then has a number. With `segment_seconds` it is
-    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `timeout`
-    is how many seconds ffmpeg, which does SRT, has to end; `label` is what the log calls it; `transport`, tcp or udp,
-    is how RTSP travels.
+    cut at the first keyframe after each such length, and each piece has the time when it began in its name. `label` is
+    what the log calls it; `transport`, tcp or udp, is how RTSP travels.
 
     Raises SinkError, also when it is written to, for all that goes wrong. `path` is the file that is being written.
     """
 
     def __init__(self, name: str, streams: Streams, *, segment_seconds: float | None = None,
-                 timeout: float = 5.0, label: str = "", transport: str = "tcp") -> None:  # fmt: skip
+                 label: str = "", transport: str = "tcp") -> None:  # fmt: skip
         self._transport = transport
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
-        self._streams, self._segment_seconds, self._timeout = streams, segment_seconds, timeout
+        self._streams, self._segment_seconds = streams, segment_seconds
         self._sound: _Sound = "copied" if streams.audio else "left out"
-        self._told_sound: _Sound = "copied"
-        self._reencoded: Reencoded | None = None
         if streams.audio and not self._takes_sound(streams.audio):
             self._sound = "encoded anew"
+        self._told_sound: _Sound = "copied"
+        self._reencoded: Reencoded | None = None
         self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
         self._begin: Fraction | None = None
@@ -144,10 +176,10 @@ class Outlet:
             raise SinkError(f"{self._shown} is closed")
         try:
             self._container.mux(packets)
-            if self._way.path and self._way.format != "hls" and chunk.seconds - self._on_disk >= _DISK_SECONDS:
+            if self._way.is_recording and chunk.seconds - self._on_disk >= _DISK_SECONDS:
                 self._on_disk = chunk.seconds
                 _to_disk(self.path)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise SinkError(f"{self._shown} cannot be written to: {self._reason(error)}") from error
 
     def close(self) -> None:
@@ -157,39 +189,35 @@ class Outlet:
             if container:
                 container.close()
             _to_disk(self.path)
-        except _FAULTS:
+        except FAULTS:
             logger.debug("%s could not be finished", self._shown, exc_info=True)
         self._leave_nothing_empty()
-        if self._relay:
-            self._relay.end()
+        self._end_relay()
 
     def _open(self) -> None:
-        while True:
-            try:
-                self._connect()
-                break
-            except _FAULTS as error:
-                # Sound that the format has no place for shows in as many ways as there are formats.
-                if self._sound not in _LESS or isinstance(error, ConnectionError | TimeoutError | SinkError):
-                    raise self._refusal(error) from error
-                self._sound = _LESS[self._sound]
-        if self._sound != self._told_sound:
-            self._told_sound = self._sound
-            self._tell_of_sound()
+        try:
+            self._connect()
+        except FAULTS as error:
+            # Sound that the format has no place for shows in as many ways as there are formats.
+            if self._sound not in _LESS or isinstance(error, ConnectionError | TimeoutError | SinkError):
+                raise self._refusal(error) from error
+            self._sound = _LESS[self._sound]
+            self._open()
+        self._tell_of_sound()
 
     def _connect(self) -> None:
-        way, options = self._way, {**ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
+        way, options = self._way, {**_ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
         target: Any = way.name
         if way.format == "rtsp":
             options["rtsp_transport"] = self._transport
         if way.is_srt:
-            if self._relay:
-                self._relay.end()
-            self._relay = Outgoing(way.name, self._timeout)
+            self._end_relay()
+            self._relay = Outgoing(way.name)
             target = self._relay.pipe
         elif way.format == "hls":
             assert way.path
-            target = self.path = _playlist(way.path)
+            way.path.parent.mkdir(parents=True, exist_ok=True)
+            target = self.path = way.path
             options["hls_segment_filename"] = str(target.with_name(f"{target.stem}-%d.ts"))
         elif way.path:
             target = self.path = unused(way.path if self._segment_seconds is None else _in_time(way.path))
@@ -208,26 +236,24 @@ class Outlet:
         self._video = container.add_stream_from_template(self._streams.video)
         if self._streams.display_matrix:
             self._video.set_display_matrix(self._streams.display_matrix)
-        self._reencoded = None
-        if self._sound == "copied":
-            assert self._streams.audio
-            self._audio: Any = add_copy(container, self._streams.audio)
-        elif self._sound == "encoded anew":
-            assert self._streams.audio
-            self._reencoded = Reencoded(self._streams.audio, usual(container, self._streams.audio))
-            self._audio = self._reencoded.stream
+        self._reencoded, audio = None, self._streams.audio
+        if audio and self._sound == "copied":
+            self._audio: Any = add_copy(container, audio)
+        elif audio and self._sound == "encoded anew":
+            self._audio = usual(container, audio)
+            self._reencoded = Reencoded(audio, self._audio)
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""
-        with suppress(*_FAULTS):
+        with suppress(*FAULTS):
             container.close()
-        if self._way.path and self._way.format != "hls" and self.path:
+        if self._way.is_recording and self.path:
             self.path.unlink(missing_ok=True)
 
     def _leave_nothing_empty(self) -> None:
         """On a full disk, each attempt would leave another file of nothing."""
         with suppress(OSError):
-            if self._way.path and self._way.format != "hls" and self.path and not self.path.stat().st_size:
+            if self._way.is_recording and self.path and not self.path.stat().st_size:
                 self.path.unlink()
 
     def _own(self, chunk: Chunk) -> list[av.Packet[Any]]:
@@ -261,9 +287,10 @@ class Outlet:
         return taken is None or audio.codec_context.codec.canonical_name in taken
 
     def _tell_of_sound(self) -> None:
-        if self._streams.audio is None:
+        """Say once what becomes of it, where it is not what it was."""
+        if self._streams.audio is None or self._sound == self._told_sound:
             return
-        codec = self._streams.audio.codec_context.codec.canonical_name
+        self._told_sound, codec = self._sound, self._streams.audio.codec_context.codec.canonical_name
         level, then = logging.INFO, f"its sound is encoded to {USUAL.upper()}"
         if self._sound == "left out":
             level, then = logging.WARNING, "so it goes without sound"
@@ -274,13 +301,16 @@ class Outlet:
             return error
         kind = DeniedError if isinstance(error, DENIALS) else SinkError
         refusal = kind(f"{self._shown} cannot be opened: {self._reason(error)}")
+        self._end_relay()
+        return refusal
+
+    def _end_relay(self) -> None:
         if self._relay:
             self._relay.end()
-        return refusal
 
     def _reason(self, error: Exception) -> str:
         said = self._relay.said() if self._relay else ""
-        return said or redacted(getattr(error, "strerror", None) or str(error))
+        return said or redacted(reason(error))
 
 
 def _way(name: str) -> _Way:
@@ -307,11 +337,6 @@ def _way(name: str) -> _Way:
 
 def _is_playlist(name: str) -> bool:
     return name.endswith(("/", os.sep)) or name.lower().endswith(".m3u8")
-
-
-def _playlist(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _in_time(path: Path) -> Path:

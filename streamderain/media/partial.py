@@ -74,8 +74,7 @@ class Partial:
                 logger.debug("%s stays as it was written", self.output, exc_info=True)
                 whole.unlink(missing_ok=True)
                 whole = self.path
-        _synced(whole)
-        os.replace(whole, self.output)
+        put(whole, self.output)
         if whole != self.path:
             self.path.unlink(missing_ok=True)
         self.release()
@@ -84,7 +83,7 @@ class Partial:
         """How many frames are in the file, which is not written any more; one without any is removed, and what is torn
         at its end is cut off, as players would show it.
         """
-        frames, torn = _whole(self.path)
+        frames, torn = whole_frames(self.path)
         if not frames:
             self.path.unlink(missing_ok=True)
         elif torn:
@@ -128,21 +127,23 @@ def with_mark(path: Path, mark: str) -> Path:
     return path.with_name(name)
 
 
-def check_partial(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
-    """Raise SinkError where another run writes to `path`, or left something that would be lost."""
-    partial = partial_of(path)
-    if partial.exists() and os.path.exists(source) and partial.samefile(source):
-        raise SinkError(f"{partial} is the input, and {path.name} would be written there; name another output")
-    Partial(path, overwrite, again).release()
+def put(path: Path, name: Path) -> None:
+    """Give a file its name for good, whatever becomes of the machine. Raises OSError."""
+    with path.open("rb") as file, suppress(OSError):  # not every file system can
+        os.fsync(file.fileno())
+    os.replace(path, name)
+    with suppress(OSError):
+        folder = os.open(name.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
-def frames_in(path: Path) -> int:
-    """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count."""
-    return _whole(path)[0]
-
-
-def _whole(path: Path) -> tuple[int, int | None]:
-    """What `frames_in` says, and at which byte a packet begins that the end of the file tears."""
+def whole_frames(path: Path) -> tuple[int, int | None]:
+    """How many frames a file holds, 0 where the first cannot be decoded; what follows damage does not count. And at
+    which byte a packet begins that the end of the file tears.
+    """
     frames, torn, is_damaged = 0, None, False
     with suppress(av.FFmpegError, ValueError, OSError, IndexError):
         with av.open(path.absolute(), metadata_errors="replace") as container:
@@ -189,9 +190,3 @@ def _locked(path: Path) -> int | None:
         except OSError:  # a file system without locks
             return descriptor
         os.close(descriptor)
-
-
-def _synced(path: Path) -> None:
-    """Have the disk take the file before it gets its name."""
-    with suppress(OSError), path.open("rb") as file:
-        os.fsync(file.fileno())

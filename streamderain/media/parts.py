@@ -27,8 +27,8 @@ from av.container import OutputContainer
 from streamderain.errors import SinkError
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.encoder import Encoder, Encoding
-from streamderain.media.partial import with_mark
-from streamderain.media.sink import FileSink, write_failure
+from streamderain.media.partial import put, with_mark
+from streamderain.media.sink import FileSink, muxing_into
 from streamderain.media.source import Source
 
 Packet: TypeAlias = "av.Packet[Any]"
@@ -84,8 +84,7 @@ class PartSink:
     def _opened(self) -> tuple[OutputContainer, av.stream.Stream]:
         if self._encoder.encoder == "gif":
             raise SinkError("gif is made in one go, as each picture tells what the next one does; try .mp4 or .mkv")
-        is_beside = self._encoder.pixel_format.startswith("yuva") and self._encoder.encoder.startswith("libvpx")
-        for kind in _ALPHA_KINDS if is_beside else _KINDS:
+        for kind in _ALPHA_KINDS if self._encoder.has_alpha_beside else _KINDS:
             options = {"avoid_negative_ts": "disabled", "flush_packets": "1"}
             container = av.open(self._open_path, "w", format=kind, container_options=options)
             try:
@@ -107,28 +106,24 @@ class PartSink:
         self._last, self.frames = frame.pts, self.frames + 1
 
     def _mux(self, packets: Sequence[Packet]) -> None:
-        try:
+        with muxing_into(self.path):
             for packet in packets:
                 packet.stream = self._stream
                 assert packet.pts is not None
                 assert packet.dts is not None
                 packet.pts, packet.dts = packet.pts + self._lift, packet.dts + self._lift
                 self._container.mux(packet)
-        except av.FFmpegError as error:
-            raise SinkError(write_failure(self.path, error)) from error
 
     def commit(self) -> None:
         """Finish the file, look whether it holds all that was written, and give it its name."""
         lasts = self._lasts()
-        try:
+        with muxing_into(self.path):
             self._mux(self._encoder.flush(lasts))
             self._container.close()
             held = len(times_in(self._open_path))
             if held != self.frames:
                 raise SinkError(f"{self.path} holds {held} of {self.frames} frames; look at the disk, and run again")
             put(self._open_path, self.path)
-        except (av.FFmpegError, OSError) as error:
-            raise error if isinstance(error, SinkError) else SinkError(write_failure(self.path, error)) from error
         self.part = Part(self.path, self._first, self.frames, self._begin, self._last, self._last + lasts)
 
     def abandon(self) -> None:
@@ -136,19 +131,6 @@ class PartSink:
         with suppress(av.FFmpegError):
             self._container.close()
         self._open_path.unlink(missing_ok=True)
-
-
-def put(path: Path, name: Path) -> None:
-    """Give a file its name for good, whatever becomes of the machine."""
-    with path.open("rb") as file, suppress(OSError):  # not every file system can
-        os.fsync(file.fileno())
-    os.replace(path, name)
-    with suppress(OSError):
-        folder = os.open(name.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def times_in(path: Path) -> list[Fraction]:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamderain.errors import SinkError, SourceError
+from streamderain.errors import SourceError, reason, writing
 from streamderain.media.images import PICTURE_ENDINGS
+from streamderain.media.partial import partial_of
+from streamderain.media.pixels import upright
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +85,7 @@ class Picture:
             return self
 
         def turned(plane: Array) -> Array:
-            standing = np.rot90(plane, self.rotation // 90)
-            return np.ascontiguousarray(standing[:, ::-1] if self.mirrored else standing)
+            return np.ascontiguousarray(upright(plane, self.rotation, self.mirrored))
 
         alpha = None if self.alpha is None else turned(self.alpha)
         exif = self.exif and _plain(self.exif)
@@ -108,7 +109,7 @@ def read_picture(path: Path) -> Picture:
     except SourceError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _pictured(image: Any, data: bytes, path: Path) -> Picture:
@@ -214,13 +215,13 @@ def write_picture(path: Path, picture: Picture) -> list[str]:
     picture, notes = _fitting(picture, kind)
     deep_colour = picture.samples.dtype == np.uint16 and (picture.samples.ndim == 3 or picture.alpha is not None)
     data = _deep_bytes(picture, kind) if deep_colour else _bytes(picture, kind)
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SinkError(f"{path} cannot be written: {error.strerror}") from error
+    partial = partial_of(path)
+    with writing(path):
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
     return notes
 
 

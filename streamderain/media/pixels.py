@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streamderain.frames import Chroma, Matrix, PixelLayout, VideoInfo
@@ -123,14 +124,21 @@ def to_planes(frame: av.VideoFrame, info: VideoInfo, layout: PixelLayout) -> Ten
 
 
 def _planes(frame: av.VideoFrame, working: str, layout: PixelLayout) -> Tensor:
-    if without_j(frame.format.name) != working:
-        frame = converted(frame, working, layout)
-    sample = np.uint8 if layout.bits == 8 else np.int16
-    flat = np.empty(layout.samples, sample)
-    for plane, ours in zip(frame.planes, layout.split(torch.from_numpy(flat)), strict=True):
-        rows = np.frombuffer(memoryview(plane), sample).reshape(plane.height, -1)
-        ours.numpy()[...] = rows[:, : ours.shape[1]]
-    return torch.from_numpy(flat)
+    return samples_of(frame if without_j(frame.format.name) == working else converted(frame, working, layout), layout)
+
+
+def samples_of(frame: av.VideoFrame, layout: PixelLayout) -> Tensor:
+    """What `to_planes` gives, of a frame that is in the layout's own format."""
+    flat = torch.empty(layout.samples, dtype=dtype_of(layout))
+    for plane, ours in zip(frame.planes, layout.split(flat), strict=True):
+        samples = ours.numpy()
+        samples[...] = _lines(plane, samples.dtype)[:, : ours.shape[1]]
+    return flat
+
+
+def dtype_of(layout: PixelLayout) -> torch.dtype:
+    """The type of a sample: uint8 or int16."""
+    return torch.uint8 if layout.bits == 8 else torch.int16
 
 
 def to_video_frame(
@@ -141,14 +149,12 @@ def to_video_frame(
     With `even`, a last row or column is shown twice where their number is odd.
     """
     height, width = even_size(layout) if even else (layout.height, layout.width)
-    frame = av.VideoFrame(width, height, _name(layout))
+    frame = av.VideoFrame(width, height, format_of(layout))
     for plane, ours in zip(frame.planes, layout.split(data), strict=True):
         samples = ours.numpy()
         missing = (plane.height - samples.shape[0], plane.width - samples.shape[1])
-        rows = np.frombuffer(memoryview(plane), samples.dtype).reshape(plane.height, -1)
-        rows[:, : plane.width] = np.pad(samples, [(0, missing[0]), (0, missing[1])], mode="edge")
-    frame.colorspace = _SPACES[layout.matrix]
-    frame.color_range = FULL_RANGE if layout.full_range else LIMITED_RANGE
+        _lines(plane, samples.dtype)[:, : plane.width] = np.pad(samples, [(0, each) for each in missing], mode="edge")
+    frame.colorspace, frame.color_range = colours_of(layout)
     return converted(frame, pixel_format or frame.format.name, layout)
 
 
@@ -213,7 +219,7 @@ def changed(original: av.VideoFrame, data: Tensor, layout: PixelLayout) -> av.Vi
     return picture
 
 
-def _lines(plane: Any, kind: type) -> np.ndarray[Any, Any]:
+def _lines(plane: Any, kind: type | np.dtype[Any]) -> np.ndarray[Any, Any]:
     return np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)
 
 
@@ -291,9 +297,26 @@ def even_size(layout: PixelLayout) -> tuple[int, int]:
     return height, width
 
 
-def _name(layout: PixelLayout) -> str:
+def format_of(layout: PixelLayout) -> str:
+    """The pixel format in which a picture is laid out so, by libav's name."""
     kind = "gray" if layout.chroma == "gray" else f"yuv{layout.chroma}p"
     return kind if layout.bits == 8 else f"{kind}{layout.bits}le"
+
+
+def colours_of(layout: PixelLayout) -> tuple[Colorspace, ColorRange]:
+    """The matrix and the range of its samples, as libav has them."""
+    return _SPACES[layout.matrix], ColorRange.JPEG if layout.full_range else ColorRange.MPEG
+
+
+def upright(samples: NDArray[Any], rotation: int, mirrored: bool) -> NDArray[Any]:
+    """(H, W) or (H, W, 3) as they are coded -> as they are seen, a view; for both numbers see PixelLayout."""
+    standing = np.rot90(samples, rotation // 90)
+    return standing[:, ::-1] if mirrored else standing
+
+
+def rgb_frame(pixels: NDArray[np.uint8]) -> av.VideoFrame:
+    """(H, W, 3) uint8 in RGB -> a frame in rgb24, without a time."""
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
 def converted(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.VideoFrame:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
 
-from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout, VideoInfo
-from streamderain.media.encoder import Encoding
-from streamderain.media.extras import KEEPERS, TOLERANT, titled
+from streamderain.frames import Frame, VideoInfo
+from streamderain.media.copying import FAULTS
+from streamderain.media.encoder import Encoder, Encoding
+from streamderain.media.extras import KEEPERS, TOLERANT, label, titled
 from streamderain.media.pixels import RGB_SPACE, holds_alpha, holds_rgb, layout_of, to_planes, working_format
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.source import Source, video_info
@@ -42,10 +42,7 @@ _OF_LUMA = ("the range of its samples", "the colour matrix")
 _UNSAID = (0, 2, 3)
 """The numbers of libav's matrices, primaries and transfers that tell nothing."""
 
-_FAULTS = (av.FFmpegError, ValueError, OSError, SinkError)
-
 Facts = Mapping[str, Any]
-Write = Callable[[OutputContainer, Source, VideoInfo, PixelLayout, Encoding, Iterable[Frame]], None]
 
 
 @dataclass(frozen=True)
@@ -59,68 +56,80 @@ class Outlook:
     kept: Facts = field(default_factory=dict)
 
 
-def rehearse(kind: str, source: Source, encoding: Encoding, write: Write) -> Outlook:
-    """How an output of this format, by libav's name, will come out. `write` writes one, with the frames it is given.
+def tag(container: OutputContainer, encoder: Encoder, source: Source) -> None:
+    """Hand on what the source says of itself in words."""
+    label(encoder.track, source.video)
+    # libvpx keeps alpha in a stream beside, which players look for by this tag.
+    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
+        del encoder.track.metadata[name]
+    if encoder.has_alpha_beside:
+        encoder.track.metadata["alpha_mode"] = "1"
+    container.metadata.update(source.container.metadata)
+    container.set_chapters(source.chapters)
 
-    Where that cannot be tried, nothing is foretold.
-    """
+
+def rehearse(kind: str, source: Source, encoding: Encoding) -> Outlook:
+    """How an output of this format, by libav's name, will come out. Where that cannot be tried, nothing is foretold."""
     if source.first is None:
         return Outlook()
     had = facts_of(source.info, source.container, source.video, source.first, source.chapters)
-    trial = _Trial(source, write)
     try:
-        tries = [(options, trial.lost(had, kind, encoding, options)) for options in _options(kind)]
-    except _FAULTS:
+        tries = [(options, _lost(source, had, kind, encoding, options)) for options in _options(kind)]
+    except FAULTS:
         logger.debug("the output could not be tried", exc_info=True)
         return Outlook()
     options, lost = min(tries, key=lambda each: len(each[1]))
     kept = {name: value for name, value in had.items() if name not in lost}
-    return Outlook(options, tuple(_told(had, lost, kind, encoding, trial)), kept)
+    return Outlook(options, tuple(_told(had, lost, kind, encoding, source)), kept)
 
 
 def _options(kind: str) -> list[dict[str, str]]:
     return [{}, _QUICKTIME] if kind in ("mp4", "mov", "ipod") else [{}]
 
 
-@dataclass
-class _Trial:
-    source: Source
-    write: Write
-
-    def lost(self, had: Facts, kind: str, encoding: Encoding, options: Mapping[str, str]) -> list[str]:
-        """The names of those facts that do not come back."""
-        memory = io.BytesIO()
-        container = av.open(memory, "w", format=kind, container_options=dict(options), metadata_errors=TOLERANT)
-        first = self.source.first
-        assert first is not None
-        own = first.pts, first.time_base, first.pict_type
-        try:
-            info, frame = self._small(first)
-            self.write(container, self.source, info, frame.layout, encoding, [frame])
-        finally:
-            container.close()
-            # A picture that is small itself was written as it is, at another time.
-            first.pts, first.time_base, first.pict_type = own
-        memory.seek(0)
-        with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as again:
-            video = next(iter(again.streams.video), None)
-            picture = next(again.decode(video), None) if video else None
-            if video is None or picture is None:
-                raise ValueError("nothing came back")
-            has = facts_beside(had, again, video, picture)
-        return [name for name, value in had.items() if has.get(name) != value]
-
-    def _small(self, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
-        scale = min(1.0, _SIDE / max(first.width, first.height))
-        # Even, and large enough for every encoder, as far as the picture is.
-        width, height = (min(side, max(64, round(side * scale) // 8 * 8)) for side in (first.width, first.height))
-        picture = first.reformat(width, height)
-        info = replace(self.source.info, width=width, height=height)
-        layout = layout_of(info)
-        return info, Frame(to_planes(picture, info, layout), layout, 0, info.time_base, original=picture)
+def _lost(source: Source, had: Facts, kind: str, encoding: Encoding, options: Mapping[str, str]) -> list[str]:
+    """The names of those facts that do not come back."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format=kind, container_options=dict(options), metadata_errors=TOLERANT) as container:
+        _write(container, source, encoding)
+    memory.seek(0)
+    with av.open(memory, "r", format=kind, metadata_errors=TOLERANT) as again:
+        video = next(iter(again.streams.video), None)
+        picture = next(again.decode(video), None) if video else None
+        if video is None or picture is None:
+            raise ValueError("nothing came back")
+        has = facts_beside(had, again, video, picture)
+    return [name for name, value in had.items() if has.get(name) != value]
 
 
-def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Trial) -> Iterable[str]:
+def _write(container: OutputContainer, source: Source, encoding: Encoding) -> None:
+    """The first picture, made small, with what the source says of itself, and nothing beside."""
+    first = source.first
+    assert first is not None
+    own = first.pts, first.time_base, first.pict_type
+    try:
+        info, frame = _small(source.info, first)
+        encoder = Encoder(container, info, frame.layout, encoding)
+        tag(container, encoder, source)
+        container.start_encoding()
+        container.mux(encoder.encode(frame))
+        container.mux(encoder.flush(1))
+    finally:
+        # A picture that is small itself was written as it is, at another time.
+        first.pts, first.time_base, first.pict_type = own
+
+
+def _small(info: VideoInfo, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
+    scale = min(1.0, _SIDE / max(first.width, first.height))
+    # Even, and large enough for every encoder, as far as the picture is.
+    width, height = (min(side, max(64, round(side * scale) // 8 * 8)) for side in (first.width, first.height))
+    picture = first.reformat(width, height)
+    info = replace(info, width=width, height=height)
+    layout = layout_of(info)
+    return info, Frame(to_planes(picture, info, layout), layout, 0, info.time_base, original=picture)
+
+
+def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, source: Source) -> Iterable[str]:
     """A sentence for all that the same output would keep."""
     others = [(each, encoding, f"an output in {ending}") for each, ending in KEEPERS.items() if each != kind]
     others += [(kind, _plain(encoding, name), f"--encoder {name}") for name in _ENCODERS if name != encoding.encoder]
@@ -130,8 +139,8 @@ def _told(had: Facts, lost: list[str], kind: str, encoding: Encoding, trial: _Tr
         if not left:
             return
         try:
-            lost_there = trial.lost(had, other, encoder, _options(other)[-1])
-        except _FAULTS:
+            lost_there = _lost(source, had, other, encoder, _options(other)[-1])
+        except FAULTS:
             continue
         kept = [name for name in left if name not in lost_there]
         if kept:

@@ -7,23 +7,22 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import av
-from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
-from av.format import Flags
 
-from streamderain.errors import SinkError
-from streamderain.frames import Frame, PixelLayout, VideoInfo
+from streamderain.errors import SinkError, StreamderainError
+from streamderain.frames import Frame, PixelLayout
 from streamderain.media import fragments
-from streamderain.media.copying import KEEPERS, add_copy, holds, keepers, listed, name_of, takes, unframed_by
+from streamderain.media.copying import KEEPERS, Copy, Packet, holds, keepers, listed, name_of, takes
 from streamderain.media.encoder import Encoder, Encoding, settled
-from streamderain.media.extras import TOLERANT, add_extras, titled
-from streamderain.media.partial import LONGEST_NAME, Partial, check_partial
-from streamderain.media.rehearsal import Outlook, rehearse
+from streamderain.media.extras import TOLERANT, add_extras, label
+from streamderain.media.options import joined
+from streamderain.media.partial import LONGEST_NAME, Partial, partial_of
+from streamderain.media.rehearsal import Outlook, rehearse, tag
 from streamderain.media.source import Source
 from streamderain.media.verify import Ledger, differences
 
@@ -34,9 +33,6 @@ _PLAYABLE = {"flush_packets": "1"}
 
 _CLUSTERS = {"matroska": {"cluster_time_limit": "1000"}, "webm": {"cluster_time_limit": "1000"}}
 """Milliseconds that these muxers hold back at most."""
-
-_UNFRAMED = fragments.KINDS | {"matroska", "flv"}
-"""Formats whose AAC has no header before each packet."""
 
 _UNSHIFTED = {"avi": {"avoid_negative_ts": "disabled"}}
 """Formats without times: where sound begins a little earlier, libav would make room for it of a whole frame."""
@@ -53,16 +49,14 @@ class Muxed:
     def __init__(self, container: OutputContainer, source: Source, layout: PixelLayout, encoding: Encoding,
                  copy_streams: bool) -> None:  # fmt: skip
         self._container, self._source = container, source
-        self._passengers: deque[av.Packet[av.stream.Stream]] = source.passengers if copy_streams else deque()
+        self._passengers: deque[Packet] = source.passengers if copy_streams else deque()
         self.encoder = Encoder(container, source.info, layout, encoding)
         self.ledger = Ledger()
         self.ledger.open(self.encoder.track)
         self.notes = [*self.encoder.notes]
-        tag_outputs(container, self.encoder, source)
-        self._copies: dict[int, av.stream.Stream] = {}
-        self._last: dict[int, int] = {}
-        self._unframed: dict[int, BitStreamFilterContext] = {}
-        self._damaged: set[int] = set()
+        tag(container, self.encoder, source)
+        self._copies: dict[int, Copy] = {}
+        self._spaced = fragments.Spaced() if container.format.name in fragments.KINDS else None
         self.is_torn = self._has_gap = False
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
@@ -77,15 +71,11 @@ class Muxed:
         if not holds(self._container.format.name, stream, samples):
             self._refuse(stream, samples)
             return
-        copy = add_copy(self._container, stream)
-        if self._container.format.name in _UNFRAMED and (unframed := unframed_by(stream, copy)):
-            self._unframed[copy.index] = unframed
-        copy.metadata.update(titled(stream.metadata))
-        copy.disposition = stream.disposition
-        self._copies[stream.index] = copy
-        self.ledger.open(copy)
+        copy = self._copies[stream.index] = Copy(self._container, stream, self._source.name)
+        label(copy.track, stream)
+        self.ledger.open(copy.track)
 
-    def _refuse(self, stream: av.stream.Stream, samples: list[av.Packet[av.stream.Stream]]) -> None:
+    def _refuse(self, stream: av.stream.Stream, samples: list[Packet]) -> None:
         """Say what holds a stream that the output does not."""
         kind = self._container.format.name
         holding = keepers(stream, samples, kind)
@@ -105,7 +95,7 @@ class Muxed:
             for packet in self.encoder.encode(frame):
                 self._mux(packet)
 
-    def take(self, packet: av.Packet[av.stream.Stream]) -> None:
+    def take(self, packet: Packet) -> None:
         """Write a packet that another encoder of the same kind made, in units of `encoder.clock`, and what is ready of
         the copied streams.
         """
@@ -119,11 +109,18 @@ class Muxed:
         with self._watch():
             try:
                 if not self._has_gap:
-                    self._mux_passengers()
-                    for packet in self.encoder.flush(self._source.last_duration):
-                        self._mux(packet)
+                    self._mux_rest()
             finally:
                 self._container.close()
+
+    def _mux_rest(self) -> None:
+        try:
+            self._mux_passengers()
+            for packet in self.encoder.flush(self._source.last_duration):
+                self._mux(packet)
+        finally:
+            if self._spaced and not self._has_gap:
+                self._container.mux(self._spaced.rest())
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
@@ -133,79 +130,19 @@ class Muxed:
             self.is_torn = True
             raise
 
-    def _mux(self, packet: av.Packet[av.stream.Stream]) -> None:
+    def _mux(self, packet: Packet) -> None:
         # What came behind a packet that is missing could not be decoded.
         was, self._has_gap = self._has_gap, True
         self.ledger.take(packet)
-        self._container.mux(packet)
+        self._container.mux(self._spaced.take(packet) if self._spaced else packet)
         self._has_gap = was
 
     def _mux_passengers(self) -> None:
         while self._passengers:
             packet = self._passengers.popleft()
-            copy = self._copies.get(packet.stream.index)
-            if copy is not None:
-                base = packet.time_base
-                for each in self._bare(packet, copy):
-                    each.stream, each.time_base = copy, base
-                    self._line_up(each, copy)
+            if copy := self._copies.get(packet.stream.index):
+                for each in copy.packets(packet):
                     self._mux(each)
-
-    def _bare(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> list[av.Packet[av.stream.Stream]]:
-        """The packet as the output takes it; nothing where it is too damaged for that."""
-        unframed = self._unframed.get(copy.index)
-        if unframed is None:
-            return [packet]
-        try:
-            return list(unframed.filter(packet))
-        except av.FFmpegError:  # whatever it calls it
-            level = logging.DEBUG if copy.index in self._damaged else logging.WARNING
-            logger.log(level, "%s: damaged packets of audio track %d are left out", self._source.name, copy.index)
-            self._damaged.add(copy.index)
-            return []
-
-    def _line_up(self, packet: av.Packet[av.stream.Stream], copy: av.stream.Stream) -> None:
-        """Let no two packets have one time where the container's clock is rougher than theirs, as it would refuse."""
-        base = copy.time_base
-        assert base is not None
-        assert packet.dts is not None
-        assert packet.pts is not None
-        at = round(packet.dts * packet.time_base / base)
-        last = self._last.get(copy.index)
-        if last is not None and at <= last and not self._takes_equal(copy):
-            at = last + 1
-            packet.pts, packet.dts = max(at, round(packet.pts * packet.time_base / base)), at
-            packet.duration = round((packet.duration or 0) * packet.time_base / base)
-            packet.time_base = base
-        self._last[copy.index] = at
-
-    def _takes_equal(self, copy: av.stream.Stream) -> bool:
-        return copy.type == "subtitle" or bool(Flags(self._container.format.flags) & Flags.ts_nonstrict)
-
-
-def tag_outputs(container: OutputContainer, encoder: Encoder, source: Source) -> None:
-    """Hand on what the source says of itself in words."""
-    encoder.track.metadata.update(titled(source.video.metadata))
-    encoder.track.disposition = source.video.disposition
-    # libvpx keeps alpha in a stream beside, which players look for by this tag.
-    for name in [key for key in encoder.track.metadata if key.lower() == "alpha_mode"]:
-        del encoder.track.metadata[name]
-    if encoder.pixel_format.startswith("yuva") and encoder.stream.codec_context.name.startswith("libvpx"):
-        encoder.track.metadata["alpha_mode"] = "1"
-    container.metadata.update(source.container.metadata)
-    container.set_chapters(source.chapters)
-
-
-def write_small(container: OutputContainer, source: Source, info: VideoInfo, layout: PixelLayout, encoding: Encoding,
-                frames: Iterable[Frame]) -> None:  # fmt: skip
-    """A picture of `source` in a container, with what it says of itself and nothing beside; a rehearsal."""
-    encoder = Encoder(container, info, layout, encoding)
-    tag_outputs(container, encoder, source)
-    container.start_encoding()
-    for frame in frames:
-        container.mux(encoder.encode(frame))
-    container.mux(encoder.flush(1))
-    container.close()
 
 
 class FileSink:
@@ -224,19 +161,13 @@ class FileSink:
         self.notes: list[str] = []
         self.differences: list[str] = []
         self._partial = Partial(path, overwrite, again)
-        try:
-            self._container = self._open(source)
-        except BaseException:
-            self._partial.discard()
-            raise
         self._is_whole = False
-        try:
+        with ExitStack() as undo, muxing_into(path):
+            undo.callback(self._partial.discard)
+            self._container = self._open(source)
+            undo.callback(self._close)
             self._begin(source, layout, settled(encoding, self._container, layout), copy_streams)
-        except BaseException as error:
-            self.discard()
-            if isinstance(error, av.FFmpegError):
-                raise SinkError(write_failure(path, error)) from error
-            raise
+            undo.pop_all()
 
     def _open(self, source: Source) -> OutputContainer:
         name = self._partial.begin()
@@ -251,26 +182,29 @@ class FileSink:
 
     def _begin(self, source: Source, layout: PixelLayout, encoding: Encoding, copy_streams: bool) -> None:
         kind = self._container.format.name
-        outlook = rehearse(kind, source, encoding, write_small) if copy_streams else Outlook()
+        outlook = rehearse(kind, source, encoding) if copy_streams else Outlook()
         source.first = None
-        self._follow(outlook.options)
+        self._container.container_options.update(joined(self._container.container_options, outlook.options))
         self._muxed = Muxed(self._container, source, layout, encoding, copy_streams)
         self._muxed.ledger.kept = outlook.kept
         self.notes = [*self._muxed.notes, *outlook.losses] if copy_streams else []
         for note in self.notes:
             logger.warning("%s: %s", self.path.name, note)
 
-    def _follow(self, options: Mapping[str, str]) -> None:
-        for name, value in options.items():
-            others = self._container.container_options.get(name, "")
-            self._container.container_options[name] = f"{others}+{value}" if others else value
-
     def write(self, frame: Frame) -> None:
         """Encode and write one frame. Raises SinkError when the disk is full or the encoder refuses."""
-        try:
+        with self._one_more():
             self._muxed.write(frame)
-        except av.FFmpegError as error:
-            raise SinkError(write_failure(self.path, error)) from error
+
+    def take(self, packet: Packet) -> None:
+        """Write a packet that another encoder of the same kind made of a frame. Raises SinkError as `write` does."""
+        with self._one_more():
+            self._muxed.take(packet)
+
+    @contextmanager
+    def _one_more(self) -> Iterator[None]:
+        with muxing_into(self.path):
+            yield
         self.frames += 1
         self._partial.sync()
 
@@ -284,26 +218,23 @@ class FileSink:
         """The format, by libav's name."""
         return self._container.format.name
 
-    def take(self, packet: av.Packet[av.stream.Stream]) -> None:
-        """Write a packet that another encoder of the same kind made of a frame. Raises SinkError as `write` does."""
-        try:
-            self._muxed.take(packet)
-        except av.FFmpegError as error:
-            raise SinkError(write_failure(self.path, error)) from error
-        self.frames += 1
-        self._partial.sync()
+    @property
+    def _is_film(self) -> bool:
+        return self.kind in fragments.KINDS
+
+    def _finish(self) -> None:
+        self._muxed.finish()
+        if self._is_film:
+            tracks = self._muxed.ledger.tracks.items()
+            ends = {index: each.end for index, each in tracks if each.kind == "video"}
+            fragments.settle_ends(self._partial.path, ends)
 
     def commit(self) -> None:
         """Finish the file and give it its name."""
-        try:
-            self._muxed.finish()
+        with muxing_into(self.path):
+            self._finish()
             self._is_whole = True
-            is_film = self._container.format.name in fragments.KINDS
-            self._partial.publish(fragments.straighten if is_film else None)
-        except SinkError:
-            raise
-        except (av.FFmpegError, OSError) as error:
-            raise SinkError(write_failure(self.path, error)) from error
+            self._partial.publish(fragments.straighten if self._is_film else None)
         if self._verify:
             self.differences = differences(self.path, self._muxed.ledger, self.frames)
 
@@ -314,7 +245,7 @@ class FileSink:
             return None
         if not self._is_whole:
             try:
-                self._muxed.finish()
+                self._finish()
             except Exception:  # whatever it was, something may be whole
                 logger.debug("the partial output could not be finished", exc_info=True)
         if self._muxed.is_torn:
@@ -324,11 +255,14 @@ class FileSink:
 
     def discard(self) -> None:
         """Leave nothing behind."""
+        self._close()
+        self._partial.discard()
+
+    def _close(self) -> None:
         try:
             self._container.close()
         except av.FFmpegError:
             logger.debug("the partial output could not be closed", exc_info=True)
-        self._partial.discard()
 
 
 def check_output(path: Path, source: Path, overwrite: bool, again: bool = False) -> None:
@@ -338,14 +272,21 @@ def check_output(path: Path, source: Path, overwrite: bool, again: bool = False)
         raise SinkError(f"{path} is a folder; name a file in it")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise SinkError(f"{path.name[:40]}... is longer than the {LONGEST_NAME} bytes of a file's name; shorten it")
-    if path.exists() and os.path.exists(source) and path.samefile(source):
+    if _is_same(path, source):
         raise SinkError(f"{path} is the input itself; name another output")
     folder = path.parent
     if not folder.is_dir():
         raise SinkError(f"{folder} is no folder that exists; create it first")
     if not os.access(folder, os.W_OK):
         raise SinkError(f"{folder} cannot be written to; name an output elsewhere")
-    check_partial(path, source, overwrite, again)
+    if _is_same(partial := partial_of(path), source):
+        raise SinkError(f"{partial} is the input, and {path.name} would be written there; name another output")
+    # Claimed for a moment, which shows whether it can be.
+    Partial(path, overwrite, again).release()
+
+
+def _is_same(path: Path, source: Path) -> bool:
+    return path.exists() and os.path.exists(source) and path.samefile(source)
 
 
 def _muxing(kind: str, source: Source) -> dict[str, str]:
@@ -366,11 +307,19 @@ def _open_failure(path: Path, error: Exception) -> str:
     return f"{path} has an ending that tells no video format; try .mp4, .mkv, .mov or .webm"
 
 
-def write_failure(path: Path, error: av.FFmpegError | OSError) -> str:
-    """Why a file cannot be written, and what to do, in words."""
-    advice = ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        advice = "; make room or name an output on another disk"
-    elif error.errno == errno.EINVAL and path.suffix.lower() != ".mkv":
-        advice = "; the format may not take what the input holds: try .mkv"
-    return f"{path} cannot be written: {error.strerror}{advice}"
+@contextmanager
+def muxing_into(path: Path) -> Iterator[None]:
+    """Inside, what libav or the system refuses becomes the SinkError that says why `path` cannot be written, and what
+    to do.
+    """
+    try:
+        yield
+    except StreamderainError:
+        raise
+    except (av.FFmpegError, OSError) as error:
+        advice = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            advice = "; make room or name an output on another disk"
+        elif error.errno == errno.EINVAL and path.suffix.lower() != ".mkv":
+            advice = "; the format may not take what the input holds: try .mkv"
+        raise SinkError(f"{path} cannot be written: {error.strerror}{advice}") from error

@@ -20,7 +20,7 @@ from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.numbered import RATE, is_numbered, numbered, sequence
 from streamderain.media.pictures import Picture, read_picture, write_picture
-from streamderain.media.pixels import to_video_frame
+from streamderain.media.pixels import to_video_frame, upright
 from streamderain.media.source import Source
 
 logger = logging.getLogger(__name__)
@@ -118,20 +118,23 @@ def restored(picture: Picture, rainy: Tensor, clean: Tensor) -> Picture:
     return replace(picture, samples=made)
 
 
-class StillSink:
-    """Writes each picture of a StillSource where it goes, with all that it came with."""
+class _Pictures:
+    """A sink of pictures that are each whole at once; `shown` names them all. What they do not hold is told once."""
 
-    def __init__(self, shown: Path, outputs: Sequence[Path], source: StillSource) -> None:
+    def __init__(self, shown: Path) -> None:
         self.frames = 0
-        self._shown, self._outputs, self._source = shown, outputs, source
-        self._told = _Told(shown)
-        self.notes, self.differences = self._told.notes, list[str]()
+        self.notes, self.differences = list[str](), list[str]()
+        self._shown = shown
 
-    def write(self, frame: Frame) -> None:
-        """Write the picture that became `frame`. Raises SinkError."""
-        picture, rainy = self._source.taken.popleft()
-        self._told.tell(write_picture(self._outputs[self.frames], restored(picture, rainy, frame.data)))
+    def _put(self, path: Path, picture: Picture) -> None:
+        self._tell(write_picture(path, picture))
         self.frames += 1
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                logger.warning("%s: %s", self._shown, note)
 
     def commit(self) -> None:
         """Every picture is whole already."""
@@ -141,51 +144,39 @@ class StillSink:
         return self._shown if self.frames else None
 
 
-class SequenceSink:
+class StillSink(_Pictures):
+    """Writes each picture of a StillSource where it goes, with all that it came with."""
+
+    def __init__(self, shown: Path, outputs: Sequence[Path], source: StillSource) -> None:
+        super().__init__(shown)
+        self._outputs, self._source = outputs, source
+
+    def write(self, frame: Frame) -> None:
+        """Write the picture that became `frame`. Raises SinkError."""
+        picture, rainy = self._source.taken.popleft()
+        self._put(self._outputs[self.frames], restored(picture, rainy, frame.data))
+
+
+class SequenceSink(_Pictures):
     """Writes the frames of a video as pictures, numbered from 1, upright; of more than 8 bits as 16 where the format
     holds them.
     """
 
     def __init__(self, pattern: Path, source: Source, overwrite: bool) -> None:
-        self.frames = 0
-        self._pattern, self._told = pattern, _Told(pattern)
-        self.notes, self.differences = self._told.notes, list[str]()
+        super().__init__(pattern)
         there = numbered(pattern)
         if there and not overwrite:
             raise SinkError(f"{next(iter(there.values()))} exists; --overwrite replaces it, or name another output")
         if source.copied:
-            self._told.tell(["pictures hold neither sound nor subtitles"])
+            self._tell(["pictures hold neither sound nor subtitles"])
         source.drop_passengers()
 
     def write(self, frame: Frame) -> None:
         """Write one picture. Raises SinkError."""
-        self.frames += 1
-        path = self._pattern.with_name(self._pattern.name % self.frames)
-        self._told.tell(write_picture(path, Picture(_rgb(frame))))
-
-    def commit(self) -> None:
-        """Every picture is whole already."""
-
-    def abandon(self) -> Path | None:
-        """What was written stays; its name, if there is any."""
-        return self._pattern if self.frames else None
+        self._put(self._shown.with_name(self._shown.name % (self.frames + 1)), Picture(_rgb(frame)))
 
 
 def _rgb(frame: Frame) -> NDArray[Any]:
-    deep = frame.layout.bits > 8
-    picture = to_video_frame(frame.data, frame.layout, "rgb48le" if deep else "rgb24").to_ndarray()
-    standing = np.rot90(picture, frame.layout.rotation // 90)
-    return np.ascontiguousarray(standing[:, ::-1] if frame.layout.mirrored else standing)
-
-
-class _Told:
-    """What is lost, told once for all pictures of a run; `notes` are what was told."""
-
-    def __init__(self, name: Path) -> None:
-        self._name, self.notes = name, list[str]()
-
-    def tell(self, notes: Sequence[str]) -> None:
-        for note in notes:
-            if note not in self.notes:
-                self.notes.append(note)
-                logger.warning("%s: %s", self._name, note)
+    kind = "rgb48le" if frame.layout.bits > 8 else "rgb24"
+    picture = to_video_frame(frame.data, frame.layout, kind).to_ndarray()
+    return np.ascontiguousarray(upright(picture, frame.layout.rotation, frame.layout.mirrored))

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import av
 
-from streamderain.media.copying import name_of
+from streamderain.media.copying import Packet, name_of
 from streamderain.media.extras import TOLERANT, is_cover
 from streamderain.media.rehearsal import facts_beside
 
@@ -28,13 +28,11 @@ _MOST = 3
 _PIECE = 2**20
 """Bytes of silence that are booked at once."""
 
-Packet: TypeAlias = "av.Packet[av.stream.Stream]"
-
 
 @dataclass
 class Track:
     """What is known of a stream: of each packet its time in seconds and its checksum, and a hash of all it holds.
-    `end` is when the last is over, in seconds, as far as is told.
+    `end` is when the last is over, in seconds, as far as is told. So many are `hidden` by an edit list.
     """
 
     kind: str
@@ -44,6 +42,7 @@ class Track:
     sums: array[int] = field(default_factory=lambda: array("L"))
     end: float = 0.0
     unit: float = 0.0
+    hidden: int = 0
     digest: Any = field(default_factory=lambda: blake2b(digest_size=16))
     _silent: int = 0
 
@@ -53,6 +52,7 @@ class Track:
         if not data:
             return
         self.sums.append(zlib.crc32(data))
+        self.hidden += packet.is_discard
         self._hear(data)
         if packet.pts is not None and packet.time_base is not None:
             time = float(packet.pts * packet.time_base)
@@ -137,8 +137,9 @@ def _compare(kind: str, is_quicktime: bool, written: list[Track], read: list[Tra
             continue
         left.remove(theirs)
         if not number:
-            if len(theirs.sums) < frames:
-                yield f"{len(theirs.sums)} of {frames} frames are there"
+            shown = len(theirs.sums) - theirs.hidden
+            if shown < frames:
+                yield f"{shown} of {frames} frames are there"
             offset = min(theirs.times, default=0.0) - min(ours.times, default=0.0)
         elif ours.kind == "audio":
             yield from _heard(what, ours, theirs)

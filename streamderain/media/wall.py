@@ -17,6 +17,9 @@ _BEHIND = 2 * _SECOND
 _AHEAD = _SECOND // 4
 """... and how far they may run ahead: what was buffered comes in a burst, and is older than it seems."""
 
+_JUMP_SECONDS = 10.0
+"""How early a packet of a file may be before its time is taken for another."""
+
 _APART = 10 * _SECOND
 """How far sound may be from the wall; further than pictures, as files and bursts hold seconds of it before theirs."""
 
@@ -96,9 +99,8 @@ class RunClock:
 class Pace:
     """Holds the packets of a file back until their time, as if they happened now."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, jump: float = 10.0) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._jump = jump
         self._offset: float | None = None
         self._seconds = 0.0
 
@@ -110,13 +112,13 @@ class Pace:
     def wait(self, source: int | None) -> float:
         """How many seconds to wait before the packet of that time, in units of TIME_BASE, is due.
 
-        A packet that is a second late, or early by more than `jump` seconds, is due at once, and the others follow it.
+        A packet that is a second late, or early by more than ten, is due at once, and the others follow it.
         """
         if source is None:
             return 0.0
         seconds, now = float(source * TIME_BASE), self._clock()
         self._seconds = seconds
-        if self._offset is not None and -1 < (early := seconds + self._offset - now) <= self._jump:
+        if self._offset is not None and -1 < (early := seconds + self._offset - now) <= _JUMP_SECONDS:
             return max(0.0, early)
         self._offset = now - seconds
         return 0.0

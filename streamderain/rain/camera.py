@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamderain.media.compression import compressed
+from streamderain.media.images import compressed
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import yaml
 from streamderain.config import LiveConfig, build
 from streamderain.errors import ConfigError, SinkError, SourceError, nearest
 from streamderain.media.address import parse
-from streamderain.media.encoder import Encoding
-from streamderain.media.trial import try_outputs
+from streamderain.media.encoder import encoding_of
+from streamderain.media.outlet import try_outputs
 from streamderain.media.url import public, redacted
 from streamderain.serve.config import MqttConfig, ServeConfig, StreamConfig, shown
 
@@ -101,9 +101,8 @@ def try_streams(streams: Mapping[str, StreamConfig], defaults: LiveConfig) -> No
     """Raise ConfigError where the encoder of one refuses, or its recordings cannot be written."""
     for name, asked in streams.items():
         config = dataclasses.replace(defaults, **asked.settings)
-        encoding = Encoding.asked(config)
         try:
-            try_outputs(asked.outputs, encoding, config.hwaccel, may_exist=True)
+            try_outputs(asked.outputs, encoding_of(config))
         except SinkError as error:
             raise ConfigError(redacted(f"stream {name}: {error}")) from None
 

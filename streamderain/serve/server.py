@@ -21,7 +21,7 @@ from streamderain.engine.shared import SharedNetwork
 from streamderain.errors import ConfigError
 from streamderain.frames import Network
 from streamderain.live.page import check_extra, shown_on
-from streamderain.media.shown import rgb_frame
+from streamderain.media.pixels import rgb_frame
 from streamderain.serve.config import ServeConfig
 from streamderain.serve.fleet import Fleet
 from streamderain.serve.mqtt import Mqtt, Now

@@ -16,7 +16,7 @@ import pytest
 from streamderain.errors import SinkError
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
-from streamderain.media.partial import Partial, frames_in, partial_of
+from streamderain.media.partial import Partial, partial_of, whole_frames
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import open_source
@@ -64,7 +64,7 @@ def test_what_a_killed_run_leaves_can_be_played_and_belongs_to_nobody(studio: An
             assert container.streams.audio
         # All but what is not yet a second old, and the fragment that this second is in.
         assert 45 <= len(frames) <= 90, output
-        assert frames_in(partial_of(output)) == len(frames)
+        assert whole_frames(partial_of(output))[0] == len(frames)
         for frame, planes in zip(frames, whole.planes, strict=False):
             assert (frame.to_ndarray()[:32] == planes[0].numpy()).all()
         Partial(output, overwrite=True).release()
@@ -91,7 +91,7 @@ def test_subtitles_that_never_come_hold_up_nothing(studio: Any) -> None:
 
     source = studio.clip(pts=range(100), passengers=[silent, sound(seconds=4)])
     killed(source, 95, studio.folder / "out.mp4")
-    assert frames_in(studio.folder / "out.partial.mp4") >= 45
+    assert whole_frames(studio.folder / "out.partial.mp4")[0] >= 45
 
 
 def test_one_of_two_runs_is_refused(studio: Any) -> None:
@@ -148,4 +148,4 @@ def test_a_file_that_cannot_get_its_name_is_kept(studio: Any, monkeypatch: pytes
             with pytest.raises(SinkError, match=r"out.mp4 cannot be written: Operation not permitted"):
                 sink.commit()
         assert sink.abandon() == studio.folder / "out.partial.mp4"
-    assert (sink.frames, frames_in(studio.folder / "out.partial.mp4")) == (6, 6)
+    assert (sink.frames, whole_frames(studio.folder / "out.partial.mp4")[0]) == (6, 6)

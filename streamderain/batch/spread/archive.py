@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from streamderain.batch.spread.config import BatchConfig
-from streamderain.batch.spread.devices import Devices, cores_here
+from streamderain.batch.spread.devices import Devices
 from streamderain.batch.spread.driver import Driver, Outcome, Standing, Workers
 from streamderain.batch.spread.inputs import items_of
 from streamderain.batch.spread.journal import Journal
@@ -21,6 +21,7 @@ from streamderain.batch.spread.rays import Rays
 from streamderain.batch.spread.tasks import Settings
 from streamderain.errors import SinkError
 from streamderain.folders import kept_in
+from streamderain.machine import cores_here
 from streamderain.networks.memory import FREE_SHARE, free_bytes
 from streamderain.quantities import seconds
 
@@ -34,6 +35,8 @@ def derain_archive(
     Raises SourceError where there is nothing to do, ConfigError where there is nobody to do it, and SinkError where it
     cannot be noted.
     """
+    # Every run goes on with what is there, whether it is asked to or not.
+    config = replace(config, resume=False)
     # Workers are in folders of their own.
     out = out if is_url(out) else os.path.abspath(out)
     if os.path.exists(config.model):

@@ -20,11 +20,6 @@ NAP_SECONDS = 1.0
 """How long `ended` waits at most, so that progress is shown meanwhile."""
 
 
-def cores_here() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(eq=False)
 class _Worker:
     """A process that has `device`, and the task that it is at, tried for the so many-th time."""

@@ -15,10 +15,11 @@ from dataclasses import replace
 from typing import Any, Self
 
 from streamderain.batch.spread.config import BatchConfig
-from streamderain.batch.spread.devices import NAP_SECONDS, cores_here
+from streamderain.batch.spread.devices import NAP_SECONDS
 from streamderain.batch.spread.tasks import Report, Task
 from streamderain.batch.spread.work import run
 from streamderain.errors import ConfigError, DeviceError, first_line, in_one_line
+from streamderain.machine import cores_here
 from streamderain.media.url import redacted
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""SRT in through the system's ffmpeg, from a real sender that dies and comes back."""
+"""SRT through the system's ffmpeg, from a real sender that dies and comes back."""
 
 from __future__ import annotations
 
