@@ -37,7 +37,7 @@ def _lines() -> Iterator[str]:
         f"{recoveries['jumps']} times between: {recoveries['recoveries']} recoveries, at most "
         f"{max(back):.1f} s after its return; {warm['rss_mib']:.0f} MiB after the warm-up, {last['rss_mib']:.0f} "
         f"after the last, {warm['files']} and {last['files']} files, {warm['threads']} and {last['threads']} threads; "
-        f"the sound ends {recoveries['sound']['ends_before_picture_seconds']:.1f} s before the picture."
+        f"sound and picture end {abs(recoveries['sound']['ends_before_picture_seconds']):.2f} s apart."
     )
     calm, dying = (sum(cameras[kind]["dropped"].values()) for kind in ("calm", "dying"))
     yield (

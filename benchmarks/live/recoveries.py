@@ -151,7 +151,7 @@ def main() -> None:
             "per_recovery": {what: {"slope": steep, "error": error} for what, (steep, error) in growth.items()},
             "threads_left": left,
             "unaccounted": unaccounted(done),
-            "outputs_lost": {output.name.split(":")[0]: [output.dropped, output.reopened] for output in outputs},
+            "outputs_lost": {Path(each.name.split(":")[0]).name: [each.dropped, each.reopened] for each in outputs},
             "each": rows,
             "load_at_begin": load_before,
         },
