@@ -62,8 +62,9 @@ temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and 
 	$(ALONE) $(RUN) benchmarks/blending.py
 	$(RUN) benchmarks/temporal_page.py
 
+# s3fs takes one release of boto3 alone, and moto any: named together, pip finds it.
 ray-test: $(VENV)/.developer ## install the extra ray and a server of S3, then run the tests that need them
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[ray]' 'moto[s3,server]>=5'
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[ray]' 's3fs[boto3]' 'moto[s3,server]>=5'
 	$(ALONE) $(RUN) -m pytest tests/batch tests/test_cli_batch.py
 
 scale: $(VENV)/.developer ## measure what a second worker is worth, simulate 4 to 256 machines, and write docs/scale.md

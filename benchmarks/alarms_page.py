@@ -10,19 +10,24 @@ from quality_page import rows
 from results import ROOT, load
 
 PAGE = ROOT / "docs" / "frigate.md"
+NAMES = ("difference", "MOG2")
+LEAST_SECONDS = 60
+"""Of less there is no rate."""
+
 BEGIN, END = "<!-- ALARMS -->", "<!-- /ALARMS -->"
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
     """The table and what it is of."""
-    table = [["scene", "rain", "version", "difference rings", "MOG2 rings", "people found again", "and more"]]
+    detectors = [f"{name} {what}" for what in ("rings", "alarms an hour") for name in NAMES]
+    table = [["scene", "rain", "version", *detectors, "people found again", "and more"]]
     for row in result["made"]:
         people = row["people"]
         again = f"{people['again']} of {people['of']}" if people else "-"
-        shares = (f"{row['ringing'][name]:.0%}" for name in ("difference", "MOG2"))
-        table.append(
-            [row["scene"], row["rain"], row["version"], *shares, again, str(people["more"]) if people else "-"]
-        )
+        rings = [f"{row['ringing'][name]:.0%}" for name in NAMES]
+        is_long = row["seconds"] >= LEAST_SECONDS
+        rings += [f"{row['alarms_an_hour'][name]:.0f}" if is_long else "-" for name in NAMES]
+        table.append([row["scene"], row["rain"], row["version"], *rings, again, str(people["more"]) if people else "-"])
     yield from rows(table)
     if result["real"]:
         yield ""

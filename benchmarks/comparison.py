@@ -2,17 +2,19 @@
 
 Networks of others have random weights, which cost as much as trained ones, and run as their authors run them, in
 eager torch; each way has a process of its own, in which its memory is the most that it ever took. Time is that of the
-processor, over all cores, which others that share the machine change little. Of the files, each way is the command that
-stands in the results: streamderain, ffmpeg's median over time, and pictures out and in again, as scripts of research
-want them. Needs spandrel, spandrel_extra_arches and ffmpeg.
+processor, with one thread, which others that share the machine change little; the load that there was stands beside it.
+Of the files, each way is the command that stands in the results: streamderain, ffmpeg's median over time, and pictures
+out and in again, as scripts of research want them. Needs spandrel, spandrel_extra_arches and ffmpeg.
 
-Writes comparison.json after each of them, and goes on with what is not in it.
+Measures all of it, in some minutes, and writes comparison.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -21,19 +23,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import av
 import torch
-from peer import PeerDerainer
-from results import FOLDER, ROOT, save
+from peer import PeerDerainer, PReNet
+from results import ROOT, save
 from torch import Tensor, nn
 
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.media.images import read_clip
 from streamderain.networks.restorer import Restorer
 
-RESULT = FOLDER / "comparison.json"
 SAMPLE = ROOT / "samples" / "rainy-temple.mp4"
 HEIGHT, WIDTH, ROUNDS, PEER_CLIP = 128, 192, 2, 9
 CPU = torch.device("cpu")
@@ -59,8 +61,27 @@ def restorer(model: str) -> Callable[[Tensor], Tensor]:
     return lambda clip: made.restore(clip[None, : made.past + 1 + made.future])
 
 
+def spandrel() -> None:
+    """Have it loaded, if need be without what torchvision says of its own operators, which no network here has: beside
+    a torch from elsewhere that cannot be.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        sys.modules["torchvision._meta_registrations"] = ModuleType("nothing")
+
+
+def nafnet() -> nn.Module:
+    """Width 32, as published for GoPro."""
+    spandrel()
+    from spandrel.architectures.NAFNet import NAFNet
+
+    return NAFNet(width=32, enc_blk_nums=[1, 1, 1, 28], middle_blk_num=1, dec_blk_nums=[1, 1, 1, 1])
+
+
 def restormer() -> nn.Module:
     """As published for deraining."""
+    spandrel()
     from spandrel_extra_arches.architectures.Restormer import Restormer
 
     return Restormer(LayerNorm_type="WithBias")
@@ -68,16 +89,10 @@ def restormer() -> nn.Module:
 
 def mprnet() -> nn.Module:
     """As published for deraining."""
+    spandrel()
     from spandrel_extra_arches.architectures.MPRNet import MPRNet
 
     return MPRNet(n_feat=40, scale_unetfeats=20, scale_orsnetfeats=16)
-
-
-def nafnet() -> nn.Module:
-    """Width 32, as published for GoPro."""
-    from spandrel.architectures.NAFNet import NAFNet
-
-    return NAFNet(width=32, enc_blk_nums=[1, 1, 1, 28], middle_blk_num=1, dec_blk_nums=[1, 1, 1, 1])
 
 
 def alone(make: Callable[[], nn.Module]) -> Callable[[Tensor], Tensor]:
@@ -89,7 +104,7 @@ def alone(make: Callable[[], nn.Module]) -> Callable[[Tensor], Tensor]:
 def peer() -> Callable[[Tensor], Tensor]:
     """S2VD's derainer, which takes a clip at once."""
     network = PeerDerainer().eval()
-    return lambda clip: network(clip[:PEER_CLIP].transpose(0, 1)[None])
+    return lambda clip: network(clip[:PEER_CLIP].transpose(0, 1))
 
 
 WAYS: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], int]] = {
@@ -98,6 +113,7 @@ WAYS: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], int]] = {
     "streamderain, fast": (lambda: restorer("fast"), 1),
     "streamderain, best": (lambda: restorer("best"), 1),
     "S2VD's derainer": (peer, PEER_CLIP),
+    "PReNet": (lambda: alone(PReNet), 1),
     "NAFNet, width 32": (lambda: alone(nafnet), 1),
     "Restormer": (lambda: alone(restormer), 1),
     "MPRNet": (lambda: alone(mprnet), 1),
@@ -108,6 +124,7 @@ WAYS: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], int]] = {
 @torch.inference_mode()
 def measured(name: str) -> dict[str, float]:
     """Median milliseconds of processor time per frame after a first one, and the most memory of this process in MiB."""
+    torch.set_num_threads(1)
     make, frames = WAYS[name]
     clip = read_clip(SAMPLE, PEER_CLIP)[..., :HEIGHT, :WIDTH].float() / 255
     run, times = make(), []
@@ -179,16 +196,13 @@ def main() -> None:
     if way:
         print(json.dumps(measured(way)))
         return
-    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    result = {"size": f"{WIDTH}x{HEIGHT}", "rounds": ROUNDS, "files": {}, "ways": {}} | result
-    with tempfile.TemporaryDirectory() as name:
-        write_source(Path(name) / "in.mkv")
-        for each in FILES.keys() - result["files"].keys():
-            result["files"][each] = {"command": FILES[each], "kept": kept(each, Path(name))}
-            save("comparison", result)
-    for each in WAYS.keys() - result["ways"].keys():
-        result["ways"][each] = in_a_process(each)
-        save("comparison", result)
+    with tempfile.TemporaryDirectory() as folder:
+        write_source(Path(folder) / "in.mkv")
+        files = {name: {"command": FILES[name], "kept": kept(name, Path(folder))} for name in FILES}
+    before = os.getloadavg()[0]
+    ways = {name: in_a_process(name) for name in WAYS}
+    load = [before, os.getloadavg()[0]]
+    save("comparison", {"size": f"{WIDTH}x{HEIGHT}", "rounds": ROUNDS, "load": load, "files": files, "ways": ways})
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ from results import FOLDER, load
 
 PAGE = FOLDER.parent / "docs" / "comparison.md"
 SAMPLE = "samples"
-WAYS = ("doing nothing", "median of three frames", "streamderain, fast", "streamderain, best", "S2VD's derainer",
-        "NAFNet, width 32", "Restormer", "MPRNet")  # fmt: skip
 IN_QUALITY = {
     "doing nothing": "nothing",
     "median of three frames": "median",
@@ -33,8 +31,10 @@ PSNR / SSIM on Y of the sample, whole runs.
 """
 
 COST = """
-Milliseconds of processor time, over all cores, are what the network alone takes for one frame of {size}, without
-decoding and blending; memory is the most of the whole process, torch included.
+Milliseconds of processor time, with one thread, are what the network alone takes for one frame of {size}, without
+decoding and blending, on a machine that was busy with other things (load {load}); memory is the most of the whole
+process, torch included. Networks of others have random weights in their published sizes, and run in eager torch, as
+their authors run them; S2VD's takes nine frames at once.
 """
 
 QUIET = """
@@ -43,7 +43,6 @@ widths, blocks and heads, and attention between channels.
 """
 
 NETWORKS = """
-S2VD's time is that of random weights in its published size, in eager torch, nine frames at once.
 **The weights of others could not be had here, so nothing is said of their quality**; what their papers say of it was
 measured on other pictures, and is not repeated.
 
@@ -60,10 +59,9 @@ around them.
 
 | | |
 |---|---|
-| S2VD, Restormer, MPRNet, NAFNet: quality | their weights are not here |
+| S2VD, PReNet, NAFNet, Restormer, MPRNet: quality | their weights are not here |
 | the last three by `--model FILE` | runs, with weights of yours: [own networks](own-network.md) |
-| NAFNet, Restormer, MPRNet: time, memory | `comparison.py` measures them; the machine was never at rest for it |
-| PReNet | neither its code nor its weights are here, and spandrel does not know it |
+| PReNet by `--model FILE` | spandrel does not know it |
 | MAXIM | it is JAX; neither its code nor its weights are here |
 
 ## The commands
@@ -79,13 +77,12 @@ Machine: {processor}; {libraries}.
 
 
 def ways(result: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    """A row for each way that something is known of; time and memory once they have been measured."""
-    measured = result["ways"]
-    yield "", "sample", *(("ms", "memory") if measured else ())
-    for name in WAYS:
-        each, scores = measured.get(name), quality["sets"][SAMPLE]["mean"].get(IN_QUALITY.get(name))
-        cost = (f"{each['ms']:.0f}", f"{each['mib']:.0f} MiB") if each else ("not measured", "-") if measured else ()
-        yield name, f"{scores['psnr']:.2f} dB / {scores['ssim']:.3f}" if scores else "not known", *cost
+    """A row for each way: its quality, where weights are here, its time and its memory."""
+    yield "", "sample", "ms", "memory"
+    for name, each in result["ways"].items():
+        scores = quality["sets"][SAMPLE]["mean"].get(IN_QUALITY.get(name))
+        quality_of = f"{scores['psnr']:.2f} dB / {scores['ssim']:.3f}" if scores else "not known"
+        yield name, quality_of, f"{each['ms']:,.1f}", f"{each['mib']:,.0f} MiB"
 
 
 def quiet(engine: Mapping[str, Any]) -> Iterator[Sequence[str]]:
@@ -111,11 +108,11 @@ def page(folder: Path) -> str:
     lines = [
         HEAD,
         *rows(ways(result, quality)),
-        *([COST.format(size=result["size"])] if result["ways"] else []),
+        COST.format(size=result["size"], load=" to ".join(f"{load:.1f}" for load in sorted(result["load"]))),
         QUIET,
         *rows(quiet(load("engine", folder))),
         NETWORKS,
-        *(rows(files(result)) if result["files"] else ("Not measured yet.",)),
+        *rows(files(result)),
         FOOT.format(**result["machine"]),
     ]
     return "\n".join(lines)

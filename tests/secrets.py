@@ -35,3 +35,14 @@ FORMS = (
     *(f"rtsp://{login}@[fe80::1]:554/live/s3cr3t?token=s3cr3t" for login in LOGINS[:7]),
 )
 """Whole URLs; nothing of any of them that says SECRET may be told."""
+
+MISSPELT = (
+    "'rtsp://admin:s3cr3t@cam/1'", '"rtsp://admin:s3cr3t@cam/1"', " rtsp://admin:s3cr3t@cam/1", "<rtsp://s3cr3t@cam/1>",
+    "rtsp:/admin:s3cr3t@cam/1", "rtsp:admin:s3cr3t@cam/1", "rtsp//admin:s3cr3t@cam/1", "rtsp;//admin:s3cr3t@cam/1",
+    "rtsp:\\\\admin:s3cr3t@cam\\1", "rtsp :// admin:s3cr3t@cam/1", "rtsp%3A%2F%2Fadmin%3As3cr3t%40cam%2F1",
+    "rtsp:/cam/1?user=admin&password=s3cr3t", "10.0.0.5/cgi?pwd=s3cr3t", "admin:s3cr3t@10.0.0.5:554/1",
+    "admin1:s3cr3t@cam", "://admin:s3cr3t@cam/1", "//admin:s3cr3t@cam/1", "1rtsp://admin:s3cr3t@cam/1",
+    "r_tsp://admin:s3cr3t@cam/1", "ffmpeg:rtsp://admin:s3cr3t@cam/1", "exec:a -i rtsp://admin:s3cr3t@cam/1 -c copy",
+    "concat:rtsp://admin:s3cr3t@cam/1|rtsp://admin:s3cr3t@cam/2",
+)  # fmt: skip
+"""What was meant for a URL, or holds one."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parent.parent / "benchmarks"
 MACHINE = {"processor": "a small one"}
@@ -98,6 +99,15 @@ def test_the_comparison_that_is_kept_is_the_one_its_results_make(tmp_path: Path)
     page = tmp_path / "page.md"
     run("comparison_page", "--page", page)
     assert page.read_text() == (SCRIPTS.parent / "docs" / "comparison.md").read_text()
+
+
+def test_networks_of_others_have_the_sizes_that_their_papers_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    peer = importlib.import_module("peer")
+    picture, clip = torch.rand(1, 3, 8, 12), torch.rand(3, 5, 8, 12)
+    for network, given, parameters in ((peer.PReNet(), picture, 168_963), (peer.PeerDerainer(), clip, 525_327)):
+        assert sum(each.numel() for each in network.parameters()) == parameters
+        assert network.eval()(given).shape == given.shape
 
 
 def write_judge_page(folder: Path, page: Path) -> None:

@@ -451,16 +451,18 @@ def test_train_writes_weights_that_derain(clip: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(("name", "saving"), [("OPENCV_FOR_THREADS_NUM", "1"), ("OMP_WAIT_POLICY", "PASSIVE")])
 @pytest.mark.parametrize(
-    ("cores", "asked", "expected"), [(2, None, "1"), (1, None, "1"), (8, None, None), (2, "4", "4")]
+    ("cores", "asked", "is_set"), [(2, None, True), (1, None, True), (8, None, False), (2, "other", False)]
 )
-def test_opencv_has_one_thread_where_cores_are_few(
-    cores: int, asked: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
+def test_few_cores_are_left_to_the_stations(
+    name: str, saving: str, cores: int, asked: str | None, is_set: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "cores_here", lambda: cores)
-    # By setting it first, so that it is taken away again.
-    monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", asked or "")
-    if asked is None:
-        monkeypatch.delenv("OPENCV_FOR_THREADS_NUM")
+    for each in ("OPENCV_FOR_THREADS_NUM", "OMP_WAIT_POLICY"):
+        # By setting it first, so that it is taken away again.
+        monkeypatch.setenv(each, asked or "")
+        if asked is None:
+            monkeypatch.delenv(each)
     cli._share_few_cores()
-    assert os.environ.get("OPENCV_FOR_THREADS_NUM") == expected
+    assert os.environ.get(name) == (saving if is_set else asked)

@@ -56,6 +56,11 @@ def test_what_failed_is_a_list_at_the_end_and_the_exit_code(folder: Path) -> Non
     assert [each["name"] for each in summary["files"]] == ["a.mp4", "sub/c.mp4"]
 
 
+def test_it_goes_on_whether_it_is_asked_to_or_not(folder: Path) -> None:
+    run("in", "--out", "out")
+    assert json.loads(run("in", "--out", "out", "--json", "--resume").stdout)["done before"] == 2
+
+
 def test_ctrl_c_ends_it_and_says_how_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(
         inputs: Sequence[str], out: str, config: BatchConfig, report: Callable[[object], None]

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from making import (
     AVC,
     BOTH,
+    FIVE,
     SIGHT,
     SOUND,
     Step,
@@ -164,6 +165,11 @@ CLOCKS = [
     _one("film.mkv", "clock", AVC, "mkv mp4", "-f lavfi -i testsrc2=s=96x64:r=24000/1001:d=1"),
     _one("fast.mp4", "clock", AVC, "mp4 mkv", "-f lavfi -i testsrc2=s=96x64:r=240:d=0.3"),
     _one("slides.mp4", "clock", f"-vf setpts=PTS*40 -fps_mode vfr {AVC}", "mp4 mkv ts", "-f lavfi -i testsrc2=s=96x64:r=2:d=4"),
+    # The encoder holds back more seconds of these than a muxer waits for.
+    Case("five-a-second.mkv", "clock", f"{FIVE} {AVC} -c:a aac", "mp4 mov mkv"),
+    Case("five-with-pauses.mkv", "clock",
+         f"{FIVE} -vf setpts='PTS+(1.7*gte(N\\,30)+0.33*gte(N\\,43))/TB' -fps_mode vfr {AVC} -c:a aac", "mp4 mov mkv"),
+    Case("five-again.ts", "clock", f"{FIVE} {AVC} -c:a aac", "mp4 mkv", [("ts", twice)], reference=True),
     _one("units-of-600.mov", "clock", f"{AVC} -video_track_timescale 600", "mov mp4"),
     Case("edit-list.mp4", "clock", f"-f lavfi -i testsrc2=s=96x64:r=25:d=2 -f lavfi -i sine=440:r=48000:d=2 {AVC} -c:a aac",
          "mp4 mkv", [("mp4", copied("-ss 0.7 -i {0} -c copy"))]),

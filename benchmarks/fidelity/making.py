@@ -11,6 +11,7 @@ from pathlib import Path
 SIGHT = "-f lavfi -i testsrc2=s=96x64:r=25:d=1"
 SOUND = "-f lavfi -i sine=440:r=48000:d=1"
 BOTH = f"{SIGHT} {SOUND}"
+FIVE = "-f lavfi -i testsrc2=s=96x64:r=5:d=15 -f lavfi -i sine=440:r=48000:d=15"
 AVC = "-c:v libx264 -preset veryfast -crf 12 -bf 2 -g 12"
 
 Step = Callable[[Path, Path], None]

@@ -50,11 +50,11 @@ class Stub:
 
 
 @contextmanager
-def camera(width: int = 640, height: int = 360, fps: int = 25) -> Iterator[Camera]:
-    """A camera that is gone afterwards."""
+def camera(width: int = 640, height: int = 360, fps: int = 25, *options: str) -> Iterator[Camera]:
+    """A camera that is gone afterwards; options are those of rtsp_camera.py."""
     if reason := missing():
         raise SystemExit(reason)
-    made = Camera(width, height, fps)
+    made = Camera(width, height, fps, options)
     made.start()
     try:
         yield made

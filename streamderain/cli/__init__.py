@@ -20,7 +20,9 @@ from streamderain.machine import cores_here
 from streamderain.media.url import redacted, show_urls
 
 FEW_CORES = 2
-"""So many are kept busy by the stations of one run; what OpenCV then shares among threads costs a twentieth more."""
+"""So many are kept busy by the stations of one run; what OpenCV then shares among threads costs a twentieth more, and
+what torch's OpenMP threads burn while they wait for the next task up to a sixth.
+"""
 
 
 def main() -> NoReturn:
@@ -50,9 +52,12 @@ def main() -> NoReturn:
 
 
 def _share_few_cores() -> None:
-    """Have OpenCV, which is not loaded yet, use one thread where there are few cores and the user does not say more."""
+    """Where there are few cores, have OpenCV use one thread, and OpenMP's threads sleep while they wait; neither is
+    loaded yet. What the user has set stays.
+    """
     if cores_here() <= FEW_CORES:
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _stop_in_order() -> None:

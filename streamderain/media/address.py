@@ -22,6 +22,9 @@ OPENCV = "opencv"
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt")
+_NEARLY = re.compile(rf"\W*({'|'.join(_STREAMS)})\s*[:;]", re.IGNORECASE)
+"""How what was meant for a URL begins."""
+
 _FILE_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".wmv")
 
 _TEST = re.compile(r"test(?::(\d{2,4})x(\d{2,4})(?:@(\d{1,3}))?)?")
@@ -52,7 +55,8 @@ def in_full(path: Path) -> str:
 def parse(name: str) -> Address:
     """What `name` means. A file of that name comes before all else.
 
-    Raises SourceError for a URL that this libav can't read, and ConfigError for a test picture that can't be.
+    Raises SourceError for a URL that this libav can't read or that is misspelt, and ConfigError for a test picture that
+    can't be.
     """
     # Not Path's, which raises for names that are too long.
     if os.path.isfile(name):
@@ -67,6 +71,8 @@ def parse(name: str) -> Address:
         return Address(name, "whip", name, None, True, name)
     if name == "test" or name.startswith("test:"):
         return _test(name)
+    if nearly := _NEARLY.match(name):
+        raise SourceError(f"{public(name)} is neither a file nor a URL; expected {nearly[1].lower()}://host/path")
     return _file(name, name)
 
 

@@ -12,6 +12,7 @@ from av.codec.context import Flags
 from av.container import InputContainer
 
 from streamderain.frames import VideoInfo
+from streamderain.media.nal import PieceDecoder
 from streamderain.media.source import video_info
 from streamderain.media.wall import TIME_BASE, Pace, units
 
@@ -26,6 +27,8 @@ _HOLDING = ("rtsp", "mpegts")
 
 MOST_HELD_SECONDS = 0.1
 """How much of that is counted: where pictures are further apart, none would ever be in time."""
+
+_REMEMBERED = 8
 
 EventKind = Literal["connected", "lost", "frozen", "changed", "refused", "gave up"]
 
@@ -94,9 +97,11 @@ class LibavConnection:
         wait: Callable[[float], None],
         damaged: Callable[[str], None],
         closed: Callable[[], None] = lambda: None,
+        in_pieces: bool = False,
     ) -> None:
         """`patience` and what `wait` is called with are seconds; `damaged` is called for each packet that can't be
-        decoded, with libav's words, and `closed` at the end.
+        decoded, with libav's words, and `closed` at the end. `in_pieces` says that it is H.264 which libav does not
+        parse.
         """
         self._closed = closed
         self._container, self._is_live, self._patience = container, is_live, patience
@@ -110,20 +115,22 @@ class LibavConnection:
         self._video.thread_type = "SLICE"
         if self._video.codec_context.name == "h264":
             self._video.codec_context.flags |= Flags.low_delay
+        self._pieces = PieceDecoder(self._video.codec_context) if in_pieces else None
         sounds = [stream for stream in container.streams.audio if stream.codec_context and stream.codec_context.rate]
         self.audio: av.AudioStream | None = sounds[0] if sounds else None
         kind = container.format.name.split(",")[0]
         self._pace = Pace() if not is_live or kind in _BURSTS else None
         self._holds = self._pace is None and kind in _HOLDING
         self._video_at: float | None = None
+        # Of pieces: when the first of each time came.
+        self._came: dict[int | None, float] = {}
 
     def items(self) -> Iterator[Picture | AudioPacket]:
         """Pictures and packets of sound as they come, those of a file in its own time."""
         seen, patience = time.monotonic(), max(self._patience, _FIRST_SECONDS)
         for packet in self._packets():
             if packet.stream is self._video:
-                arrived = self._arrival(packet)
-                for frame in self._decoded(packet):
+                for frame, arrived in self._pictures(packet):
                     yield Picture(frame, units(frame.pts, frame.time_base), arrived)
                     seen, patience = time.monotonic(), self._patience
             else:
@@ -177,6 +184,19 @@ class LibavConnection:
             if reason:
                 raise reason
 
+    def _pictures(self, packet: AudioPacket) -> Iterator[tuple[av.VideoFrame, float]]:
+        """What becomes whole with it, and when that arrived."""
+        if self._pieces is None:
+            arrived = self._arrival(packet)
+            yield from ((frame, arrived) for frame in self._decoded(packet))
+            return
+        now = time.monotonic()
+        self._came.setdefault(packet.pts, now)
+        for frame in self._decoded(packet):
+            yield frame, max(self._came.get(frame.pts, now), now - MOST_HELD_SECONDS)
+        while len(self._came) > _REMEMBERED:
+            del self._came[next(iter(self._came))]
+
     def _arrival(self, packet: AudioPacket) -> float:
         """time.monotonic() of the packet, which is waited for where it came before its time."""
         if self._pace:
@@ -188,7 +208,7 @@ class LibavConnection:
 
     def _decoded(self, packet: AudioPacket) -> list[av.VideoFrame]:
         try:
-            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+            return list(self._pieces.decode(packet) if self._pieces else self._video.codec_context.decode(packet))
         except av.FFmpegError as error:
             self._damaged(said(error))
             return []

@@ -2,6 +2,10 @@
 
 It grows by fragments, each of which tells what it holds; libav's `hybrid_fragmented` adds the index of an ordinary film
 at the end (ISO/IEC 14496-12). `straighten` writes that film without what the fragments told, its index in front.
+
+libav has a fragment begin when the last packet of the one before is over, by that one's `duration` from when it is
+decoded, as the next may not be there yet: `Spaced` tells it. And it takes the end of a track from its last fragment
+alone, in which the picture that is shown last may not be: `settle_ends` mends that.
 """
 
 from __future__ import annotations
@@ -9,10 +13,13 @@ from __future__ import annotations
 import io
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+from streamderain.media.boxes import Box, boxes, lengthen, tables
+from streamderain.media.track import Packet
 
 KINDS = {"mp4", "mov", "ipod", "3gp", "3g2", "f4v", "psp"}
 """Formats of this family, by libav's names."""
@@ -25,36 +32,62 @@ edit lists, or some that hide the first second while it is written.
 _PIECE = 1 << 20
 """Bytes that are copied at once."""
 
-_FOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
-"""Boxes on the way to the tables of offsets."""
-
 _MOST = 2**32 - 1
 """The largest offset in an `stco`, and size in a short header."""
 
 
-class Box(NamedTuple):
-    """A box of a file: its name, where what it holds begins, and where it ends."""
+class Spaced:
+    """Packets of several streams -> the same, each once the next one of its stream is there, its `duration` up to when
+    that one is decoded. Subtitles, which may be far between, pass.
+    """
 
-    name: bytes
-    start: int
-    end: int
+    def __init__(self) -> None:
+        self._held: dict[int, Packet] = {}
+
+    def take(self, packet: Packet) -> list[Packet]:
+        """What can be written once this one is there."""
+        if packet.stream.type not in ("video", "audio"):
+            return [packet]
+        held = self._held.get(packet.stream_index)
+        self._held[packet.stream_index] = packet
+        if held is None:
+            return []
+        if held.dts is not None and packet.dts is not None:
+            held.duration = round(packet.dts * packet.time_base / held.time_base) - held.dts
+        return [held]
+
+    def rest(self) -> list[Packet]:
+        """The last of each stream."""
+        held, self._held = list(self._held.values()), {}
+        return held
+
+
+def settle_ends(film: Path, ends: Mapping[int, float]) -> None:
+    """Have the streams of these indices end no earlier than at these seconds, in a finished film. Raises OSError."""
+    with film.open("r+b") as file:
+        index = next(box for box in boxes(file, 0, film.stat().st_size) if box.name == b"moov")
+        moov = bytearray(_read(file, index))
+        # libav counts tracks from 1 on.
+        lengthen(moov, {number + 1: end for number, end in ends.items()})
+        file.seek(index.start)
+        file.write(moov)
 
 
 def straighten(source: Path, target: Path) -> None:
     """Write the finished film `source` as an ordinary one. Raises OSError where it is not what libav writes."""
     with source.open("rb") as film, target.open("wb") as out:
-        boxes = {box.name: box for box in _boxes(film, 0, source.stat().st_size)}
-        if not {b"ftyp", b"mdat", b"moov"} <= boxes.keys():
+        found = {box.name: box for box in boxes(film, 0, source.stat().st_size)}
+        if not {b"ftyp", b"mdat", b"moov"} <= found.keys():
             raise OSError(f"{source} is no finished film")
-        head, whole, index = boxes[b"ftyp"], boxes[b"mdat"], boxes[b"moov"]
-        parts = [box for box in _boxes(film, whole.start, whole.end) if box.name == b"mdat"]
+        head, whole, index = found[b"ftyp"], found[b"mdat"], found[b"moov"]
+        parts = [box for box in boxes(film, whole.start, whole.end) if box.name == b"mdat"]
         size = sum(part.end - part.start for part in parts)
         header = struct.pack(">I4sQ", 1, b"mdat", size + 16)
         if size + 8 <= _MOST:
             header = struct.pack(">I4s", size + 8, b"mdat")
         moov = bytearray(_without_empty(_read(film, index)))
         begin, length = head.end + len(header), len(moov) + 8
-        is_front = begin + length + size <= _MOST or not any(_tables(moov, b"stco"))
+        is_front = begin + length + size <= _MOST or not any(tables(moov, b"stco"))
         _move(moov, parts, begin + length * is_front)
         framed = struct.pack(">I4s", length, b"moov") + moov
         out.write(struct.pack(">I4s", head.end - head.start + 8, b"ftyp") + _read(film, head))
@@ -63,19 +96,6 @@ def straighten(source: Path, target: Path) -> None:
         for part in parts:
             _copy(film, part, out)
         out.write(b"" if is_front else framed)
-
-
-def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[Box]:
-    while at + 8 <= end:
-        file.seek(at)
-        size, name = struct.unpack(">I4s", file.read(8))
-        start = at + 8
-        if size == 1:
-            size, start = struct.unpack(">Q", file.read(8))[0], at + 16
-        if size < start - at or at + size > end:
-            raise OSError(f"a box of {size} bytes at {at} ends beyond {end}")
-        yield Box(name, start, at + size)
-        at += size
 
 
 def _read(file: BinaryIO, box: Box) -> bytes:
@@ -97,32 +117,18 @@ def _copy(file: BinaryIO, box: Box, out: BinaryIO) -> None:
 def _without_empty(moov: bytes) -> bytes:
     """Without tracks that hold nothing, which an ordinary film does not have: cover art leaves one."""
     kept, at = b"", 0
-    for box in _boxes(io.BytesIO(moov), 0, len(moov)):
+    for box in boxes(io.BytesIO(moov), 0, len(moov)):
         whole, at = moov[at : box.end], box.end
-        counts = [struct.unpack_from(">I", whole, sizes.start + 8)[0] for sizes in _tables(whole, b"stsz")]
+        counts = [struct.unpack_from(">I", whole, sizes.start + 8)[0] for sizes in tables(whole, b"stsz")]
         kept += b"" if box.name == b"trak" and counts == [0] else whole
     return kept
-
-
-def _tables(moov: bytes | bytearray, *names: bytes) -> Iterator[Box]:
-    """The tables so called; what they hold begins with 4 bytes of version and flags."""
-    file = io.BytesIO(moov)
-
-    def within(start: int, end: int) -> Iterator[Box]:
-        for box in _boxes(file, start, end):
-            if box.name in _FOLDERS:
-                yield from within(box.start, box.end)
-            elif box.name in names:
-                yield box
-
-    return within(0, len(moov))
 
 
 def _move(moov: bytearray, parts: list[Box], begin: int) -> None:
     """Have the tables tell where what is in `parts` will be, once it lies from `begin` on."""
     starts = [part.start for part in parts]
     places = list(accumulate((part.end - part.start for part in parts), initial=begin))
-    for table in _tables(moov, b"stco", b"co64"):
+    for table in tables(moov, b"stco", b"co64"):
         count = struct.unpack_from(">I", moov, table.start + 4)[0]
         form = f">{count}{'I' if table.name == b'stco' else 'Q'}"
         moved = []

@@ -40,6 +40,7 @@ class Opening:
     hwaccel: str | None = None
     intake: Intake | None = None
     _is_quick: bool = True
+    _in_pieces: bool = True
     _has_waited: bool = False
 
     def open(self) -> Connected:
@@ -92,17 +93,32 @@ class Opening:
 
     def _connection(self, relay: Incoming | None) -> LibavConnection:
         container = self._container(relay)
-        if self._is_quick and not _is_known(container):
+        in_pieces = self._wants_pieces
+        if in_pieces and not _is_h264(container):
+            container.close()
+            self._in_pieces = in_pieces = False
+            container = self._container(relay)
+        if self._is_quick and not in_pieces and not _is_known(container):
             container.close()
             self._is_quick = False
             if relay:
                 raise Away("refused", "what it sends could not be found out at once")
             container = self._container(relay)
         closed = relay.end if relay else lambda: None
-        return LibavConnection(container, self.address.is_live, self.patience, self.wait, self.damaged, closed)
+        return LibavConnection(
+            container, self.address.is_live, self.patience, self.wait, self.damaged, closed, in_pieces
+        )
+
+    @property
+    def _wants_pieces(self) -> bool:
+        """Whether libav is not to parse: where nothing is lost on the way, and the decoder takes pictures in parts."""
+        is_rtsp = self.address.target.startswith(("rtsp://", "rtsps://"))
+        return is_rtsp and self.transport == "tcp" and self._in_pieces and self._is_quick and not self.hwaccel
 
     def _container(self, relay: Incoming | None) -> InputContainer:
         options = open_options(self.address, self.transport, self._is_quick)
+        if self._wants_pieces:
+            options["fflags"] = "+noparse"
         return av.open(
             relay.target if relay else self.address.target,
             format=self.address.format,
@@ -134,6 +150,13 @@ def usable_hwaccel(name: str | None) -> str | None:
     if reason:
         logger.warning("%s decoding is not available here (%s); decoding on the CPU", name, reason)
     return None if reason else name
+
+
+def _is_h264(container: InputContainer) -> bool:
+    """Whether its pictures are H.264, described beforehand, and its sound, if any, is known."""
+    contexts = [stream.codec_context for stream in container.streams.video if stream.codec_context]
+    has_sound = all(stream.codec_context is None or stream.codec_context.rate for stream in container.streams.audio)
+    return bool(contexts) and contexts[0].name == "h264" and bool(contexts[0].extradata) and has_sound
 
 
 def _is_known(container: InputContainer) -> bool:

@@ -56,6 +56,7 @@ class Muxed:
         self.notes = [*self.encoder.notes]
         tag(container, self.encoder, source)
         self._copies: dict[int, Copy] = {}
+        self._spaced = fragments.Spaced() if container.format.name in fragments.KINDS else None
         self.is_torn = self._has_gap = False
         for stream in source.copied if copy_streams else ():
             self._copy(stream)
@@ -108,11 +109,18 @@ class Muxed:
         with self._watch():
             try:
                 if not self._has_gap:
-                    self._mux_passengers()
-                    for packet in self.encoder.flush(self._source.last_duration):
-                        self._mux(packet)
+                    self._mux_rest()
             finally:
                 self._container.close()
+
+    def _mux_rest(self) -> None:
+        try:
+            self._mux_passengers()
+            for packet in self.encoder.flush(self._source.last_duration):
+                self._mux(packet)
+        finally:
+            if self._spaced and not self._has_gap:
+                self._container.mux(self._spaced.rest())
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
@@ -126,7 +134,7 @@ class Muxed:
         # What came behind a packet that is missing could not be decoded.
         was, self._has_gap = self._has_gap, True
         self.ledger.take(packet)
-        self._container.mux(packet)
+        self._container.mux(self._spaced.take(packet) if self._spaced else packet)
         self._has_gap = was
 
     def _mux_passengers(self) -> None:
@@ -210,12 +218,23 @@ class FileSink:
         """The format, by libav's name."""
         return self._container.format.name
 
+    @property
+    def _is_film(self) -> bool:
+        return self.kind in fragments.KINDS
+
+    def _finish(self) -> None:
+        self._muxed.finish()
+        if self._is_film:
+            tracks = self._muxed.ledger.tracks.items()
+            ends = {index: each.end for index, each in tracks if each.kind == "video"}
+            fragments.settle_ends(self._partial.path, ends)
+
     def commit(self) -> None:
         """Finish the file and give it its name."""
         with muxing_into(self.path):
-            self._muxed.finish()
+            self._finish()
             self._is_whole = True
-            self._partial.publish(fragments.straighten if self.kind in fragments.KINDS else None)
+            self._partial.publish(fragments.straighten if self._is_film else None)
         if self._verify:
             self.differences = differences(self.path, self._muxed.ledger, self.frames)
 
@@ -226,7 +245,7 @@ class FileSink:
             return None
         if not self._is_whole:
             try:
-                self._muxed.finish()
+                self._finish()
             except Exception:  # whatever it was, something may be whole
                 logger.debug("the partial output could not be finished", exc_info=True)
         if self._muxed.is_torn:

@@ -1,7 +1,8 @@
 """URLs as people write them: what stands before the host, what libav wants of it, and what of it all may be told.
 
 Passwords and keys stand anywhere in the URLs of cameras and servers, under any name. So nothing is told but what is
-known to be harmless: the scheme, the host with its port, and the first element of the path where it is a plain word.
+known to be harmless: the scheme, the host with its port, and the first element of the path where it is a plain word. Of
+what was meant for a URL and is none, as one sign is wrong, no login and no query is told.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 _HOST = re.compile(r"(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.%]+\]|(?=:\d))(?P<port>:\d{1,5})?(?=[/?#]|$)",
                    re.IGNORECASE)  # fmt: skip
 _PLAIN = re.compile(r"/(?:[a-z0-9._~-]{1,24}(?=[/?#]|$))?", re.IGNORECASE)
+_WORD = re.compile(r"[^\s'\"]+")
+_COLON = re.compile(r"(?!(?<=\d):\d\d(?!\d)|(?<=^[a-z]):[\\/]|:\d+x\d+$)(?::|%3a)(?!//)", re.IGNORECASE)
+"""One that ends a login's name; not a time's in the name of a file, a drive's of Windows, or of test:640x360@25."""
+_QUERY = re.compile(r"(?<=[?&])[\w.-]+=.*", re.DOTALL)
 _LONE_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 
 _TCP_PORTS = {"rtsp://": 554, "rtsps://": 322, "rtmp://": 1935, "rtmps://": 443, "tcp://": 0}
@@ -43,16 +48,16 @@ def show_urls() -> None:
 def public(name: str) -> str:
     """What of `name`, a file or a URL as a whole, may be told. Raises nothing, whatever it is."""
     scheme = _SCHEME.match(name)
-    if _whole or scheme is None or scheme[0].lower() == "file://":
+    if _whole or (scheme and scheme[0].lower() == "file://"):
         return name
-    return scheme[0] + _harmless(name[scheme.end() :])
+    return scheme[0] + _harmless(name[scheme.end() :]) if scheme else redacted(name)
 
 
 def redacted(text: str) -> str:
     """`text` with no more of each URL in it than `public` tells. Where one with a blank in it ends cannot be known, so
     that rather too much is hidden: everything up to the last @ of its line.
     """
-    if _whole or "://" not in text:
+    if _whole:
         return text
     starts = list(_SCHEME.finditer(text))
     pieces, told = [], 0
@@ -60,9 +65,21 @@ def redacted(text: str) -> str:
         limit = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         rest = text[start.end() : limit].partition("\n")[0]
         rest = rest[: _length(rest, text[start.start() - 1 : start.start()])]
-        pieces += [text[told : start.end()], rest if start[0].lower() == "file://" else _harmless(rest)]
+        harmless = rest if start[0].lower() == "file://" else _harmless(rest)
+        pieces += [_shy(text[told : start.start()]), start[0], harmless]
         told = start.end() + len(rest)
-    return "".join([*pieces, text[told:]])
+    return "".join([*pieces, _shy(text[told:])])
+
+
+def _shy(text: str) -> str:
+    """`text`, which holds no URL, without what may be a login or a query."""
+    return _WORD.sub(lambda word: _shy_word(word[0]), text)
+
+
+def _shy_word(word: str) -> str:
+    at = max(word.rfind("@"), word.rfind("%40"))
+    hidden = at if at >= 0 and _COLON.search(word[:at]) else 0
+    return (_HIDDEN if hidden else "") + _QUERY.sub(_HIDDEN, word[hidden:])
 
 
 def for_libav(url: str) -> str:

@@ -32,7 +32,7 @@ _PIECE = 2**20
 @dataclass
 class Track:
     """What is known of a stream: of each packet its time in seconds and its checksum, and a hash of all it holds.
-    `end` is when the last is over, in seconds, as far as is told.
+    `end` is when the last is over, in seconds, as far as is told. So many are `hidden` by an edit list.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Track:
     sums: array[int] = field(default_factory=lambda: array("L"))
     end: float = 0.0
     unit: float = 0.0
+    hidden: int = 0
     digest: Any = field(default_factory=lambda: blake2b(digest_size=16))
     _silent: int = 0
 
@@ -51,6 +52,7 @@ class Track:
         if not data:
             return
         self.sums.append(zlib.crc32(data))
+        self.hidden += packet.is_discard
         self._hear(data)
         if packet.pts is not None and packet.time_base is not None:
             time = float(packet.pts * packet.time_base)
@@ -135,8 +137,9 @@ def _compare(kind: str, is_quicktime: bool, written: list[Track], read: list[Tra
             continue
         left.remove(theirs)
         if not number:
-            if len(theirs.sums) < frames:
-                yield f"{len(theirs.sums)} of {frames} frames are there"
+            shown = len(theirs.sums) - theirs.hidden
+            if shown < frames:
+                yield f"{shown} of {frames} frames are there"
             offset = min(theirs.times, default=0.0) - min(ours.times, default=0.0)
         elif ours.kind == "audio":
             yield from _heard(what, ours, theirs)

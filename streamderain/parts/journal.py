@@ -88,14 +88,11 @@ class Journal:
     def _look(self) -> None:
         """Keep the parts before the first that does not hold what it did."""
         for number, part in enumerate(self.parts):
-            try:
-                if len(times_in(part.path)) == part.frames:
-                    continue
-            except SinkError:
-                logger.debug("%s", part.path, exc_info=True)
-            logger.warning("%s is not whole any more; what is from frame %d on is made again", part.path, part.first)
-            self.parts, self.is_over = self.parts[:number], False
-            return
+            if not is_whole(part):
+                what = "%s is not whole any more; what is from frame %d on is made again"
+                logger.warning(what, part.path, part.first)
+                self.parts, self.is_over = self.parts[:number], False
+                return
 
     def _check(self, settings: Mapping[str, str]) -> None:
         for name in sorted({*settings, *self._began}):
@@ -149,6 +146,15 @@ class Journal:
 
 _LONG = 60
 """Characters from which on a value is a hash, or as telling."""
+
+
+def is_whole(part: Part) -> bool:
+    """Whether its file holds all of its frames, by reading it."""
+    try:
+        return len(times_in(part.path)) == part.frames > 0
+    except SinkError:
+        logger.debug("%s", part.path, exc_info=True)
+        return False
 
 
 def known_again_by(path: Path) -> str:

@@ -131,12 +131,16 @@ class Gate:
         try:
             while (frame := self._take(feed)) is not None:
                 self._tell()
-                if frame.layout != self._layout:
+                is_new = frame.layout != self._layout
+                if is_new:
                     self._wait_for_credit(feed, lambda: 1)
                     self._prepare(frame)
                     self._layout = frame.layout
+                    self._begin_anew(feed)
                 self._wait_for_credit(feed, lambda: self._pacer.slots(self._clock()))
                 frame = self._freshest(frame, feed)
+                if is_new:  # with what waited meanwhile
+                    self._begin_anew(feed)
                 if self._lets_in(frame):
                     yield frame
         except ChannelClosed:
@@ -191,14 +195,26 @@ class Gate:
         except StopIteration:
             return None
         with self._changed:
-            skipped = feed.dropped - self._lost_in_feed
-            self._lost_in_feed += skipped
-            self.received += 1 + skipped
+            skipped = self._skipped(feed)
+            self.received += 1
             self._arrivals.count(1 + skipped)
             self._pacer.came(self._clock(), frame.seconds, self._age(frame), skipped)
-            if skipped:
-                self.dropped["overtaken"] += skipped
         return frame
+
+    def _skipped(self, feed: Feed) -> int:
+        """Book what was lost unseen since this was asked last."""
+        skipped = feed.dropped - self._lost_in_feed
+        self._lost_in_feed += skipped
+        self.received += skipped
+        if skipped:
+            self.dropped["overtaken"] += skipped
+        return skipped
+
+    def _begin_anew(self, feed: Feed) -> None:
+        """What was lost while the network was prepared says nothing of whether it keeps up."""
+        with self._changed:
+            self._arrivals.count(self._skipped(feed))
+            self._pacer.begin_anew(self._clock())
 
     def _wait_for_credit(self, feed: Feed, slots: Callable[[], int]) -> None:
         """Wait until fewer than `slots` are on their way. Raises ChannelClosed at the end."""

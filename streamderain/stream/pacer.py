@@ -132,6 +132,13 @@ class Pacer:
             self._look.idle += now - max(self._idle_since, self._look.began)
             self._idle_since = None
 
+    def begin_anew(self, now: float) -> None:
+        """The network takes another time from now on, and what was lost so far was not its fault."""
+        self._look = _Look(now)
+        self._passages = [Passages() for _ in range(self._in_flight)]
+        self._many = self._few = 0
+        self._holds = False
+
     def lost(self, count: int = 1) -> None:
         """So many frames were dropped because they were too old, or not the newest."""
         self._look.lost += count
@@ -215,18 +222,12 @@ class Pacer:
             self.is_behind = share < BUSY
         lost, length = look.lost / look.came, now - look.began
         if self.relief.look(now, Look(lost, 1 - share, look.released / length, self.is_over)):
-            self._begin_anew()
+            self.begin_anew(now)
             return
         self._many = self._many + 1 if lost > MANY else 0
         self._few = self._few + 1 if lost < FEW else 0
         if self._many == SOON or self._few == LATER:
             self._holds = self._many == SOON
-
-    def _begin_anew(self) -> None:
-        """The network takes another time from now on."""
-        self._passages = [Passages() for _ in range(self._in_flight)]
-        self._many = self._few = 0
-        self._holds = False
 
 
 class _Look:

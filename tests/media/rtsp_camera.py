@@ -11,6 +11,13 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
+ENCODERS = {
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast bitrate=1000 key-int-max={fps} "
+    "! rtph264pay config-interval=1",
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} ! rtph265pay config-interval=1",
+    "jpeg": "jpegenc ! rtpjpegpay",
+}
+
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
@@ -20,6 +27,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("height", type=int)
     parser.add_argument("fps", type=int)
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--codec", choices=ENCODERS, default="h264")
+    parser.add_argument("--pattern", default="ball", help="of videotestsrc; smpte has noise, as what cameras see has")
     parser.add_argument("--udp-only", action="store_true")
     parser.add_argument("--login", metavar="NAME:PASSWORD", help="who may watch; by digest, as cameras ask for it")
     parser.add_argument("--tls", metavar="FILE", help="a certificate and its key; the camera is an rtsps:// one then")
@@ -30,9 +39,8 @@ def pipeline(wanted: argparse.Namespace) -> str:
     """The camera, in the words of gst-launch; a key frame each second."""
     size = f"width={wanted.width},height={wanted.height},framerate={wanted.fps}/1"
     picture = (
-        f"videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,{size} ! "
-        f"x264enc tune=zerolatency speed-preset=ultrafast bitrate=1000 key-int-max={wanted.fps} ! "
-        "rtph264pay name=pay0 pt=96 config-interval=1"
+        f"videotestsrc is-live=true pattern={wanted.pattern} ! video/x-raw,format=I420,{size} ! "
+        f"{ENCODERS[wanted.codec].format(fps=wanted.fps)} name=pay0 pt=96"
     )
     sound = "audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! voaacenc ! rtpmp4gpay name=pay1 pt=97"
     return f"( {picture} {sound if wanted.audio else ''} )"

@@ -73,6 +73,8 @@ def test_a_file_comes_before_all_else(name: str, tmp_path: Path, monkeypatch: py
         ("srt://host:1?passphrase=secret\nfile 'x'", SourceError, "holds a line break"),
         ("rstp://u:secret@host/a", SourceError, "unknown kind, rstp; .* did you mean rtsp"),
         ("concat://u:secret@host/a", SourceError, "unknown kind, concat; allowed: rtsp, "),
+        ("rtsp:/u:secret@host/a", SourceError, r"\*\*\*@host/a is neither .* expected rtsp://host/path"),
+        (' "https://u:secret@host/a"', SourceError, "expected https://host/path"),
         ("test:640", ConfigError, "expected test:640x360@25"),
         ("test:640x360@0", ConfigError, "expected test:640x360@25"),
         ("test:00x360", ConfigError, "expected test:640x360@25"),

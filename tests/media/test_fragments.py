@@ -13,7 +13,7 @@ import pytest
 from streamderain.media import fragments
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
-from streamderain.media.fragments import straighten
+from streamderain.media.fragments import Spaced, straighten
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
 from streamderain.media.source import open_source
@@ -84,6 +84,58 @@ def test_it_is_the_film_that_is_written_in_one_piece(
     assert studio.files() == {"in.mp4", ours.name, theirs.name}
 
 
+SLOW = Encoding(options={**REORDERED.options, "rc-lookahead": "40"}, crf=None)
+"""What holds back more than a second of 25 pictures."""
+
+PAUSES = [*range(20), *range(27, 65), *range(66, 80, 2)]
+"""Times of pictures that are not evenly far apart, at a pace of 25 a second."""
+
+
+def broken_sound(container: Any) -> Any:
+    """Three seconds of sound, half a second of which is missing."""
+    packets = sound(seconds=3)(container)
+    return packets[:30] + packets[54:]
+
+
+@pytest.mark.parametrize("microseconds", [100_000, 160_000, 280_000, 440_000, 1_000_000])
+@pytest.mark.parametrize("pts", [range(61), range(62), PAUSES], ids=["61", "62", "pauses"])
+def test_wherever_fragments_end_no_picture_is_hidden_and_nothing_is_moved(
+    studio: Any, microseconds: int, pts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside subtitles libav waits for a second alone, and so does not know the next picture where a fragment ends.
+    source = studio.clip(pts=pts, passengers=[broken_sound, words("mov_text")])
+    monkeypatch.setitem(fragments.OPTIONS, "frag_duration", str(microseconds))
+    output = studio.through(source, "out.mp4", SLOW)
+    for kind in ("video", "audio"):
+        with av.open(source) as before, av.open(output) as after:
+            asked, got = ([each.time for each in file.decode(**{kind: 0})] for file in (before, after))
+            assert got == pytest.approx(asked, abs=2e-3)
+
+
+def test_a_picture_that_an_edit_list_hides_is_missed(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = studio.clip(pts=PAUSES, passengers=[broken_sound, words("mov_text")])
+    monkeypatch.setitem(fragments.OPTIONS, "frag_duration", "100000")
+    monkeypatch.setattr(fragments, "settle_ends", lambda film, ends: None)
+    with open_source(source) as opened:
+        sink = FileSink(studio.folder / "out.mp4", opened, layout_of(opened.info), SLOW, verify=True)
+        copy_frames(opened, sink)
+    assert f"{len(PAUSES) - 1} of {len(PAUSES)} frames are there" in sink.differences
+
+
+def test_packets_last_until_the_next_one_of_their_stream(studio: Any) -> None:
+    spaced, given, packets = Spaced(), [], 0
+    with av.open(studio.clip("in.mkv", pts=PAUSES, passengers=[broken_sound])) as film:
+        for packet in film.demux():
+            if packet.size:
+                packets += 1
+                given += spaced.take(packet)
+        given += spaced.rest()
+        for stream in film.streams:
+            mine = [each for each in given if each.stream is stream]
+            assert [a.dts + a.duration for a in mine[:-1]] == [each.dts for each in mine[1:]]
+    assert len(given) == packets > len(PAUSES)
+
+
 def test_pcm_in_quicktime(studio: Any) -> None:
     source = studio.clip("in.mov", pts=range(60), passengers=[sound("pcm_s16le", 2.4)])
     output = studio.through(source, "out.mov")
@@ -132,5 +184,7 @@ def test_a_run_that_is_given_up_is_a_whole_film_too(studio: Any) -> None:
         kept = sink.abandon()
     assert kept
     assert len(studio.look(kept).times) == 40
+    with av.open(kept) as film:
+        assert len(list(film.decode(video=0))) == 40
     with open_source(kept) as opened:
         copy_frames(opened, FileSink(studio.folder / "again.mkv", opened, layout_of(opened.info), LOSSLESS))

@@ -126,8 +126,16 @@ def offset(frame: Frame) -> float:
     return frame.arrived - frame.seconds
 
 
-@pytest.mark.parametrize(("transport", "options"), [("tcp", ()), ("udp", ("--udp-only", "--audio"))])
-def test_a_camera_is_watched(transport: str, options: tuple[str, ...], watch: Watch, cameras: Cameras) -> None:
+@pytest.mark.parametrize(
+    ("transport", "options", "codec"),
+    [
+        ("tcp", (), "h264"), ("tcp", ("--audio", "--pattern", "snow"), "h264"), ("tcp", ("--codec", "h265"), "hevc"),
+        ("tcp", ("--codec", "jpeg"), "mjpeg"), ("udp", ("--udp-only", "--audio"), "h264"),
+    ],
+)  # fmt: skip
+def test_a_camera_is_watched(
+    transport: str, options: tuple[str, ...], codec: str, watch: Watch, cameras: Cameras
+) -> None:
     watched = watch(cameras(64, 48, 25, *options).url, transport=transport)
     frames = watched.take(30)
     assert (frames[0].layout.height, frames[0].layout.width) == (48, 64)
@@ -137,7 +145,7 @@ def test_a_camera_is_watched(transport: str, options: tuple[str, ...], watch: Wa
     assert (watched.source.connected, watched.source.is_away) == (True, False)
     info = watched.source.info
     assert info
-    assert (info.codec, info.frame_rate) == ("h264", 25)
+    assert (info.codec, info.frame_rate) == (codec, 25)
     assert (watched.source.audio_stream is not None) == ("--audio" in options)
     watched.all.close()  # type: ignore[attr-defined]
     assert not watched.source.connected

@@ -12,7 +12,7 @@ import pytest
 from streamderain.media import url
 from streamderain.media.address import parse
 from streamderain.media.url import for_libav, port_of, public, redacted
-from tests.secrets import FORMS, LOGINS, SECRET
+from tests.secrets import FORMS, LOGINS, MISSPELT, SECRET
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -29,6 +29,31 @@ def test_no_form_tells_its_secret(form: str) -> None:
     ):  # fmt: skip
         assert SECRET not in redacted(text)
         assert redacted(redacted(text)) == redacted(text)
+
+
+@pytest.mark.parametrize("form", MISSPELT)
+def test_what_was_meant_for_a_url_tells_nothing_either(form: str) -> None:
+    for text in (form, f"{form} does not exist", f"cannot open {form!r}", repr({"source": form}), f"a -> {form}, b"):
+        assert SECRET not in public(text)
+        assert SECRET not in redacted(text)
+        assert redacted(redacted(text)) == redacted(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rec@home.mkv", "C:\\me@home.mkv", "C:/a/me@home.mkv", "2026-11-28T14:30:00@yard.mp4", "12:30.mp4", "a b=c.mp4",
+        "what?.mp4", "s/12:30:00 cam@yard.mkv", "a & b.mp4", "D:out.mkv", "-", "",
+    ],
+)  # fmt: skip
+def test_names_of_files_are_told(name: str) -> None:
+    assert public(name) == redacted(name) == name
+
+
+def test_what_is_told_grows_with_the_text_alone() -> None:
+    # A sign more than once in a word must cost no search of its own each time: these would take hours.
+    for word in ("a", "a:", "?a", ":", "@", "a@:", "?a=", "=", "&"):
+        redacted(word * 300000)
 
 
 def test_there_are_many_forms() -> None:

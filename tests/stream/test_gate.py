@@ -245,6 +245,19 @@ def test_each_layout_is_prepared_for_once_and_what_comes_meanwhile_is_dropped() 
     assert gate.dropped["late"] == pytest.approx(2 * 20 / STEP, rel=0.05)
 
 
+@pytest.mark.parametrize("fps", [5, 25])
+def test_what_is_lost_while_the_network_is_prepared_makes_it_no_slow_one(fps: int) -> None:
+    # Two looks in which frames are lost would spare it work; one is lost by mishap behind the preparation.
+
+    def network(now: float) -> float:
+        return 0.3 if 21 <= now < 21 + 1 / fps else 0.01
+
+    world = World(60, network, step=1 / fps, preparing=20, steps=2, capacity=8).run()
+    world.check_counts()
+    assert world.gate.dropped["overtaken"] >= 19.5 * fps
+    assert (world.eased, world.lines) == ([], [])
+
+
 def test_counts_are_exact_with_real_threads() -> None:
     made = 3000
     source = Background("decode", lambda: (frame(number % 200) for number in range(made)), 2, drop_oldest=True)

@@ -39,16 +39,19 @@ class World:
         capacity: int = 2,
         step: float = STEP,
         writing: Callable[[], float] = lambda: 0.0,
+        preparing: float = 0.0,
         **options: int,
     ) -> None:
-        """`delays` is how much later than it should frame `number` comes, `writing` how long the output takes."""
+        """`delays` is how much later than it should frame `number` comes, `writing` how long the output takes,
+        and `preparing` the network before its first frame.
+        """
         self.now, self.closed, self.dropped = 0.0, False, 0
         self.lines: list[tuple[float, str]] = []
         self.out: list[Out] = []
         self.held: list[float | None] = []
         self.arrivals: list[float] = []
         self._base = Fraction(step).limit_denominator(1000)
-        self._network, self._capacity, self._writing = network, capacity, writing
+        self._network, self._capacity, self._writing, self._preparing = network, capacity, writing, preparing
         self._queue: deque[Frame] = deque()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -61,12 +64,20 @@ class World:
             self._at(last, self._arrival(self.frame(number, last)))
         self.step = 0
         self.eased: list[tuple[float, int]] = []
-        gate = self.gate = Gate(max_latency, clock=lambda: self.now, report=self._say, ease=self._ease, **options)
+        gate = self.gate = Gate(
+            max_latency, clock=lambda: self.now, report=self._say, ease=self._ease, prepare=self._prepare, **options
+        )
         gate._pause = self._next  # type: ignore[method-assign]
 
     def frame(self, number: int, arrived: float) -> Frame:
         """The camera's."""
         return replace(frame(number % 200), pts=number, time_base=self._base, arrived=arrived)
+
+    def _prepare(self, first: Frame) -> None:
+        ready = self.now + self._preparing
+        while self._events and self._events[0][0] <= ready:
+            self._next()
+        self.now = max(self.now, ready)
 
     def run(self) -> World:
         for admitted in self.gate.admit(self):

@@ -19,6 +19,9 @@ from streamderain.temporal.aligning import (
     flows_from,
     luma_of,
     median_of,
+    moved,
+    picture_moved,
+    places_of,
 )
 from tests.scenery import inner, scene
 
@@ -61,6 +64,21 @@ def test_copies_at_the_end_of_a_scene_are_moved_like_what_they_are_copies_of() -
     aligned = aligned_window([first, first, second], 2, [None, ways])
     assert np.array_equal(aligned[0], aligned[1])
     assert apart(aligned[0], second) < 0.05 * apart(first, second)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (45, 63)])
+def test_a_moved_picture_has_the_light_of_cubic_interpolation(size: tuple[int, int]) -> None:
+    height, width = size
+    picture = np.random.default_rng(1).integers(60, 190, (height, width, 3), np.uint8)
+    still, half = (places_of(np.full((height // 2, width // 2, 2), by, np.float32), height, width) for by in (0, 0.25))
+    assert np.array_equal(picture_moved(picture, still), picture)
+
+    def light_apart(other: Picture) -> float:
+        weights = np.array([0.299, 0.587, 0.114])
+        cubic = moved(picture, half, cubic=True)
+        return float(np.abs((other @ weights) - (cubic @ weights)).mean())
+
+    assert light_apart(picture_moved(picture, half)) < 0.1 * light_apart(moved(picture, half))
 
 
 @pytest.mark.parametrize("pace", [(1.0, 0.0), (-2.5, 1.5), (0.0, 8.0)])

@@ -35,6 +35,8 @@ def derain_archive(
     Raises SourceError where there is nothing to do, ConfigError where there is nobody to do it, and SinkError where it
     cannot be noted.
     """
+    # Every run goes on with what is there, whether it is asked to or not.
+    config = replace(config, resume=False)
     # Workers are in folders of their own.
     out = out if is_url(out) else os.path.abspath(out)
     if os.path.exists(config.model):

@@ -18,19 +18,22 @@ def spans_at_keys(path: Path, seconds: float) -> tuple[int, list[Span]]:
     """How many frames a video has, by its packets, and spans of it, each about as long as `seconds`; one alone where it
     is not longer, and where its packets do not tell all times.
 
-    Spans begin with a key picture where there is one near enough, and else with any. Hardly anything is decoded. Raises
-    SourceError for what is no readable video.
+    Spans begin with a key picture where there is one near enough, and else with any. Hardly anything is decoded. Where
+    nobody can go to a place, frames are those that the header tells of, 0 where it does not. Raises SourceError for
+    what is no readable video.
     """
     with open_source(path) as source:
         source.drop_passengers()
-        can_be_cut = source.go_to(Fraction(0))
+        # Back to the beginning, as opening has taken some packets.
+        if not source.go_to(Fraction(0)):
+            return source.info.expected_frames or 0, [Span()]
         packets = []
         # One that ends early is cut as far as it goes; that it does shows again when its parts are joined.
         with suppress(TruncatedError):
             for each in source.skimmed():
                 packets += [each] if each.size and not each.is_discard else []
         # A clock that jumps is known only when it has.
-        can_be_cut, base = can_be_cut and source.clock.is_steady, source.info.time_base
+        can_be_cut, base = source.clock.is_steady, source.info.time_base
     times = sorted(each.pts for each in packets if each.pts is not None)
     if not can_be_cut or len(times) < len(packets) or any(here == there for here, there in pairwise(times)):
         return len(packets), [Span()]

@@ -91,6 +91,11 @@ class _File:
         """How many are done."""
         return self.outcome.frames if self.outcome else sum(self.there.values())
 
+    @property
+    def length(self) -> int:
+        """How many there will be in the end, 0 where that is not known."""
+        return self.frames if self.outcome else self.survey.frames if self.survey else 0
+
 
 class Driver:
     """A run over `items`; `standing` tells how far it is."""
@@ -124,11 +129,11 @@ class Driver:
 
     @property
     def standing(self) -> Standing:
-        """How far it is. Files that were not seen yet are taken to be as long as the others."""
+        """How far it is. Files whose length is not known yet are taken to be as long as the others."""
         files = self._files.values()
-        seen = [file.survey.frames or file.frames for file in files if file.survey and not file.survey.is_taken]
-        unseen = sum(file.survey is None and file.outcome is None for file in files)
-        expected = round(sum(seen) * (1 + unseen / len(seen))) if seen else None
+        known = [file.length for file in files if file.length]
+        unknown = sum(not file.length and file.outcome is None for file in files)
+        expected = round(sum(known) * (1 + unknown / len(known))) if known else None
         return Standing(
             sum(file.outcome is not None for file in files),
             len(files),

@@ -23,12 +23,13 @@ from streamderain.batch.spread.tasks import Made, Report, Settings, Survey, Task
 from streamderain.batch.warned import warnings_in_log
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import load_network
-from streamderain.errors import DifferenceError, SinkError, SourceError, StreamderainError, TruncatedError, in_one_line
+from streamderain.errors import DifferenceError, SourceError, StreamderainError, TruncatedError, in_one_line
 from streamderain.frames import Network
 from streamderain.media.images import PICTURE_ENDINGS
 from streamderain.media.partial import partial_of
-from streamderain.media.parts import Part, times_in
+from streamderain.media.parts import Part
 from streamderain.media.url import redacted
+from streamderain.parts.journal import is_whole
 from streamderain.parts.making import Film, Span, make_part
 from streamderain.run import derain
 
@@ -125,7 +126,7 @@ def _part(task: Task, beat: Beat) -> Made:
     assert task.part
     place, name = Place(task.settings.out), task.survey.name_of(task.part)
     with suppress(SourceError), _there(place, task.survey, task.part) as part:
-        if _is_whole(part):
+        if is_whole(part):
             return Made(part.frames, kept=True)
     config, kind, network = task.settings.config, task.survey.kind, _network(task.settings)
     with local(task.item.source) as source, place.writing(name) as path:
@@ -149,14 +150,6 @@ def _there(place: Place, survey: Survey, part: Span) -> Iterator[Part]:
         yield Part(path, part.first, **{fact: facts[fact] for fact in _KNOWN})
 
 
-def _is_whole(part: Part) -> bool:
-    """Whether its file holds all of its frames, by reading it."""
-    try:
-        return len(times_in(part.path)) == part.frames > 0
-    except (SinkError, OSError):
-        return False
-
-
 def _join(task: Task, beat: Beat) -> Made:
     assert task.survey
     place, survey = Place(task.settings.out), task.survey
@@ -169,7 +162,7 @@ def _join(task: Task, beat: Beat) -> Made:
             except SourceError:
                 broken.append(span)
             else:
-                broken += [] if _is_whole(parts[-1]) else [span]
+                broken += [] if is_whole(parts[-1]) else [span]
         if broken:
             return Made(broken=tuple(broken))
         source = stack.enter_context(local(task.item.source))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from streamderain.batch.spread.cutting import spans_at_keys
 from streamderain.parts.making import Span
 from tests.media.conftest import Studio
@@ -16,6 +18,7 @@ def test_spans_begin_with_key_pictures(tmp_path: Path) -> None:
     assert [span.end for span in spans] == [spans[1].begin, None]
 
 
-def test_where_nobody_can_go_to_a_place_there_is_one_span(tmp_path: Path) -> None:
-    _, spans = spans_at_keys(Studio(tmp_path).clip("in.ts", pts=range(20)), 0.2)
-    assert spans == [Span()]
+@pytest.mark.parametrize("name", ["in.ts", "in.avi"])
+def test_where_nobody_can_go_to_a_place_there_is_one_span(tmp_path: Path, name: str) -> None:
+    """And all of its frames, also those that opening it takes."""
+    assert spans_at_keys(Studio(tmp_path).clip(name, pts=range(20)), 0.2) == (20, [Span()])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,15 +21,28 @@ from tests.batch.spread.here import Here, Looking, spread
 SECRET = "wJalrXUtnFEMI"
 
 
+SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), sep=":", flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
+    """A process of its own, which ends with its standard input."""
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
     pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'streamderain[ray]'")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", SERVER], text=True, **piped) as process:
+        assert process.stdout
+        yield f"http://{process.stdout.readline().strip()}"
+        process.communicate()
 
 
 @pytest.fixture

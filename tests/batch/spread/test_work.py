@@ -25,6 +25,9 @@ from tests.batch.spread.here import CONFIG, Here, Looking, overwriting, spread
 Film = Callable[..., Path]
 
 
+AS_IT_IS = work._network
+
+
 @pytest.fixture(autouse=True)
 def network(monkeypatch: pytest.MonkeyPatch) -> Looking:
     looking = Looking()
@@ -110,6 +113,24 @@ def test_with_a_lossy_encoder_it_is_no_worse_at_the_joins(film: Film, tmp_path: 
     exact = frames_of(tmp_path / "exact.mkv")
     ours, theirs = (list(map(psnr, frames_of(tmp_path / each), exact)) for each in ("out/a.mp4", "whole.mp4"))
     assert np.mean(ours) > np.mean(theirs) - 0.1
+
+
+def test_a_worker_loads_its_network_once(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Looking] = []
+
+    def load(config: object) -> Looking:
+        loaded.append(Looking())
+        return loaded[-1]
+
+    monkeypatch.setattr(work, "_network", AS_IT_IS)
+    monkeypatch.setattr(work, "load_network", load)
+    work._loaded.cache_clear()
+    film("a.mp4")
+    film("short.mp4", (0, 1, 2))
+    workers = Here()
+    spread(tmp_path, workers)
+    work._loaded.cache_clear()
+    assert (workers.ran["part"] > 1, workers.ran["whole"], len(loaded)) == (True, 1, 1)
 
 
 def test_the_output_alone_is_left(film: Film, tmp_path: Path) -> None:
