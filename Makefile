@@ -149,7 +149,7 @@ $(VENV)/.developer: $(VENV)/.installed
 
 # What tests talk to: cameras and servers by GStreamer and ffmpeg, a broker, and a browser. Where they cannot be installed, the
 # tests that need them skip and say so.
-SERVERS := ffmpeg chromium mosquitto python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
+SERVERS := ffmpeg chromium mosquitto faketime python3-gi gir1.2-gst-rtsp-server-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-rtsp \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
 	gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0
 $(VENV)/.servers: $(BIN)/pip$(EXE)

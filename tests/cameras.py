@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,14 @@ import pytest
 SCRIPT = Path(__file__).parent / "media" / "rtsp_camera.py"
 
 PYTHON = "/usr/bin/python3"
+
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+def moved(clock: Path) -> dict[str, str]:
+    """The environment of a camera whose clock is moved by what stands in `clock`, such as +3600s, whenever that is."""
+    fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    return {**os.environ, **fake, "DONT_FAKE_MONOTONIC": "1"}
 
 
 @functools.cache
@@ -36,6 +45,7 @@ class Camera:
     fps: int = 25
     options: tuple[str, ...] = ()
     port: int = 0
+    environment: Mapping[str, str] | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     @property
@@ -48,8 +58,9 @@ class Camera:
         assert self.process is None, "it runs already"
         self.width, self.height, self.fps = width or self.width, height or self.height, fps or self.fps
         numbers = [str(number) for number in (self.port, self.width, self.height, self.fps)]
+        command = [PYTHON, str(SCRIPT), *numbers, *self.options]
         self.process = subprocess.Popen(
-            [PYTHON, str(SCRIPT), *numbers, *self.options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.environment
         )
         assert self.process.stdout
         said = self.process.stdout.readline().split()
@@ -82,9 +93,12 @@ class Cameras:
     def __init__(self) -> None:
         self._made: list[Camera] = []
 
-    def __call__(self, width: int = 64, height: int = 48, fps: int = 25, *options: str) -> Camera:
+    def __call__(
+        self, width: int = 64, height: int = 48, fps: int = 25, *options: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> Camera:  # fmt: skip
         """Start a camera; options are those of rtsp_camera.py, such as --audio and --udp-only."""
-        camera = Camera(width, height, fps, options)
+        camera = Camera(width, height, fps, options, environment=environment)
         self._made.append(camera)
         camera.start()
         return camera

@@ -89,7 +89,7 @@ def measured(count: int, shared: SharedNetwork, config: LiveConfig, seconds: flo
             "fps_in": received / lasted,
             "fps_out": published / lasted,
             "dropped": dict(dropped),
-            "p95_ms": [1000 * now.latency[1] for now in after if now.latency],
+            "p95_ms": [now.latency_ms.p95 for now in after if now.latency_ms],
             "core_ms_a_frame": sum(costs.values()),
             "core_ms_by_thread": costs,
             "room": CORES * 1000 / (FPS * sum(costs.values())),

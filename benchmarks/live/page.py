@@ -33,9 +33,11 @@ def _lines() -> Iterator[str]:
     warm, last = recoveries["after_warm_up"], recoveries["after_last"]
     back = [seconds for way in recoveries["back_seconds"].values() for seconds in way.values()]
     yield (
-        f"- A camera killed and frozen {recoveries['times']} times: {recoveries['recoveries']} recoveries, at most "
+        f"- A camera with sound killed and frozen {recoveries['times']} times, its clock moved by an hour "
+        f"{recoveries['jumps']} times between: {recoveries['recoveries']} recoveries, at most "
         f"{max(back):.1f} s after its return; {warm['rss_mib']:.0f} MiB after the warm-up, {last['rss_mib']:.0f} "
-        f"after the last, {warm['files']} and {last['files']} files, {warm['threads']} and {last['threads']} threads."
+        f"after the last, {warm['files']} and {last['files']} files, {warm['threads']} and {last['threads']} threads; "
+        f"sound and picture end {abs(recoveries['sound']['ends_before_picture_seconds']):.2f} s apart."
     )
     calm, dying = (sum(cameras[kind]["dropped"].values()) for kind in ("calm", "dying"))
     yield (

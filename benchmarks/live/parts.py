@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,11 +50,13 @@ class Stub:
 
 
 @contextmanager
-def camera(width: int = 640, height: int = 360, fps: int = 25, *options: str) -> Iterator[Camera]:
+def camera(
+    width: int = 640, height: int = 360, fps: int = 25, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Camera]:
     """A camera that is gone afterwards; options are those of rtsp_camera.py."""
     if reason := missing():
         raise SystemExit(reason)
-    made = Camera(width, height, fps, options)
+    made = Camera(width, height, fps, options, environment=environment)
     made.start()
     try:
         yield made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,24 @@ class OutputNumbers:
 
 
 @dataclass(frozen=True)
+class LatencyMs:
+    """Milliseconds from a packet's arrival to the end of its frame's writing, of the latest frames."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
 class LiveNumbers:
     """A live run so far. `connected` says that pictures come, `away` that they do not though they should, `reason` why
-    that is, and `age` how many seconds ago the newest frame arrived that went out. `received` =
-    `published` + the sum of `dropped` + `in_flight`; latencies are in seconds, from the arrival of a frame's packet to
-    the end of its writing. `rain_level` is the share of the light that is taken away, smoothed, `raining`
-    whether that is rain, None before it is known, and `dry` says that frames are left as they are. `effort` is what the
-    network does for a frame, "full", "half" or "none", as it keeps up or not; `efforts` counts the frames that went out
-    by what was done for them, those that were left as they were for being dry among "none".
+    that is, and `age` how many seconds ago the newest frame arrived that went out. `received` = `published` + the sum
+    of `dropped`, by reason, + `in_flight`. `held_fps` is the rate that a machine too slow for more settles at. `filled`
+    counts how often the last frame was shown again. `rain_level` is the share of the light that is taken away, 0 to 1,
+    smoothed, `raining` whether that is rain, None before it is known, and `dry` says that frames are left as they are.
+    `effort` is what the network does for a frame, "full", "half" (at half the size) or "none", as it keeps up or not;
+    `efforts` counts the frames that went out by what was done for them, those that were left as they were for being
+    dry among "none".
     """
 
     name: str
@@ -45,23 +55,23 @@ class LiveNumbers:
     dropped: dict[str, int]
     fps_in: float
     fps_out: float
-    latency: tuple[float, float, float] | None
+    latency_ms: LatencyMs | None
     held_fps: float | None
     reconnects: int
     filled: int
-    rain_level: float | None = None
-    raining: bool | None = None
-    dry: bool = False
-    effort: str = "full"
-    efforts: dict[str, int] = field(default_factory=dict)
-    events: dict[str, int] = field(default_factory=dict)
-    outputs: tuple[OutputNumbers, ...] = ()
+    rain_level: float | None
+    raining: bool | None
+    dry: bool
+    effort: str
+    efforts: dict[str, int]
+    events: dict[str, int]
+    outputs: tuple[OutputNumbers, ...]
 
     def line(self) -> str:
         """All of it that fits into a line."""
         away = f"source away ({self.reason})" if self.reason else "source away"
         state = away if self.away else self.size or "waiting for the source"
-        delays = "-" if self.latency is None else "/".join(f"{1000 * each:.0f}" for each in self.latency) + " ms"
+        delays = "/".join(f"{each:.0f}" for each in astuple(self.latency_ms)) + " ms" if self.latency_ms else "-"
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items()) if count) or "none"
         effort = {"half": ", derained at half size", "none": ", not derained"}.get(self.effort, "")
         held = f", holding {self.held_fps:.1f} fps" if self.held_fps else ""

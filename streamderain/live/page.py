@@ -15,7 +15,6 @@ from streamderain.engine.colour import to_rgb
 from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Restored
 from streamderain.live.keeping import recordings
-from streamderain.live.numbers import LiveNumbers
 from streamderain.live.run import LiveRun
 from streamderain.preview.sink import Preview
 from streamderain.stream.intake import Intake
@@ -38,8 +37,8 @@ class Watch:
         self._run, self._more = run, more
 
     def numbers(self) -> dict[str, Any]:
-        """LiveNumbers as JSON can carry it, latencies in milliseconds."""
-        return as_json(self._run().numbers()) | self._more()
+        """LiveNumbers as JSON can carry it."""
+        return asdict(self._run().numbers()) | self._more()
 
     def history(self) -> list[dict[str, Any]]:
         """What happened, oldest first."""
@@ -60,14 +59,6 @@ class Watch:
     def adjust(self, **settings: float) -> None:
         """Turn it. Raises ConfigError."""
         self._run().adjust(**settings)
-
-
-def as_json(numbers: LiveNumbers) -> dict[str, Any]:
-    """All numbers, and `latency_ms`, {"p50", "p95", "p99"}, in place of `latency`."""
-    told = asdict(numbers)
-    latency = told.pop("latency")
-    quantiles = dict(zip(("p50", "p95", "p99"), latency or (), strict=False))
-    return {**told, "latency_ms": {name: 1000 * seconds for name, seconds in quantiles.items()} or None}
 
 
 def shown_on(preview: Preview) -> Callable[[Restored], None]:

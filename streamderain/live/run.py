@@ -16,7 +16,7 @@ from streamderain.engine.engine import Dials, Engine
 from streamderain.errors import ConfigError
 from streamderain.frames import Effort, Frame, Network, Restored, VideoInfo
 from streamderain.live.events import NETWORK, SOURCE, Events
-from streamderain.live.numbers import LiveNumbers
+from streamderain.live.numbers import LatencyMs, LiveNumbers
 from streamderain.live.publisher import Publisher
 from streamderain.media.address import parse
 from streamderain.media.live import LiveSource, SourceEvent
@@ -166,7 +166,7 @@ class LiveRun:
     def numbers(self) -> LiveNumbers:
         """How it stands."""
         info, counts = self._source.info, self._source.counts
-        account = self._gate.counts()
+        account, quantiles = self._gate.counts(), self.latency.quantiles()
         return LiveNumbers(
             name=self.name,
             connected=self._source.connected,
@@ -180,7 +180,7 @@ class LiveRun:
             dropped=account.dropped,
             fps_in=self._gate.rate_in,
             fps_out=self._out.per_second,
-            latency=self.latency.quantiles(),
+            latency_ms=LatencyMs(*(1000 * each for each in quantiles)) if quantiles else None,
             held_fps=self._gate.held_rate,
             reconnects=max(0, counts["connected"] - 1),
             filled=self._publisher.filled,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 from av.container import OutputContainer
@@ -20,9 +20,10 @@ from streamderain.errors import DeniedError, SinkError, nearest, reason
 from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
-from streamderain.media.copying import FAULTS, add_copy
+from streamderain.media.copying import FAULTS, add_copy, twin
 from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
+from streamderain.media.reencoding import USUAL, Reencoded, usual
 from streamderain.media.srt import Outgoing, program_for
 from streamderain.media.url import for_libav, public, redacted
 from streamderain.media.wall import TIME_BASE
@@ -54,6 +55,9 @@ _ALL_FORMATS = {"max_interleave_delta": "1", "flush_packets": "1"}
 _TS_SOUND = {"aac", "mp2", "mp3", "ac3", "eac3", "opus", "dts"}
 _SOUND = {"flv": {"aac", "mp3"}, "mpegts": _TS_SOUND, "hls": _TS_SOUND}
 """What players find in these formats; the muxers would write more. Others refuse by themselves."""
+
+_Sound = Literal["copied", "encoded anew", "left out"]
+_LESS: dict[_Sound, _Sound] = {"copied": "encoded anew", "encoded anew": "left out"}
 
 _USUAL = VideoInfo("h264", "yuv420p", 360, 640, TIME_BASE, Fraction(25))
 """A picture that every encoder takes, if it takes any."""
@@ -145,7 +149,11 @@ class Outlet:
         self._shown, self._label = public(name), label or public(name)
         self._way = _way(name)
         self._streams, self._segment_seconds = streams, segment_seconds
-        self._sound = streams.audio is not None and self._takes_sound(streams.audio)
+        self._sound: _Sound = "copied" if streams.audio else "left out"
+        if streams.audio and not self._takes_sound(streams.audio):
+            self._sound = "encoded anew"
+        self._told_sound: _Sound = "copied"
+        self._reencoded: Reencoded | None = None
         self._relay: Outgoing | None = None
         self._container: OutputContainer | None = None
         self._begin: Fraction | None = None
@@ -163,13 +171,11 @@ class Outlet:
             if not starts:
                 return
             self._begin, self._on_disk = _seconds(chunk.packet), chunk.seconds
-        packet = self._copy(chunk)
-        if packet is None:
-            return
+        packets = self._own(chunk)
         if self._container is None:
             raise SinkError(f"{self._shown} is closed")
         try:
-            self._container.mux(packet)
+            self._container.mux(packets)
             if self._way.is_recording and chunk.seconds - self._on_disk >= _DISK_SECONDS:
                 self._on_disk = chunk.seconds
                 _to_disk(self.path)
@@ -193,11 +199,11 @@ class Outlet:
             self._connect()
         except FAULTS as error:
             # Sound that the format has no place for shows in as many ways as there are formats.
-            if not self._sound or isinstance(error, ConnectionError | TimeoutError | SinkError):
+            if self._sound not in _LESS or isinstance(error, ConnectionError | TimeoutError | SinkError):
                 raise self._refusal(error) from error
-            self._sound = False
+            self._sound = _LESS[self._sound]
             self._open()
-            self._warn_of_silence()
+        self._tell_of_sound()
 
     def _connect(self) -> None:
         way, options = self._way, {**_ALL_FORMATS, **_OPTIONS.get(self._way.format, {})}
@@ -230,9 +236,12 @@ class Outlet:
         self._video = container.add_stream_from_template(self._streams.video)
         if self._streams.display_matrix:
             self._video.set_display_matrix(self._streams.display_matrix)
-        if self._sound:
-            assert self._streams.audio
-            self._audio = add_copy(container, self._streams.audio)
+        self._reencoded, audio = None, self._streams.audio
+        if audio and self._sound == "copied":
+            self._audio: Any = add_copy(container, audio)
+        elif audio and self._sound == "encoded anew":
+            self._audio = usual(container, audio)
+            self._reencoded = Reencoded(audio, self._audio)
 
     def _discard(self, container: OutputContainer) -> None:
         """Leave nothing of what could not be begun."""
@@ -247,21 +256,22 @@ class Outlet:
             if self._way.is_recording and self.path and not self.path.stat().st_size:
                 self.path.unlink()
 
-    def _copy(self, chunk: Chunk) -> av.Packet[Any] | None:
-        """The chunk as this output's own packet, at its own time; None for what it has no place for."""
-        theirs = chunk.packet
+    def _own(self, chunk: Chunk) -> list[av.Packet[Any]]:
+        """The chunk as this output's own packets, at its own time; none of what it has no place for."""
+        if chunk.kind == "video":
+            return [self._copy(chunk.packet, self._video)]
+        if self._sound == "left out":
+            return []
+        packets = self._reencoded.packets(chunk.packet) if self._reencoded else [chunk.packet]
+        return [self._copy(each, self._audio) for each in packets if _seconds(each) >= (self._begin or 0)]
+
+    def _copy(self, theirs: av.Packet[Any], stream: Any) -> av.Packet[Any]:
         assert self._begin is not None
         assert theirs.pts is not None
-        if chunk.kind == "audio" and (not self._sound or _seconds(theirs) < self._begin):
-            return None
-        # Muxing changes a packet, and others get it too.
-        packet: av.Packet[Any] = av.Packet(bytes(theirs))
-        packet.stream = self._video if chunk.kind == "video" else self._audio
+        packet = twin(theirs, stream)
         shift = round(self._begin / exact(theirs.time_base))
-        packet.time_base, packet.duration = theirs.time_base, theirs.duration
         packet.pts = theirs.pts - shift
         packet.dts = packet.pts if theirs.dts is None else theirs.dts - shift
-        packet.is_keyframe = theirs.is_keyframe
         return packet
 
     def _is_long_enough(self, chunk: Chunk) -> bool:
@@ -270,15 +280,17 @@ class Outlet:
 
     def _takes_sound(self, audio: av.AudioStream) -> bool:
         taken = _SOUND.get(self._way.format)
-        if taken is None or audio.codec_context.codec.canonical_name in taken:
-            return True
-        self._warn_of_silence()
-        return False
+        return taken is None or audio.codec_context.codec.canonical_name in taken
 
-    def _warn_of_silence(self) -> None:
-        assert self._streams.audio
-        codec = self._streams.audio.codec_context.codec.canonical_name
-        logger.warning("%s: %s takes no %s, so it goes without sound", self._label, self._way.format, codec)
+    def _tell_of_sound(self) -> None:
+        """Say once what becomes of it, where it is not what it was."""
+        if self._streams.audio is None or self._sound == self._told_sound:
+            return
+        self._told_sound, codec = self._sound, self._streams.audio.codec_context.codec.canonical_name
+        level, then = logging.INFO, f"its sound is encoded to {USUAL.upper()}"
+        if self._sound == "left out":
+            level, then = logging.WARNING, "so it goes without sound"
+        logger.log(level, "%s: %s takes no %s, %s", self._label, self._way.format, codec, then)
 
     def _refusal(self, error: Exception) -> SinkError:
         if isinstance(error, SinkError):

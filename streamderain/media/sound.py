@@ -10,6 +10,7 @@ from contextlib import suppress
 import av
 
 from streamderain.media.connection import AudioPacket
+from streamderain.media.reencoding import Reencoded, like
 from streamderain.media.wall import TIME_BASE, RunClock, units
 
 logger = logging.getLogger(__name__)
@@ -19,12 +20,15 @@ _MOST_PACKETS = 2000
 
 
 class Sound:
-    """Keeps packets of the format that the first connection with a picture has; others are left out."""
+    """Keeps packets of the format that the first connection with a picture has; others are encoded to it, or left out
+    where that cannot be.
+    """
 
     def __init__(self, shown: str) -> None:
         self.packets: deque[AudioPacket] = deque(maxlen=_MOST_PACKETS)
         self.template: av.AudioStream | None = None
         self._shown = shown
+        self._reencoded: Reencoded | None = None
         self._is_settled, self._fits, self._last, self._jumps = False, False, -1, 0
 
     def begin(self, stream: av.AudioStream | None) -> None:
@@ -32,8 +36,9 @@ class Sound:
         if not self._is_settled:
             self.template = None if stream is None else _outliving(stream)
         self._fits = stream is not None and self.template is not None and _format(stream) == _format(self.template)
+        self._reencoded = None
         if self._is_settled and stream is not None and not self._fits:
-            logger.warning("%s: its sound is another than at first, and is left out", self._shown)
+            self._reencode(stream)
 
     def settle(self) -> None:
         """There is a picture: the run's sound is what it is now."""
@@ -53,9 +58,20 @@ class Sound:
             return
         duration = units(packet.duration, packet.time_base)
         packet.time_base, packet.pts, packet.dts, packet.duration = TIME_BASE, at, at, duration
-        packet.stream = self.template
         self._last = at
-        self.packets.append(packet)
+        for each in self._reencoded.packets(packet) if self._reencoded else [packet]:
+            each.stream = self.template
+            self.packets.append(each)
+
+    def _reencode(self, stream: av.AudioStream) -> None:
+        """Have what differs from what the outputs know made like it."""
+        what = "left out"
+        if self.template is not None:
+            with suppress(ValueError, av.FFmpegError):
+                self._reencoded = Reencoded(stream, like(self.template))
+                self._fits, what = True, "encoded anew"
+        level = logging.INFO if self._fits else logging.WARNING
+        logger.log(level, "%s: its sound is another than at first, and is %s", self._shown, what)
 
     def _forget_after(self, now: int) -> None:
         """Let nothing that was placed by times which were wrong keep out what comes now."""

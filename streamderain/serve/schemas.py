@@ -1,14 +1,17 @@
-"""What the API takes and gives, as pydantic models; the settings of a stream are those of LiveConfig."""
+"""What the API takes and gives, as pydantic reads it; the settings of a stream are those of LiveConfig."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, create_model
 
 from streamderain.config import LiveConfig
 from streamderain.errors import ConfigError, nearest
+from streamderain.live.events import Event
+from streamderain.live.numbers import LiveNumbers
 from streamderain.media.url import redacted
 from streamderain.serve.reading import SETTINGS
 
@@ -21,68 +24,20 @@ class Fault(BaseModel):
     error: str
 
 
-class Output(BaseModel):
-    """One output; its name without passwords. Counts are of packets. `state` is open, away, gave up, or waiting for the
-    first frame; `reason` is why it is not open.
+@dataclass(frozen=True, kw_only=True)
+class Numbers(LiveNumbers):
+    """`source` and the names of outputs stand there without passwords. `state` is live, waiting for its source,
+    restarting after a crash, or ended; `restarts` counts the runs that followed a crash, and `failure` is why the last
+    one ended.
     """
 
-    name: str
-    connected: bool
-    queued: int
-    written: int
-    dropped: int
-    reopened: int
-    state: str
-    reason: str | None
-
-
-class LatencyMs(BaseModel):
-    """Milliseconds from a packet's arrival to the end of its frame's writing, of the latest frames."""
-
-    p50: float
-    p95: float
-    p99: float
-
-
-class Numbers(BaseModel):
-    """How a stream stands. `received` is `published`, all that was `dropped` by reason, and what is `in_flight`.
-
-    `held_fps` is the rate that a machine too slow for more settles at. `filled` counts how often the last frame was
-    shown again. The source is `connected` while pictures come, and `away` while they do not though they should,
-    for that `reason`; `age` is how many seconds ago the newest frame arrived that went out. `source` stands there
-    without passwords. `rain_level` is the share of the light that is taken away, 0 to 1, and `raining` is
-    null before it is known; `dry`, with `only_in_rain`, says that frames are left as they are. `effort` is what the
-    network does for each frame, `full`, `half` (at half the size) or `none`, by what the machine can do; `efforts`
-    counts published frames by what was done for them.
-    """
-
-    name: str
     state: str
     source: str
-    connected: bool
-    away: bool
-    reason: str | None
-    age: float | None
-    size: str
-    received: int
-    published: int
-    in_flight: int
-    dropped: dict[str, int]
-    fps_in: float
-    fps_out: float
-    latency_ms: LatencyMs | None
-    held_fps: float | None
-    reconnects: int
-    filled: int
-    rain_level: float | None
-    raining: bool | None
-    dry: bool
-    effort: str
-    efforts: dict[str, int]
     restarts: int
     failure: str | None
-    events: dict[str, int]
-    outputs: list[Output]
+
+
+Numbers.__doc__ = f"{LiveNumbers.__doc__}{Numbers.__doc__}"
 
 
 class Summary(BaseModel):
@@ -94,18 +49,6 @@ class Summary(BaseModel):
 
 class Summaries(RootModel[list[Summary]]):
     """All streams."""
-
-
-class Event(BaseModel):
-    """What happened `at`, seconds since 1970, to `source`, to the stream, or to the output of that name; `times` counts
-    how often in a row.
-    """
-
-    at: float
-    kind: str
-    subject: str
-    reason: str
-    times: int
 
 
 class History(RootModel[list[Event]]):

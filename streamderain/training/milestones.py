@@ -1,19 +1,27 @@
-"""Milestones of a stage: weights that stay, what the judge says of them, and whether they may take others' place."""
+"""Milestones of a stage: weights that stay, what the judge says of them, and whether they may take others' place.
+
+Weights that gain here and lose there are tried once more half-way to those they began with, which mostly keeps the
+gain and loses less (Wortsman et al., 2022, arXiv 2109.01903).
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
 
 from streamderain.config import TrainConfig
 from streamderain.evaluation.judge.judge import judge
 from streamderain.evaluation.judge.material import Material
 from streamderain.evaluation.judge.verdict import Verdict, compare
+from streamderain.networks import weights as files
 from streamderain.networks.restorer import Restorer
 
 logger = logging.getLogger(__name__)
@@ -77,15 +85,36 @@ class Milestones:
         if not best or not best.is_comparable(verdict):
             best = self._judged(rival)
             _write(said, best.as_json())
-        found = compare(verdict, best)
-        if found.better:
-            shutil.copyfile(weights, champion)
-            _write(said, verdict.as_json())
-        words = "better" if found.better else "not better"
-        logger.info("%s than %s so far: %s", words, rival, "; ".join(found.reasons))
+        to_beat = champion if champion.exists() else files.find(rival)
+        for words, candidate, its in self._candidates(weights, verdict, to_beat):
+            found = compare(its, best)
+            outcome = "better" if found.better else "not better"
+            logger.info("%s%s than %s so far: %s", words, outcome, rival, "; ".join(found.reasons))
+            if found.better:
+                shutil.copyfile(candidate, champion)
+                _write(said, its.as_json())
+                return
+
+    def _candidates(self, weights: Path, verdict: Verdict, to_beat: Path) -> Iterator[tuple[str, Path, Verdict]]:
+        yield "", weights, verdict
+        mean = _mean(files.read(weights), files.read(to_beat))
+        if mean:
+            path = weights.with_name("half-way.safetensors")
+            save_file(mean, path)
+            yield "half-way, ", path, self._judged(str(path))
 
     def _judged(self, model: str) -> Verdict:
         return judge(Restorer.load(model, "cpu", "torch", "float32"), self.material, self.every)
+
+
+def _mean(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights half-way between two networks; nothing where they are not of one shape."""
+    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
+        return {}
+    return {
+        name: value.lerp(other[name].to(value.dtype), 0.5) if value.is_floating_point() else value
+        for name, value in state.items()
+    }
 
 
 def _write(path: Path, found: Mapping[str, Any]) -> None:

@@ -10,7 +10,8 @@ from streamderain.live.numbers import LiveNumbers
 
 PLAIN = LiveNumbers(
     name="yard", connected=False, away=False, reason=None, age=None, size="", received=0, published=0, in_flight=0,
-    dropped={}, fps_in=0.0, fps_out=0.0, latency=None, held_fps=None, reconnects=0, filled=0,
+    dropped={}, fps_in=0.0, fps_out=0.0, latency_ms=None, held_fps=None, reconnects=0, filled=0,
+    rain_level=None, raining=None, dry=False, effort="full", efforts={}, events={}, outputs=(),
 )  # fmt: skip
 
 

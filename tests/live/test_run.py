@@ -65,7 +65,7 @@ def test_a_network_that_is_too_slow_costs_frames_and_no_latency(tmp_path: Path) 
     done = run.numbers()
     assert sum(during.dropped.values()) > 10
     assert balanced(done)
-    assert done.latency is not None
+    assert done.latency_ms is not None
     assert done.efforts == {"full": done.published, "half": 0, "none": 0}
 
 

@@ -24,7 +24,7 @@ from streamderain.frames import Frame
 from streamderain.media import wall
 from streamderain.media.address import parse
 from streamderain.media.live import Backoff, LiveSource, SourceEvent
-from tests.cameras import Camera, Cameras
+from tests.cameras import FAKETIME, Camera, Cameras, moved
 from tests.cameras import rtsp_cameras as rtsp_cameras
 from tests.clock import Clock
 from tests.garbage import Reply, endless, forbidden, no_media, rubbish, server_of, silent, unauthorised, wrong_sdp
@@ -221,6 +221,30 @@ def test_a_camera_that_is_killed_and_comes_back(watch: Watch, cameras: Cameras) 
     assert all(sound.time_base == watched.source.time_base for sound in sounds)
     assert all(later.pts > sooner.pts for sooner, later in pairwise(sounds))  # type: ignore[operator]
     assert sounds[0].pts < after.pts < sounds[-1].pts  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jump", ["+3600s", "-3600s"])
+def test_a_camera_whose_clock_jumps_by_an_hour_is_seen_and_heard_on(
+    jump: str, watch: Watch, cameras: Cameras, tmp_path: Path
+) -> None:
+    if not FAKETIME.is_file():
+        pytest.skip("faketime is missing; apt install faketime")
+    (tmp_path / "clock").write_text("+0\n")
+    watched = watch(cameras(64, 48, 25, "--audio", environment=moved(tmp_path / "clock")).url)
+    watched.take(50)
+    before = watched.source._clock.jumps
+    (tmp_path / "clock").write_text(f"{jump}\n")
+    # libav hears of it by a report that comes each five seconds.
+    while watched.source._clock.jumps == before:
+        watched.take(1)
+    at = watched.seen[-1].pts
+    watched.take(150)
+    later = [packet.pts for packet in watched.source.passengers if packet.pts is not None and packet.pts > at]
+    assert len(later) > 50
+    assert all(later > sooner for sooner, later in pairwise(later))
+    assert later[-1] == pytest.approx(watched.seen[-1].pts, abs=90000)
+    assert watched.kinds() == ["connected"]
 
 
 def test_sound_can_be_written_when_its_camera_is_gone(watch: Watch, cameras: Cameras, tmp_path: Path) -> None:

@@ -357,23 +357,45 @@ def phone_clip(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "keeps"),
-    [("out.mp4", False), ("out.ts", False), ("hls/", False), ("out.mkv", True), ("out.mov", True)],
+    ("name", "codec"),
+    [("out.mp4", "aac"), ("out.ts", "aac"), ("hls/", "aac"), ("out.mkv", "pcm_mulaw"), ("out.mov", "pcm_mulaw")],
 )
-def test_sound_that_does_not_fit_is_left_out_with_one_warning(
-    name: str, keeps: bool, tmp_path: Path, phone_clip: Path, caplog: pytest.LogCaptureFixture
+def test_sound_that_does_not_fit_is_encoded_anew(
+    name: str, codec: str, tmp_path: Path, phone_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     broadcast, sent = chunks(120, phone_clip, encoding=STEADY)
     outlet = Outlet(str(tmp_path / name) + ("/" if name.endswith("/") else ""), broadcast.streams)
     fill(outlet, sent)
     assert outlet.path
     got = recorded(outlet.path)
     assert got.holds(range(120))
-    assert bool(got.sound) == keeps
-    assert caplog.text.count("without sound") == (not keeps)
+    with av.open(outlet.path) as container:
+        (sound,) = container.streams.audio
+        assert sound.codec_context.name == codec
+        heard = [frame for frame in container.decode(sound) if isinstance(frame, av.AudioFrame)]
+    seconds = sum(frame.samples / frame.sample_rate for frame in heard)
+    # An encoder begins with silence, and keeps the end until there is more.
+    assert 0.3 < seconds < 0.45
+    assert max(abs(frame.to_ndarray()).max() for frame in heard) < 0.01 * (1 if codec == "aac" else 32768)
+    assert caplog.text.count("takes no pcm_mulaw, its sound is encoded to AAC") == (codec == "aac")
 
 
-def test_telephone_sound_goes_over_rtsp_but_not_rtmp(tmp_path: Path, phone_clip: Path) -> None:
+def test_sound_that_cannot_be_encoded_anew_is_left_out_with_one_warning(
+    tmp_path: Path, phone_clip: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: object, encoder: object) -> None:
+        raise ValueError("no such decoder")
+
+    monkeypatch.setattr("streamderain.media.outlet.Reencoded", refuse)
+    broadcast, sent = chunks(120, phone_clip, encoding=STEADY)
+    fill(Outlet(str(tmp_path / "out.mp4"), broadcast.streams, segment_seconds=1), sent)
+    pieces = sorted(tmp_path.glob("out-*"))
+    assert (len(pieces), [recorded(piece).sound for piece in pieces]) == (3, [[], [], []])
+    assert caplog.text.count("without sound") == 1
+
+
+def test_telephone_sound_goes_over_rtsp_and_rtmp(tmp_path: Path, phone_clip: Path) -> None:
     broadcast, sent = chunks(60, phone_clip)
     rtsp, rtmp = f"rtsp://127.0.0.1:{free_port()}/out", f"rtmp://127.0.0.1:{free_port()}/live/out"
     with receiver(tmp_path / "rtsp.mkv", "-rtsp_flags", "listen", "-i", rtsp) as server:
@@ -384,16 +406,8 @@ def test_telephone_sound_goes_over_rtsp_but_not_rtmp(tmp_path: Path, phone_clip:
         assert server.wait(PATIENCE) == 0
     assert recorded(tmp_path / "rtsp.mkv").sound
     seen = recorded(tmp_path / "rtmp.mkv")
-    assert (len(seen.lumas), seen.sound) == (60, [])
-
-
-def test_a_warning_is_not_repeated_for_each_segment(
-    tmp_path: Path, phone_clip: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    broadcast, sent = chunks(120, phone_clip, encoding=STEADY)
-    fill(Outlet(str(tmp_path / "out.mp4"), broadcast.streams, segment_seconds=1), sent)
-    assert len(list(tmp_path.glob("out-*"))) == 3
-    assert caplog.text.count("without sound") == 1
+    assert len(seen.lumas) == 60
+    assert seen.sound
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp"])

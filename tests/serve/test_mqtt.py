@@ -22,7 +22,10 @@ from tests.serve.brokers import PASSWORD, Broker, listening
 from tests.serve.brokers import broker as broker
 from tests.waiting import wait_until
 
-WELL = LiveNumbers("yard", True, False, None, 0.1, "64x48", 9, 9, 0, {}, 10, 10, None, None, 0, 0)
+WELL = LiveNumbers(
+    "yard", True, False, None, 0.1, "64x48", 9, 9, 0, {}, 10, 10, None, None, 0, 0,
+    None, None, False, "full", {}, {}, (),
+)  # fmt: skip
 TOLD = "streamderain/yard"
 
 

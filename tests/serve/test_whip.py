@@ -95,7 +95,7 @@ def test_gstreamer_is_a_camera_with_sound_that_comes_back(tmp_path: Path) -> Non
         assert (sound.codec_context.name, sound.rate) == ("opus", 48000)
         counts = Counter(packet.stream.type for packet in container.demux() if packet.size)
     assert counts["video"] >= 2 * ENOUGH
-    assert counts["audio"] > counts["video"]
+    assert counts["audio"] >= ENOUGH
 
 
 def test_a_browser_is_a_camera(browser: Browser) -> None:

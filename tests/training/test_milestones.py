@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 
 from streamderain.config import TrainConfig
 from streamderain.evaluation.judge import judge as judging
-from streamderain.evaluation.judge.cases import DRY, GRID, MOVING, STILL
+from streamderain.evaluation.judge.cases import DRY, FALLING, GRID, MOVING, STILL
 from streamderain.evaluation.judge.material import Material
 from streamderain.evaluation.judge.verdict import Score, Verdict
+from streamderain.networks import weights as files
 from streamderain.training import milestones
 from streamderain.training.milestones import Milestones
 
@@ -33,6 +34,8 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, Verdict]:
         return said[model if model in said else Path(model).read_bytes().decode()]
 
     monkeypatch.setattr(Milestones, "_judged", judge)
+    # Networks of other shapes, of which there is no mean.
+    monkeypatch.setattr(files, "read", lambda path: {path.name: torch.zeros(1)})
     return said
 
 
@@ -101,6 +104,28 @@ def test_one_is_due_every_so_many_core_hours_and_at_the_end(tmp_path: Path, monk
     for step in range(40, 70, 10):
         at_row(row(step, core_seconds=90.0 * step))
     assert reached == [20, 40, 60]
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.25, 0.25), (1.0, 0.5), (3.0, None)])
+def test_what_loses_too_much_is_tried_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, expected: float | None
+) -> None:
+    def judge(self: Milestones, model: str) -> Verdict:
+        """More of the network gains on streaks, and loses more and more of what falls."""
+        now = float(files.read(files.find(model))["share"])
+        gains = {GRID: 2 + now, FALLING: 5 - 0.3 * now**2}
+        return Verdict(
+            1, "digest", 1, tuple(Score(each, STILL, "a", 20.0, 20.0 + gain, {}) for each, gain in gains.items())
+        )
+
+    monkeypatch.setattr(Milestones, "_judged", judge)
+    paths = {name: tmp_path / name / f"{name}.safetensors" for name in ("rival", "weights")}
+    for path, share in zip(paths.values(), (0.0, value), strict=True):
+        path.parent.mkdir()
+        save_file({"share": torch.tensor([share]), "version": torch.tensor([3])}, path)
+    made(tmp_path, str(paths["rival"])).reach(paths["weights"], row(1))
+    champion = tmp_path / "champions" / "rival.safetensors"
+    assert (float(files.read(champion)["share"]) if champion.exists() else None) == expected
 
 
 def test_the_judge_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
