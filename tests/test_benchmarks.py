@@ -129,5 +129,5 @@ def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.Mon
            "ringing": {"difference": 0.5, "MOG2": 1.0}}  # fmt: skip
     real = {"clip": "terrace", "version": "rainy", "ringing": {"difference": 0.25, "MOG2": 0.0}}
     shown = list(page.lines({"made": [row], "real": [real], "size": "4x3", "fps": 5, "model": "fast"}))
-    assert "| people walk | light | rainy | 50% | 100% | 3 of 4 | 1 |" in shown
+    assert "| people walk | light | rainy | 50% | 100% | - | - | 3 of 4 | 1 |" in shown
     assert "| terrace | rainy | 25% | 0% |" in shown
