@@ -1,9 +1,11 @@
-"""Two checkouts of streamderain derain the same video, in turns; JSON with the ratio of their frame rates.
+"""Two checkouts of streamderain derain the same video, in turns; JSON with the ratios of their frame rates, of the
+processor time that they take, and of their most memory.
 
     python benchmarks/against.py ../before . --video samples/rainy-temple.mp4 --clean samples/rainy-temple-clean.mp4
 
-Each run is a process of its own, so start-up and encoding count. What else the
-machine does meets both alike, as they take turns; the best of the rounds counts. Runs that warm caches are not counted.
+Each run is a process of its own, so start-up and encoding count. What else the machine does meets both alike, as they
+take turns; the best of the rounds counts. Where others keep the cores busy, processor time is what can be compared.
+Runs that warm caches are not counted.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -46,37 +48,53 @@ def main() -> None:
 
 
 def compared(asked: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of both, the ratio of their best rates, and the PSNR of both on Y where there is a clean video."""
+    """What both took, the ratios of the best of it, and the PSNR of both on Y where there is a clean video."""
     sides = {"before": asked.before.resolve(), "after": asked.after.resolve()}
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    taken: dict[str, list[Taken]] = {name: [] for name in sides}
     with tempfile.TemporaryDirectory() as folder:
         outputs = {name: Path(folder) / f"{name}.mp4" for name in sides}
         for number in range(asked.rounds + 1):
             for name, checkout in sides.items():
-                took = _seconds(checkout, asked, outputs[name])
+                took = _taken(checkout, asked, outputs[name])
                 if number:
-                    seconds[name].append(round(took, 2))
+                    taken[name].append(took)
         quality = {name: round(_psnr(path, asked.clean), 3) for name, path in outputs.items()} if asked.clean else {}
-    best = {name: min(each) for name, each in seconds.items()}
+    measured = {
+        what: {name: [round(getattr(each, what), 2) for each in runs] for name, runs in taken.items()}
+        for what in Taken._fields
+    }
+    ratios = {what: round(min(each["before"]) / min(each["after"]), 2) for what, each in measured.items()}
     return {
         "video": asked.video.name,
         "options": asked.options,
         "threads": asked.threads,
-        "seconds": seconds,
-        "ratio": round(best["before"] / best["after"], 2),
+        **measured,
+        "ratios": ratios,
         **({"psnr": quality} if quality else {}),
     }
 
 
-def _seconds(checkout: Path, asked: argparse.Namespace, output: Path) -> float:
+class Taken(NamedTuple):
+    """What a run took, by the clock and of all processors, and its most memory at a time."""
+
+    seconds: float
+    processor_seconds: float
+    gibibytes: float
+
+
+def _taken(checkout: Path, asked: argparse.Namespace, output: Path) -> Taken:
     command = [sys.executable, "-m", "streamderain", str(asked.video.resolve()), str(output), "--overwrite", "--model",
                "fast", *asked.options]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(asked.threads)}
     began = time.perf_counter()
-    run = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(f"{checkout.name}: {run.stderr.strip()}")
-    return time.perf_counter() - began
+    with tempfile.TemporaryFile("w+") as said:
+        run = subprocess.Popen(command, cwd=checkout, env=environment, stdout=said, stderr=said)
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        if run.returncode:
+            said.seek(0)
+            raise SystemExit(f"{checkout.name}: {said.read().strip()}")
+    return Taken(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 
 
 def _psnr(derained: Path, clean: Path) -> float:

@@ -168,6 +168,12 @@ def _an_export() -> None:
     export("fast", Path("net.onnx"), "onnx", overwrite=True)
 
 
+def _in_a_bucket() -> None:
+    from streamderain.batch.spread.places import files_below
+
+    files_below("s3://bucket/day")
+
+
 def _of_the_hub() -> None:
     weights.find("hub:somebody/net")
 
@@ -198,6 +204,8 @@ def _a_backend(name: str, device: str) -> Callable[[], None]:
         ("onnx", "onnx", _an_export),
         ("onnx", "onnxruntime", _a_backend("onnx", "cpu")),
         ("hub", "huggingface_hub", _of_the_hub),
+        ("ray", "fsspec", _in_a_bucket),
+        ("ray", "s3fs", _in_a_bucket),
         ("spandrel", "spandrel", _of_another_kind),
         ("vapoursynth", "vapoursynth", _in_vapoursynth),
         ("tensorrt", "onnxruntime", _a_backend("tensorrt", "cuda")),

@@ -136,7 +136,7 @@ def _holds(kind: str, stream: Stream, packets: Sequence[Packet], beside_picture:
         for packet in _pictures(picture) if picture and packets else ():
             container.mux(packet)
         for packet in packets:
-            container.mux(_twin(packet, copy))
+            container.mux(twin(packet, copy))
         if packets:
             container.close()
     except FAULTS:
@@ -157,12 +157,12 @@ def _pictures(stream: av.VideoStream) -> Iterator[Packet]:
             yield packet
 
 
-def _twin(packet: Packet, stream: Stream) -> Packet:
-    # Muxing changes a packet.
-    twin: Packet = av.Packet(bytes(packet))
-    twin.stream, twin.time_base = stream, packet.time_base
-    twin.pts, twin.dts, twin.duration, twin.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
-    return twin
+def twin(packet: Packet, stream: Stream) -> Packet:
+    """A copy of `packet`, of `stream`, for who is not the only one to mux it, as that changes a packet."""
+    copy: Packet = av.Packet(bytes(packet))
+    copy.stream, copy.time_base = stream, packet.time_base
+    copy.pts, copy.dts, copy.duration, copy.is_keyframe = packet.pts, packet.dts, packet.duration, packet.is_keyframe
+    return copy
 
 
 def _comes_back(memory: io.BytesIO, kind: str, stream: Stream) -> bool:

@@ -10,6 +10,8 @@ import logging
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -52,56 +54,49 @@ class FfmpegSink:
 
     def __init__(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding,
                  overwrite: bool = False) -> None:  # fmt: skip
-        self.path = Path(output)
-        self._partial = None if "://" in output else Partial(self.path, overwrite)
-        self.frames = 0
+        self.path, self.frames, self._output = Path(output), 0, output
         self.notes: list[str] = []
         self.differences: list[str] = []
-        try:
-            self._begin(output, source, layout, encoding)
-        except BaseException:
-            if self._partial:
-                self._partial.discard()
-            raise
-
-    def _begin(self, output: str, source: Source, layout: PixelLayout, encoding: Encoding) -> None:
-        self._output = output
+        self._partial = None if "://" in output else Partial(self.path, overwrite)
         # ffmpeg reads the other streams itself.
         source.drop_passengers()
         _warn_of_losses(source)
         if encoding.encoder == AUTO:
             encoding = replace(encoding, encoder=_fitting(self.path) if self._partial else USUAL)
-        command = command_line(source, layout, encoding, str(self._partial.begin()) if self._partial else output)
-        self._process = FfmpegProcess(command)
-        try:
-            container = av.open(self._process.pipe, "w", format="nut")
-            raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
-            self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure() from error
-        except BaseException:
-            self._process.end()
-            raise
+        raw = Encoding("rawvideo", crf=None, even=bool(_NEEDS_EVEN.search(encoding.encoder)))
+        with ExitStack() as undo:
+            if self._partial:
+                undo.callback(self._partial.discard)
+                output = str(self._partial.begin())
+            self._process = FfmpegProcess(command_line(source, layout, encoding, output))
+            undo.callback(self._process.end)
+            with self._feeding():
+                container = av.open(self._process.pipe, "w", format="nut")
+                self._muxed = Muxed(container, source, layout, raw, copy_streams=False)
+            undo.pop_all()
 
     def write(self, frame: Frame) -> None:
         """Hand one frame to ffmpeg. Raises SinkError when it is gone."""
-        try:
+        with self._feeding():
             self._muxed.write(frame)
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure() from error
         self.frames += 1
 
     def commit(self) -> None:
         """Let ffmpeg finish, and give the file its name."""
-        try:
+        with self._feeding():
             self._muxed.finish()
-        except (av.FFmpegError, OSError) as error:
-            raise self._failure() from error
         self._process.end()
         if self._process.returncode:
             raise self._failure()
         if self._partial:
             self._partial.publish()
+
+    @contextmanager
+    def _feeding(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure() from error
 
     def abandon(self) -> Path | None:
         """Let ffmpeg finish what it was given under the partial name; None when nothing could be kept."""

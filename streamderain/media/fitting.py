@@ -9,7 +9,7 @@ from av.video.reformatter import Interpolation
 from torch import Tensor
 
 from streamderain.frames import Frame, PixelLayout
-from streamderain.media.pixels import colours_of, dtype_of, format_of, samples_of, to_video_frame
+from streamderain.media.pixels import ONE_THREAD, colours_of, dtype_of, format_of, samples_of, to_video_frame
 
 
 def fitted(frame: Frame, layout: PixelLayout) -> Frame:
@@ -69,8 +69,9 @@ def _converted(frame: Frame, layout: PixelLayout) -> Tensor:
     """The samples of a coloured frame in a coloured layout of any size, (layout.samples,)."""
     (was, was_range), (becomes, becomes_range) = colours_of(frame.layout), colours_of(layout)
     picture = to_video_frame(frame.data, frame.layout).reformat(
-        layout.width, layout.height, format_of(layout), was, becomes, Interpolation.BICUBIC, was_range, becomes_range
-    )
+        layout.width, layout.height, format_of(layout), was, becomes, Interpolation.BICUBIC, was_range, becomes_range,
+        threads=ONE_THREAD,
+    )  # fmt: skip
     return samples_of(picture, layout)
 
 

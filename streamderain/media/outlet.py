@@ -20,7 +20,7 @@ from streamderain.errors import DeniedError, SinkError, nearest, reason
 from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
 from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
-from streamderain.media.copying import FAULTS, add_copy
+from streamderain.media.copying import FAULTS, add_copy, twin
 from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
 from streamderain.media.reencoding import USUAL, Reencoded, usual
@@ -268,14 +268,10 @@ class Outlet:
     def _copy(self, theirs: av.Packet[Any], stream: Any) -> av.Packet[Any]:
         assert self._begin is not None
         assert theirs.pts is not None
-        # Muxing changes a packet, and others get it too.
-        packet: av.Packet[Any] = av.Packet(bytes(theirs))
-        packet.stream = stream
+        packet = twin(theirs, stream)
         shift = round(self._begin / exact(theirs.time_base))
-        packet.time_base, packet.duration = theirs.time_base, theirs.duration
         packet.pts = theirs.pts - shift
         packet.dts = packet.pts if theirs.dts is None else theirs.dts - shift
-        packet.is_keyframe = theirs.is_keyframe
         return packet
 
     def _is_long_enough(self, chunk: Chunk) -> bool:

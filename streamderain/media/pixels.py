@@ -26,6 +26,11 @@ FULL_RANGE = int(ColorRange.JPEG)
 LIMITED_RANGE = int(ColorRange.MPEG)
 RGB_SPACE = 0
 
+ONE_THREAD = 1
+"""What libav's scaler is to use: it writes rows of more than 8 bits beyond their ends, and with several threads over
+what another has written already, where no padding lies between (libswscale 9).
+"""
+
 _MATRICES: dict[int, Matrix] = {
     1: "bt709",
     4: "fcc",
@@ -160,7 +165,7 @@ def to_video_frame(
 
 def dressed(picture: av.VideoFrame, original: av.VideoFrame) -> av.VideoFrame:
     """The samples of `picture` in a frame with the side data, fields and all else that `original` says of itself."""
-    worn = original.reformat(picture.width, picture.height, picture.format.name)
+    worn = original.reformat(picture.width, picture.height, picture.format.name, threads=ONE_THREAD)
     worn.make_writable()
     for ours, theirs in zip(worn.planes, picture.planes, strict=True):
         lines = _lines(ours, np.uint8), _lines(theirs, np.uint8)
@@ -277,7 +282,7 @@ def _tried(pixel_format: str, other: str, matrix: Matrix, full_range: bool) -> f
         layout = PixelLayout(_NOISE, _NOISE, "gray", matrix=matrix, full_range=full_range)
     noise = np.random.default_rng(1).integers(0, 1 << 16, (_NOISE, _NOISE, 4), np.uint16)
     try:
-        before = av.VideoFrame.from_ndarray(noise, format="rgba64le").reformat(format=other)
+        before = av.VideoFrame.from_ndarray(noise, format="rgba64le").reformat(format=other, threads=ONE_THREAD)
         # As samples that can be compared; what stands beside three colours means nothing.
         plain = "rgb24" if other in ("rgb0", "bgr0", "0rgb", "0bgr") else _with_whole_samples(before.format)
         after = converted(converted(before, pixel_format, layout), plain, layout)
@@ -325,7 +330,7 @@ def converted(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.Vide
         return frame
     if frame.format.has_palette:
         # Directly, libav takes a rougher way.
-        frame = frame.reformat(format="bgra" if holds_alpha(wanted) else "rgb24")
+        frame = frame.reformat(format="bgra" if holds_alpha(wanted) else "rgb24", threads=ONE_THREAD)
     space = _SPACES[layout.matrix]
     # libav holds all grey to be full range, and would squeeze it into limited.
     full = layout.full_range or layout.chroma == "gray"
@@ -333,5 +338,6 @@ def converted(frame: av.VideoFrame, wanted: str, layout: PixelLayout) -> av.Vide
         ColorRange.JPEG if full or holds_rgb(name) else ColorRange.MPEG for name in (frame.format.name, wanted)
     )
     return frame.reformat(
-        format=wanted, src_colorspace=space, dst_colorspace=space, src_color_range=source, dst_color_range=target
-    )
+        format=wanted, src_colorspace=space, dst_colorspace=space, src_color_range=source, dst_color_range=target,
+        threads=ONE_THREAD,
+    )  # fmt: skip

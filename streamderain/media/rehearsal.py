@@ -16,7 +16,15 @@ from streamderain.frames import Frame, VideoInfo
 from streamderain.media.copying import FAULTS
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.extras import KEEPERS, TOLERANT, label, titled
-from streamderain.media.pixels import RGB_SPACE, holds_alpha, holds_rgb, layout_of, to_planes, working_format
+from streamderain.media.pixels import (
+    ONE_THREAD,
+    RGB_SPACE,
+    holds_alpha,
+    holds_rgb,
+    layout_of,
+    to_planes,
+    working_format,
+)
 from streamderain.media.sidedata import CARRIED, carried_kinds
 from streamderain.media.source import Source, video_info
 
@@ -123,7 +131,7 @@ def _small(info: VideoInfo, first: av.VideoFrame) -> tuple[VideoInfo, Frame]:
     scale = min(1.0, _SIDE / max(first.width, first.height))
     # Even, and large enough for every encoder, as far as the picture is.
     width, height = (min(side, max(64, round(side * scale) // 8 * 8)) for side in (first.width, first.height))
-    picture = first.reformat(width, height)
+    picture = first.reformat(width, height, threads=ONE_THREAD)
     info = replace(info, width=width, height=height)
     layout = layout_of(info)
     return info, Frame(to_planes(picture, info, layout), layout, 0, info.time_base, original=picture)

@@ -42,5 +42,6 @@ def enlarged(flow: Tensor, size: tuple[int, int]) -> Tensor:
     """`flow`, (N, 2, h, w), for pictures of `size`, (height, width): resampled, and longer by as much."""
     if flow.shape[-2:] == size:
         return flow
-    scale = torch.tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]], dtype=flow.dtype, device=flow.device)
-    return resampled(flow, size) * scale.view(1, 2, 1, 1)
+    # Not times a tensor of both, which would have to be sent to a GPU, and that waits.
+    right, down = torch.split(resampled(flow, size), 1, dim=1)
+    return torch.cat((right * (size[1] / flow.shape[-1]), down * (size[0] / flow.shape[-2])), dim=1)

@@ -111,7 +111,10 @@ def _mean(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str,
     """The weights half-way between two networks; nothing where they are not of one shape."""
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
         return {}
-    return {name: value.lerp(other[name].to(value.dtype), 0.5) for name, value in state.items()}
+    return {
+        name: value.lerp(other[name].to(value.dtype), 0.5) if value.is_floating_point() else value
+        for name, value in state.items()
+    }
 
 
 def _write(path: Path, found: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from streamderain.backends import table
+from streamderain.backends.eager import torch_precision
 from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError
 from streamderain.networks.drsformer import DRSformer
@@ -85,6 +86,17 @@ def test_auto_is_openvino_on_a_cpu_and_graphs_on_a_gpu(monkeypatch: pytest.Monke
     assert table.backend_on(torch.device("mps")) == "torch"
     monkeypatch.setattr(table, "_installed", lambda module: False)
     assert table.backend_on(CPU) == "torch"
+
+
+@pytest.mark.parametrize(("has_it", "lowers", "expected"), [
+    (True, True, torch.bfloat16), (True, False, torch.float32), (False, True, torch.float32),
+])  # fmt: skip
+def test_bfloat16_is_for_gpus_that_have_it_and_not_for_those_that_imitate_it(
+    has_it: bool, lowers: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As torch answers of a card without instructions for it.
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or has_it)
+    assert torch_precision(torch.device("cuda"), "auto", lowers) == expected
 
 
 @pytest.mark.parametrize(

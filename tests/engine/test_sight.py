@@ -110,6 +110,27 @@ def test_between_derained_frames_one_search_begins_where_the_rainy_ones_were_fou
     assert nothing is None
 
 
+def test_a_device_is_neither_waited_for_nor_sent_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(*_: object, **__: object) -> None:
+        raise AssertionError("numbers are sent to the device")
+
+    for name in ("tensor", "as_tensor", "from_numpy"):
+        monkeypatch.setattr(torch, name, sent)
+    monkeypatch.setattr(torch.Tensor, "new_tensor", sent)
+    # Whoever asks such a tensor for its values gets an error. Motion is looked for below the full size.
+    device, layout = torch.device("meta"), PixelLayout(544, 960, bits=10)
+    eyes = PlainEyes(device)
+    data = torch.empty(5, layout.samples, dtype=torch.int16, device=device)
+    with torch.inference_mode():
+        seen = eyes.see(data, layout)
+        assert eyes.join([[*seen], [*seen]]).shape == (2, 5, 3, 544, 960)
+        moments = [eyes.moment(each, eyes.rainy(each)) for each in seen]
+        for after in (moments[3:], []):
+            change = eyes.blender().added(1.0, moments[:2], moments[2], after)
+            assert change is not None
+            assert add_rgb(data[:1], change, layout).device == device
+
+
 def test_a_network_sees_what_it_takes() -> None:
     aligned = Restorer(DRSformer(ALIGNED), backend="torch")
     assert isinstance(eyes_of(aligned), SharpEyes)

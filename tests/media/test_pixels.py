@@ -14,7 +14,7 @@ import torch
 from streamderain.frames import PixelLayout, VideoInfo
 from streamderain.media.decoder import decode
 from streamderain.media.encoder import Encoding
-from streamderain.media.pixels import layout_of, to_planes, to_video_frame, working_format
+from streamderain.media.pixels import converted, layout_of, to_planes, to_video_frame, working_format
 from streamderain.media.source import open_source
 from tests.media.conftest import FFV1, LOSSLESS, picture
 
@@ -41,6 +41,21 @@ from tests.media.conftest import FFV1, LOSSLESS, picture
 )
 def test_the_format_that_frames_are_worked_on_in(pixel_format: str, working: str) -> None:
     assert working_format(pixel_format) == working
+
+
+@pytest.mark.parametrize("pair", [("yuv420p", "yuv422p10le"), ("gbrp", "yuv422p10le"), ("yuv422p10le", "yuv444p10le")])
+def test_a_frame_is_converted_the_same_each_time(pair: tuple[str, str]) -> None:
+    own, wanted = pair
+    # Large enough for many threads, and of rows that have hardly any padding.
+    frame, layout = picture(1, 240, 424, own), PixelLayout(240, 424)
+
+    def samples() -> list[bytes]:
+        planes = converted(frame, wanted, layout).planes
+        rows = [np.frombuffer(memoryview(plane), np.uint16).reshape(plane.height, -1) for plane in planes]
+        return [row[:, : plane.width].tobytes() for row, plane in zip(rows, planes, strict=True)]
+
+    first = samples()
+    assert all(samples() == first for _ in range(150))
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov"])

@@ -122,7 +122,7 @@ def test_what_loses_too_much_is_tried_half_way(
     paths = {name: tmp_path / name / f"{name}.safetensors" for name in ("rival", "weights")}
     for path, share in zip(paths.values(), (0.0, value), strict=True):
         path.parent.mkdir()
-        save_file({"share": torch.tensor([share])}, path)
+        save_file({"share": torch.tensor([share]), "version": torch.tensor([3])}, path)
     made(tmp_path, str(paths["rival"])).reach(paths["weights"], row(1))
     champion = tmp_path / "champions" / "rival.safetensors"
     assert (float(files.read(champion)["share"]) if champion.exists() else None) == expected

@@ -46,8 +46,13 @@ def _told(kind: type[StreamderainError], url: str, what: str) -> Iterator[None]:
         yield
     except StreamderainError:
         raise
+    except FileNotFoundError:
+        raise kind(f"{public(url)} {what}: it does not exist") from None
     except ImportError as error:
-        raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}; pip install what it names") from error
+        reason = redacted(in_one_line(error))
+        raise kind(
+            f"{public(url)} {what}: {reason}; pip install 'streamderain[ray]' for s3://, for others what is named there"
+        ) from error
     except Exception as error:  # each has errors of its own: botocore's are no OSError
         raise kind(f"{public(url)} {what}: {redacted(in_one_line(error))}") from None
 
