@@ -61,16 +61,21 @@ def test_it_goes_on_whether_it_is_asked_to_or_not(folder: Path) -> None:
     assert json.loads(run("in", "--out", "out", "--json", "--resume").stdout)["done before"] == 2
 
 
-def test_ctrl_c_ends_it_and_says_how_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_it_and_says_how_to_go_on_and_ray_is_brief(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def stopped(
         inputs: Sequence[str], out: str, config: BatchConfig, report: Callable[[object], None]
     ) -> Iterator[None]:
+        print("\x1b[33m(raylet)\x1b[0m A worker died.\n    [state-dump] 1 total")
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setattr(archive, "derain_archive", stopped)
     done = run("in", "--out", "out")
     assert done.exit_code == 130
+    assert "raylet" not in done.stdout
+    assert [record.getMessage() for record in caplog.records] == ["(raylet) A worker died."]
     assert done.stderr.endswith("stopped; the same command goes on from here\n")
 
 

@@ -229,6 +229,13 @@ def test_the_workflow_calls_ci_run_on_three_systems() -> None:
     assert job["steps"][-1]["run"].endswith(".ci/run")
 
 
+def test_what_the_workflow_has_made_is_a_target() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    made = {word for job in jobs for word in re.findall(r"^make (.*)$", job["steps"][-1]["run"], re.MULTILINE)}
+    assert made >= {"docs", "ray-test"}
+    assert made <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
 def test_whoever_tells_of_a_fault_is_asked_what_the_machine_has() -> None:
     form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/fault.yml").read_text())
     asked = {part["id"]: part["attributes"]["label"] for part in form["body"] if "id" in part}

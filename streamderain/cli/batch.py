@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +21,10 @@ from streamderain.cli.progress import INTERRUPTED, Shown, bar
 
 if TYPE_CHECKING:
     from streamderain.batch.spread.driver import Outcome, Standing
+
+logger = logging.getLogger(__name__)
+
+_COLOUR, _LONGEST = re.compile(r"\x1b\[[\d;]*m"), 200
 
 
 @configured(BatchConfig, with_saved=True)
@@ -41,8 +48,7 @@ def batch(
     shown, began = Shown(quiet, as_json), time.monotonic()
     outcomes: list[Outcome] = []
     is_stopped, stdout = False, sys.stdout
-    # Ray tells on stdout what died.
-    with _bar(shown.has_bar) as report, redirect_stdout(sys.stderr):
+    with _bar(shown.has_bar) as report, redirect_stdout(_Brief()):
         try:
             for outcome in derain_archive(inputs, out, config, report):
                 outcomes.append(outcome)
@@ -55,6 +61,16 @@ def batch(
         raise typer.Exit(INTERRUPTED)
     if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
+
+
+class _Brief(io.TextIOBase):
+    """Stdout for Ray, which prints there what died, with pages of its state: of each the first line, as a warning."""
+
+    def write(self, text: str) -> int:
+        line = _COLOUR.sub("", text).strip().partition("\n")[0]
+        if line:
+            logger.warning("%s", line[:_LONGEST])
+        return len(text)
 
 
 def _tell(outcome: Outcome, shown: Shown, stdout: TextIO) -> None:
