@@ -126,8 +126,12 @@ def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.Mon
     assert "\n".join([page.BEGIN, *table, page.END]) in page.PAGE.read_text()
     people = {"again": 3, "of": 4, "more": 1}
     row = {"scene": "people walk", "rain": "light", "version": "rainy", "seconds": 4.0, "people": people,
-           "ringing": {"difference": 0.5, "MOG2": 1.0}}  # fmt: skip
+           "ringing": {"difference": 0.5, "MOG2": 1.0},
+           "alarms_an_hour": {"difference": 180.0, "MOG2": 360.0}}  # fmt: skip
+    long = {**row, "scene": "nothing moves", "seconds": 60.0, "people": None}
     real = {"clip": "terrace", "version": "rainy", "ringing": {"difference": 0.25, "MOG2": 0.0}}
-    shown = list(page.lines({"made": [row], "real": [real], "size": "4x3", "fps": 5, "model": "fast"}))
+    shown = list(page.lines({"made": [row, long], "real": [real], "size": "4x3", "fps": 5, "model": "fast"}))
+    # Of a few seconds there is no rate.
     assert "| people walk | light | rainy | 50% | 100% | - | - | 3 of 4 | 1 |" in shown
+    assert "| nothing moves | light | rainy | 50% | 100% | 180 | 360 | - | - |" in shown
     assert "| terrace | rainy | 25% | 0% |" in shown

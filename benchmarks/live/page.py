@@ -22,11 +22,12 @@ def _lines() -> Iterator[str]:
         load(name, FOLDER) if (FOLDER / f"{name}.json").is_file() else None for name in ("slow", "soak", "load")
     )
     yield from ("## Measured", "")
+    alone = ", while no other process could take its cores" if latency["real_time_priority"] else ""
     for case in latency["cases"]:
         yield (
             f"- {latency['size']} at {latency['fps']} fps through a network of {latency['network_ms']:.0f} ms, "
             f"{case['output']}, blend {case['blend']:g}: {_quantiles(case['latency_ms'])} ms from packet to packet "
-            f"(p50, p95, p99), x264 included, {case['fps_out']:.0f} fps out."
+            f"(p50, p95, p99), x264 included, {case['fps_out']:.0f} fps out{alone}."
         )
     if slow:
         yield _slow(slow)

@@ -7,11 +7,16 @@ keeps its value to the bit, out-of-range colours and all. Matrices are those of 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streamderain.frames import Matrix, PixelLayout
+from streamderain.temporal.aligning import Picture, opencv
 
 LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
@@ -44,6 +49,36 @@ def to_rgb(data: Tensor, layout: PixelLayout) -> Tensor:
     rgb[:, 1:2].add_(cb, alpha=-blue_weight * blue / green_weight)
     torch.add(y, cb, alpha=blue, out=rgb[:, 2:])
     return _turn(rgb, layout.rotation)
+
+
+def to_picture(data: Tensor, layout: PixelLayout) -> Picture:
+    """What `to_rgb` does, by OpenCV on a CPU, in a fifth of the time: (layout.samples,) integers -> upright uint8 RGB
+    (H, W, 3), at least 0 and at most 255. Interpolated chroma is rounded to whole codes.
+    """
+    cv2 = opencv()
+
+    luma, *chroma = (plane.numpy() for plane in layout.split(data))
+    if layout.chroma in ("420", "422"):
+        rows, columns = chroma[0].shape
+        size = 2 * columns, 2 * rows if layout.chroma == "420" else rows
+        large = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in chroma)
+        # Odd lengths have half a chroma sample more than luma.
+        chroma = [plane[: layout.height, : layout.width] for plane in large]
+    codes = cv2.transform(cv2.merge([luma, *chroma]), _code_matrix(layout))
+    upright = np.rot90(codes, layout.rotation // 90)
+    return np.ascontiguousarray(upright.clip(0, 255), np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _code_matrix(layout: PixelLayout) -> NDArray[np.float64]:
+    """What R, G and B in 0..255 are of the planes' codes and of 1: (3, planes + 1)."""
+    black, luma_range, grey, chroma_range = _code_range(layout)
+    red, blue = LUMA_WEIGHTS[layout.matrix]
+    green = 1 - red - blue
+    tints = [[0, 2 - 2 * red], [-2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green], [2 - 2 * blue, 0]]
+    planes = len(layout.plane_shapes)
+    shares = 255 * np.hstack([np.full((3, 1), 1 / luma_range), np.array(tints) / chroma_range])[:, :planes]
+    return np.column_stack([shares, -shares @ [black, grey, grey][:planes]])
 
 
 def add_rgb(data: Tensor, change: Tensor, layout: PixelLayout) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streamderain.engine.blend import Moment, TemporalBlender
 from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
-from streamderain.engine.colour import to_rgb
+from streamderain.engine.colour import to_picture, to_rgb
 from streamderain.frames import Network, PixelLayout, takes_aligned
 from streamderain.temporal.aligning import (
     Picture,
@@ -116,8 +116,7 @@ class SharpEyes:
 
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Sight]:
         """See Eyes."""
-        codes = to_rgb(data, layout).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        return [Sight(picture_of(planes)) for planes in codes.numpy()]
+        return [Sight(to_picture(each, layout)) for each in data]
 
     def halved(self, seen: Sight) -> Sight:
         """See Eyes."""

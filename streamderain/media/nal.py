@@ -91,12 +91,13 @@ class PieceDecoder:
             whole = av.Packet(unit.data)
             whole.pts, whole.time_base = unit.pts, packet.time_base
             for frame in self._context.decode(whole):
-                # Of two fields the second begins as a picture does, and must not end the first.
                 self._is_whole = True
                 yield frame
 
     def _give_up(self) -> None:
-        """Have the decoder forget the picture that it is at, else it would wait for the rest and refuse all others."""
+        """Have the decoder forget the picture that it is at, else it would wait for the rest and refuse all others. A
+        first field that is whole it keeps for the second.
+        """
         self._context.flags2 &= ~Flags2.chunks
         with suppress(av.error.InvalidDataError):  # there is no picture in it
             self._context.decode(av.Packet(_DELIMITER))

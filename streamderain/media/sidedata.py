@@ -122,20 +122,24 @@ def fields_and_chroma(picture: av.VideoFrame) -> tuple[int, str]:
 
 @contextmanager
 def _libav_heard() -> Iterator[list[tuple[int, str, str]]]:
-    """What libav says in this thread inside; what it says in others meanwhile reaches no log.
+    """What libav says in this thread inside; what it says in others meanwhile, the names of hosts and files, reaches no
+    log.
 
     The level is the process's: two threads that set it back in turn would leave it raised for good.
     """
-    log = logging.getLogger("libav")
+    log, nobody = logging.getLogger("libav"), logging.NullHandler()
     with _HEARING:
         level, passed_on = av.logging.get_level(), log.propagate
         log.propagate = False
+        # Without any handler, Python would print it.
+        log.addHandler(nobody)
         av.logging.set_level(av.logging.INFO)
         try:
             with av.logging.Capture() as said:
                 yield said
         finally:
             av.logging.set_level(level)
+            log.removeHandler(nobody)
             log.propagate = passed_on
 
 

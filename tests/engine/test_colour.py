@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamderain.engine.colour import add_rgb, to_rgb
+from streamderain.engine.colour import add_rgb, to_picture, to_rgb
 from streamderain.frames import Chroma, Matrix, PixelLayout
 
 MATRICES: tuple[Matrix, ...] = ("bt601", "bt709", "bt2020")
@@ -72,6 +72,28 @@ def test_planes_become_rgb_by_the_standards_formulas(layout: PixelLayout) -> Non
             cb, cr = (full_size_by_hand(plane, across, layout.width, 1) for plane in (cb, cr))
         expected = np.stack(rgb_by_hand(luma, cb, cr, layout))  # type: ignore[arg-type]
         np.testing.assert_allclose(answer[number], expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        *layouts(),
+        PixelLayout(5, 7),
+        PixelLayout(5, 7, "422", rotation=90),
+        PixelLayout(1, 1),
+        PixelLayout(4, 6, rotation=-90),
+    ],
+    ids=str,
+)
+def test_a_picture_is_the_same_in_whole_codes(layout: PixelLayout) -> None:
+    (data,) = noise(layout, 1)
+    picture = to_picture(data, layout)
+    assert picture.flags.c_contiguous
+    expected = to_rgb(data[None], layout)[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
+    apart = np.abs(picture - expected)
+    # Half a code of chroma is a whole one of blue, and all of it is rounded once more.
+    assert apart.max() < 2.2
+    assert apart.mean() < 0.5
 
 
 @pytest.mark.parametrize(

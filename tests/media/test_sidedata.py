@@ -10,7 +10,7 @@ import av.logging
 import numpy as np
 import pytest
 
-from streamderain.media.sidedata import fields_and_chroma
+from streamderain.media.sidedata import _libav_heard, fields_and_chroma
 
 AT_ONCE = 4
 
@@ -35,3 +35,17 @@ def test_threads_that_ask_at_once_leave_libav_silent(caplog: pytest.LogCaptureFi
     assert av.logging.get_level() is None
     assert logging.getLogger("libav").propagate
     assert [record.name for record in caplog.records] == []
+
+
+def test_what_libav_says_in_other_threads_meanwhile_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with pytest.raises(av.FFmpegError):
+            av.open("tcp://host;s3cr3t:1", timeout=5)
+
+    thread = threading.Thread(target=fail)
+    with _libav_heard() as said:
+        thread.start()
+        thread.join()
+    assert said == []
+    assert "s3cr3t" not in capfd.readouterr().err
+    assert logging.getLogger("libav").handlers == []

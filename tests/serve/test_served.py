@@ -59,8 +59,8 @@ def test_on_demand_it_derains_while_somebody_watches() -> None:
     stream.start(seen.append)
     try:
         wait_until(lambda: len(seen) > 25)
-        # One in twenty is looked at, and those of the first second; half the size is prepared too.
-        assert network.calls <= 4
+        # One a second is looked at, and those of the first; half the size is prepared too.
+        assert network.calls <= 4 + seen[-1].clean.seconds - seen[0].clean.seconds
         watching[0] = True
         before = network.calls
         wait_until(lambda: network.calls > before + 25)

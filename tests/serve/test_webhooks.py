@@ -120,7 +120,8 @@ def test_a_url_that_never_answers_keeps_no_other_waiting(ear: Ear, caplog: pytes
 
 def test_a_camera_that_dies_and_comes_back_and_a_full_disk_are_told(cameras: Cameras, ear: Ear, tmp_path: Path) -> None:
     camera, recording = cameras(), str(tmp_path / "rain.mkv")
-    asked = StreamConfig(camera.url, (recording,), {"frozen_after": 1.0})
+    # Long enough for a camera on a busy machine, which else is lost before it was there.
+    asked = StreamConfig(camera.url, (recording,), {"frozen_after": 20.0})
     with Server(ServeConfig({"yard": asked}, QUICK, port=0, webhooks=(ear.url,)), Darker()) as server:
         fleet = server.fleet
         assert fleet
