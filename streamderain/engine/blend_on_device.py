@@ -1,6 +1,7 @@
 """DeviceBlender: what `engine.blend` does, with tensors on any device.
 
-Nothing here waits for the device: no value is asked for, and no map is made elsewhere.
+Nothing here waits for the device: no value is asked for, and no map is made elsewhere. Pictures are RGB in 0..1; what
+`engine.blend` has in codes is divided by 255.
 """
 
 from __future__ import annotations
@@ -14,35 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from streamderain.engine.blend import AGREEMENT, LAST_WORD, NARROW, OBJECT, RAIN, SURROUNDING, WIDE
 from streamderain.temporal.filters import mean_around, median_of
 from streamderain.temporal.motion import Flow, luma
-
-AGREEMENT = 0.02
-"""Difference from what is agreed on, in units of 0..1, at which a picture's weight falls to a third."""
-
-LAST_WORD = 0.05
-"""Least weight of the frame itself, so that something is left where all neighbours take no part."""
-
-OBJECT = 0.03
-"""Mean difference over a `WIDE` square at which two thirds of the blending are given up: it is no streak."""
-
-NARROW, WIDE = 3, 5
-"""Sides, in pixels of half the size, of the squares over which differences are averaged, so that noise alone does not
-decide.
-"""
-
-RAIN = 0.002
-"""Mean change by the network, in units of 0..1, from which on a surrounding counts as rained on."""
 
 BAND = 2**20
 """Pixels that are blended at once: many copies of them are held meanwhile."""
 
 BORDER = 16
 """Rows around a band that have a say in it; more than the squares and their enlargement reach."""
-
-SURROUNDING = 64
-"""Side in pixels of the squares in which the change is averaged; the next squares count too."""
-
 
 Ways: TypeAlias = tuple[Flow, Flow]
 """The flows between two consecutive frames: from the earlier to the later, and back."""
@@ -155,12 +136,13 @@ def _nearness(difference: Tensor, side: int, scale: float) -> Tensor:
 
 def _rained_on(moment: DeviceMoment) -> Tensor:
     """How surely it rains around each pixel, by what the network took away: (1, 1, H, W) in 0..1."""
-    near = F.max_pool2d(moment.rain, 3, 1, 1)
-    return F.interpolate((near / RAIN).clamp(max=1), moment.clean.shape[-2:], mode="bilinear", align_corners=False)
+    near = F.max_pool2d(moment.rain * (255 / RAIN), 3, 1, 1).clamp(max=1)
+    return F.interpolate(near, moment.clean.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _falling(difference: Tensor, scale: float) -> Tensor:
-    return torch.exp(-((difference / scale) ** 2))
+    """Of a `difference` in 0..1, by a `scale` in codes."""
+    return torch.exp(-((difference * (255 / scale)) ** 2))
 
 
 def _median(pictures: list[Tensor]) -> Tensor:
