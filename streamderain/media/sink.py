@@ -119,8 +119,8 @@ class Muxed:
             for packet in self.encoder.flush(self._source.last_duration):
                 self._mux(packet)
         finally:
-            if self._spaced and not self._has_gap:
-                self._container.mux(self._spaced.rest())
+            for packet in self._spaced.rest() if self._spaced and not self._has_gap else ():
+                self._container.mux(packet)
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
@@ -134,7 +134,8 @@ class Muxed:
         # What came behind a packet that is missing could not be decoded.
         was, self._has_gap = self._has_gap, True
         self.ledger.take(packet)
-        self._container.mux(self._spaced.take(packet) if self._spaced else packet)
+        for each in self._spaced.take(packet) if self._spaced else [packet]:
+            self._container.mux(each)
         self._has_gap = was
 
     def _mux_passengers(self) -> None:
