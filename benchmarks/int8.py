@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("weights", nargs="+", help="by name or file")
     parser.add_argument("--photos", type=Path, default=DATA / "train" / "clean")
     parser.add_argument("--clip", type=Path, default=DATA / "clips" / "clean" / "pedestrians.mp4")
-    parser.add_argument("--windows", type=int, default=24, help="to calibrate on; with each one more the ranges widen")
+    parser.add_argument("--windows", type=int, default=48, help="to calibrate on")
     parser.add_argument("--calibrate-on-learnt", action="store_true")
     parser.add_argument("--folder", type=Path, help="for the int8 forms, and for int8.json")
     parser.add_argument("--quick", action="store_true", help="one case of seven")
