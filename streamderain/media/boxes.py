@@ -44,18 +44,18 @@ def boxes(file: BinaryIO, at: int, end: int) -> Iterator[Box]:
         at += size
 
 
-def tables(moov: bytes | bytearray, *names: bytes) -> Iterator[Box]:
-    """The tables so called; what they hold begins with 4 bytes of version and flags."""
+def tables(moov: bytes | bytearray, *names: bytes, within: Box | None = None) -> Iterator[Box]:
+    """The tables so called, everywhere or within a `trak`; what they hold begins with 4 bytes of version and flags."""
     file = io.BytesIO(moov)
 
-    def within(start: int, end: int) -> Iterator[Box]:
+    def found(start: int, end: int) -> Iterator[Box]:
         for box in boxes(file, start, end):
             if box.name in _FOLDERS:
-                yield from within(box.start, box.end)
+                yield from found(box.start, box.end)
             elif box.name in names:
                 yield box
 
-    return within(0, len(moov))
+    return found(within.start, within.end) if within else found(0, len(moov))
 
 
 def lengthen(moov: bytearray, ends: Mapping[int, float]) -> None:
@@ -63,8 +63,7 @@ def lengthen(moov: bytearray, ends: Mapping[int, float]) -> None:
     movie = next(tables(moov, b"mvhd"))
     for box in boxes(io.BytesIO(moov), 0, len(moov)):
         if box.name == b"trak":
-            found = tables(moov, b"tkhd", b"mdhd", b"elst")
-            track = {each.name: each.start for each in found if box.start <= each.start < box.end}
+            track = {each.name: each.start for each in tables(moov, b"tkhd", b"mdhd", b"elst", within=box)}
             _lengthen(moov, movie.start, track, ends)
 
 

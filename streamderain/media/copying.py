@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -19,10 +19,9 @@ from av.stream import Stream
 
 from streamderain.media import fragments
 from streamderain.media.options import QUIET, TRIAL_SIZE
+from streamderain.media.track import Packet
 
 logger = logging.getLogger(__name__)
-
-Packet: TypeAlias = "av.Packet[Stream]"
 
 KEEPERS = {"mp4": ".mp4", "matroska": ".mkv", "mov": ".mov", "webm": ".webm", "gif": ".gif", "mpegts": ".ts"}
 """Formats that are named where another does not hold something, and their endings."""

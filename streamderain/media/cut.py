@@ -14,9 +14,9 @@ import av
 
 from streamderain.errors import SourceError
 from streamderain.frames import Restored
-from streamderain.media.copying import Packet
 from streamderain.media.order import in_order, usual_step
 from streamderain.media.source import Source
+from streamderain.media.track import Packet
 
 _RUN_UP = 1
 """Seconds before the first picture wanted from which on the key picture is looked for: after some, the first pictures

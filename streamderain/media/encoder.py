@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 from streamderain.errors import SinkError, reason
 from streamderain.frames import Frame, PixelLayout, VideoInfo
 from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encoder, fitting_format, fitting_rate
-from streamderain.media.copying import KEEPERS, Packet, add_copy, listed, takes, takes_unlisted
+from streamderain.media.copying import KEEPERS, add_copy, listed, takes, takes_unlisted
 from streamderain.media.encoder_clock import EncoderClock
 from streamderain.media.light import carries_light, light_options, stream_with_light
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
@@ -34,6 +34,7 @@ from streamderain.media.pixels import (
     paletted,
     to_video_frame,
 )
+from streamderain.media.track import Packet
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from streamderain.frames import Frame
-from streamderain.media.copying import Packet
+from streamderain.media.track import Packet
 
 
 class EncoderClock:

@@ -12,7 +12,8 @@ from av.container import OutputContainer
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 
 from streamderain.media import copying
-from streamderain.media.copying import FAULTS, Packet, name_of
+from streamderain.media.copying import FAULTS, name_of
+from streamderain.media.track import Packet
 
 TOLERANT = "surrogateescape"
 """How tags that are not UTF-8 are read, and written again as they were."""

@@ -118,9 +118,10 @@ def _without_empty(moov: bytes) -> bytes:
     """Without tracks that hold nothing, which an ordinary film does not have: cover art leaves one."""
     kept, at = b"", 0
     for box in boxes(io.BytesIO(moov), 0, len(moov)):
-        whole, at = moov[at : box.end], box.end
-        counts = [struct.unpack_from(">I", whole, sizes.start + 8)[0] for sizes in tables(whole, b"stsz")]
-        kept += b"" if box.name == b"trak" and counts == [0] else whole
+        sizes = tables(moov, b"stsz", within=box) if box.name == b"trak" else ()
+        if [struct.unpack_from(">I", moov, each.start + 8)[0] for each in sizes] != [0]:
+            kept += moov[at : box.end]
+        at = box.end
     return kept
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TypeAlias
 
 import av
 
 from streamderain.frames import VideoInfo
 from streamderain.media.ahead import Ahead
-
-Packet: TypeAlias = "av.Packet[av.stream.Stream]"
+from streamderain.media.track import Packet
 
 _LEAST = Fraction(1, 1000)
 """Seconds between two pictures, or less where there are many: what is closer is squeezed, and not meant."""

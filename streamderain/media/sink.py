@@ -17,13 +17,14 @@ from av.container import OutputContainer
 from streamderain.errors import SinkError, StreamderainError
 from streamderain.frames import Frame, PixelLayout
 from streamderain.media import fragments
-from streamderain.media.copying import KEEPERS, Copy, Packet, holds, keepers, listed, name_of, takes
+from streamderain.media.copying import KEEPERS, Copy, holds, keepers, listed, name_of, takes
 from streamderain.media.encoder import Encoder, Encoding, settled
 from streamderain.media.extras import TOLERANT, add_extras, label
 from streamderain.media.options import joined
 from streamderain.media.partial import LONGEST_NAME, Partial, partial_of
 from streamderain.media.rehearsal import Outlook, rehearse, tag
 from streamderain.media.source import Source
+from streamderain.media.track import Packet
 from streamderain.media.verify import Ledger, differences
 
 logger = logging.getLogger(__name__)

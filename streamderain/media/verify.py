@@ -15,9 +15,10 @@ from typing import Any
 
 import av
 
-from streamderain.media.copying import Packet, name_of
+from streamderain.media.copying import name_of
 from streamderain.media.extras import TOLERANT, is_cover
 from streamderain.media.rehearsal import facts_beside
+from streamderain.media.track import Packet
 
 _TIMED = {"mp4", "matroska", "mpegts", "nut", "gif", "flv"}
 """Formats in which each packet has a time that is read as it was written; others leave some out, or round them."""

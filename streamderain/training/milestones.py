@@ -1,7 +1,7 @@
 """Milestones of a stage: weights that stay, what the judge says of them, and whether they may take others' place.
 
-Weights that gain here and lose there are tried once more half-way to those they began with, which mostly keeps the
-gain and loses less (Wortsman et al., 2022, arXiv 2109.01903).
+Weights that gain here and lose there are tried once more half-way to those that they are to beat, which mostly keeps
+the gain and loses less (Wortsman et al., 2022, arXiv 2109.01903).
 """
 
 from __future__ import annotations
