@@ -169,7 +169,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         """(C, H, W) -> (frames, C, side, side): a camera that pans, turns and zooms, from calm to shaken."""
         height, width = picture.shape[-2:]
         calm = rng.random() < 0.25
-        pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.25)
+        pace = 0.0 if calm else 10 ** rng.uniform(-0.5, 1.5)
         direction = rng.uniform(0, 2 * math.pi)
         jolt = rng.uniform(2, 20) if rng.random() < self.mix.jolted else 0.0
         turn, zoom = (0.0, 0.0) if calm else (rng.gauss(0, 0.004), rng.gauss(0, 0.006))

@@ -20,10 +20,11 @@ from streamderain.evaluation.dry_scenes import SCENES, panned
 from streamderain.evaluation.judge.material import FRAMES, PRESENT, Material, quantised, repeated
 from streamderain.evaluation.judge.streaks import Streaks
 from streamderain.evaluation.passing import passing
+from streamderain.rain.camera import Camera
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.foreign import ForeignRain, Shower
 
-VERSION = 4
+VERSION = 5
 """Of the cases. Scores of one version can be compared; raise it with whatever changes a window."""
 
 LEANS = (0.0, 15.0, -35.0, 70.0, 90.0)
@@ -47,7 +48,7 @@ DOWNPOURS: Mapping[str, tuple[Streaks, ...]] = {
 DOWNPOUR_DB = (11.0, 17.0)
 """Between which PSNRs on Y a picture in a downpour lies, where a single layer would bring it that far."""
 
-GRID, DOWNPOUR, FALLING, FOREIGN, CLIP = "grid", "downpour", "falling", "foreign", "clip"
+GRID, DOWNPOUR, FALLING, FOREIGN, CLIP, FILMED = "grid", "downpour", "falling", "foreign", "clip", "filmed"
 DRY, LOOK_ALIKES = "dry", "look-alikes"
 STILL, MOVING, PAST_ALONE = "still", "moving", "past alone"
 """The last is the same window as the one before, of which the network sees no frame after the present one, as in a live
@@ -62,6 +63,15 @@ PASSED = (288, 384)
 
 FRAME_RATE = 25
 CLIP_FRAME_RATE = 10
+
+FILMED_PACES = (0.0, 4.0, 25.0)
+"""Pixels of a photo by which a recording camera passes in a frame; by the last it jumps, as in a hand that walks."""
+
+CRFS = (20, 25, 30)
+"""Quality of the H.264 that a recording camera writes."""
+
+NOISE_AT_WHITE = 0.006
+"""Standard deviation of a recording camera's noise, white being 1."""
 
 K = TypeVar("K")
 
@@ -156,6 +166,7 @@ def _cases(material: Material) -> Iterator[Case]:
         yield from rendered(group, kinds)
     if material.clip is not None:
         yield from _clip_in_rain()
+    yield from _filmed()
     yield from _dry(material)
     yield from _look_alikes()
 
@@ -210,13 +221,35 @@ def _clip_in_rain() -> Iterator[Case]:
         yield from (Case(CLIP, kind, label, draw) for kind in (MOVING, PAST_ALONE))
 
 
+def _filmed() -> Iterator[Case]:
+    """Falling rain as a camera records it, which stands, passes and jumps: real rain comes out of an encoder."""
+    for (name, rain), pace, crf in product(FALLING_KINDS.items(), FILMED_PACES, CRFS):
+        label = f"{name}, pace {pace:g}, crf {crf}"
+        draw = partial(_recorded, pace, crf, rain, f"{FILMED}, {label}")
+        yield from (Case(FILMED, kind, label, draw) for kind in (MOVING, PAST_ALONE))
+
+
+def _recorded(pace: float, crf: int, rain: RainKind, seed: str, material: Material) -> Windows:
+    """The clean window goes through the same camera, noise and all: what is asked is to take the rain away."""
+    rng = random.Random(seed)
+    clean = material.moving(rng, (pace,))
+    rainy = _in_rain(clean, FRAME_RATE, rain, rng)
+    camera = Camera(shot_noise=NOISE_AT_WHITE, crf=crf, seed=rng.randrange(2**31))
+    return quantised(camera.film(rainy)), quantised(camera.film(clean.float() / 255))
+
+
 def _rained_on(frame_rate: int, rain: RainKind, kind: str, seed: str, material: Material) -> Windows:
     rng = random.Random(seed)
     clean = _scene(material, kind, rng)
+    return _as(kind, quantised(_in_rain(clean, frame_rate, rain, rng))), clean
+
+
+def _in_rain(clean: Tensor, frame_rate: int, rain: RainKind, rng: random.Random) -> Tensor:
+    """A clean window, uint8 (T, 3, H, W), at so many frames a second in the rain: float RGB in 0..1, the same shape."""
     falls = rain(clean.shape[-2], clean.shape[-1], rng.randrange(2**31))
     began = rng.uniform(1, 10)
     rainy = [falls.on(frame.float() / 255, began + number / frame_rate) for number, frame in enumerate(clean)]
-    return _as(kind, quantised(torch.stack(rainy))), clean
+    return torch.stack(rainy)
 
 
 def _scene(material: Material, kind: str, rng: random.Random) -> Tensor:

@@ -81,9 +81,9 @@ class Material:
         """One picture in every frame of a window, from a place that suits: uint8 (FRAMES, 3, SIZE, SIZE)."""
         return repeated(_fitting(self._cut(rng) for _ in range(TRIES)))
 
-    def moving(self, rng: random.Random) -> Tensor:
-        """A camera that passes over such a place: uint8 (FRAMES, 3, SIZE, SIZE)."""
-        return _fitting(self._passed(rng) for _ in range(TRIES))
+    def moving(self, rng: random.Random, paces: Sequence[float] = PACES) -> Tensor:
+        """A camera that passes over such a place, at one of `paces`: uint8 (FRAMES, 3, SIZE, SIZE)."""
+        return _fitting(self._passed(rng, paces) for _ in range(TRIES))
 
     def filmed(self, rng: random.Random) -> Tensor:
         """Consecutive frames of a place in the clip, which there must be: uint8 (FRAMES, 3, SIZE, SIZE)."""
@@ -97,8 +97,8 @@ class Material:
         top, left = (rng.randint(0, length - SIZE) for length in photo.shape[-2:])
         return photo[:, top : top + SIZE, left : left + SIZE]
 
-    def _passed(self, rng: random.Random) -> Tensor:
-        photo, pace = rng.choice(self.photos), rng.choice(PACES)
+    def _passed(self, rng: random.Random, paces: Sequence[float]) -> Tensor:
+        photo, pace = rng.choice(self.photos), rng.choice(paces)
         y, x = (rng.uniform(-1, 1) * (1 - SIZE / length) for length in photo.shape[-2:])
         return passing(photo, pace, FRAMES, (SIZE, SIZE), rng.randrange(2**31), (x, y))
 

@@ -11,8 +11,12 @@ from torch import Tensor
 
 from streamderain.evaluation.judge.cases import (
     CLIP,
+    CRFS,
     DOWNPOUR,
     DRY,
+    FALLING_KINDS,
+    FILMED,
+    FILMED_PACES,
     FOREIGN,
     FOREIGN_KINDS,
     GRID,
@@ -20,6 +24,7 @@ from streamderain.evaluation.judge.cases import (
     MOVING,
     PAST_ALONE,
     STILL,
+    Case,
     all_cases,
     rendered,
 )
@@ -77,6 +82,40 @@ def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:
 def test_foreign_rain_is_asked_for_in_a_group_of_its_own(material: Material) -> None:
     asked = Counter((case.kind, case.name.rsplit(" ", 1)[0]) for case in all_cases(material) if case.group == FOREIGN)
     assert asked == {(kind, name): 4 for kind in (STILL, MOVING, PAST_ALONE) for name in FOREIGN_KINDS}
+
+
+def test_every_rain_is_recorded_at_every_pace_and_quality(material: Material) -> None:
+    cases = [case for case in all_cases(material) if case.group == FILMED]
+    assert Counter(case.kind for case in cases) == dict.fromkeys(
+        (MOVING, PAST_ALONE), len(FALLING_KINDS) * len(FILMED_PACES) * len(CRFS)
+    )
+
+
+def test_a_recording_camera_moves_as_its_pace_says_and_loses_more_at_a_worse_quality(material: Material) -> None:
+    drawn = {
+        case.name: case.draw(material) for case in all_cases(material) if case.group == FILMED and _is_drizzle(case)
+    }
+    moved = {
+        pace: [_motion(clean) for name, (_, clean) in drawn.items() if f"pace {pace:g}," in name]
+        for pace in FILMED_PACES
+    }
+    assert max(moved[0.0]) < min(moved[25.0])
+    grain = {crf: [_grain(clean) for name, (_, clean) in drawn.items() if name.endswith(f"crf {crf}")] for crf in CRFS}
+    assert sum(grain[CRFS[0]]) > sum(grain[CRFS[-1]])
+
+
+def _is_drizzle(case: Case) -> bool:
+    return case.kind == MOVING and case.name.startswith("drizzle")
+
+
+def _motion(window: Tensor) -> float:
+    """The mean difference of neighbouring frames, in codes."""
+    return float((window[1:].float() - window[:-1].float()).abs().mean())
+
+
+def _grain(window: Tensor) -> float:
+    """The mean difference of neighbouring pixels, in codes."""
+    return float((window[..., 1:].float() - window[..., :-1].float()).abs().mean())
 
 
 def test_streaks_alone_fall_in_foreign_rain_leaning_as_the_seed_chooses() -> None:
