@@ -13,7 +13,7 @@ ALONE := $(RUN) -m streamderain.training.rest
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 SAMPLE := samples/rainy-temple
 
-.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale live-bench fidelity soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
+.PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale joins live-bench fidelity soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,10 @@ scale: $(VENV)/.developer ## measure what a second worker is worth, simulate 4 t
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(ALONE) $(RUN) benchmarks/scale.py
 	$(RUN) benchmarks/scale_page.py
+
+joins: $(VENV)/.developer ## measure what is lost where parts of a film meet, and write docs/joins.md
+	$(ALONE) $(RUN) benchmarks/joins.py
+	$(RUN) benchmarks/joins_page.py
 
 live-bench: $(VENV)/.developer $(VENV)/.servers ## measure latency, recoveries and many cameras, benchmarks/live/*.json
 	$(ALONE) $(RUN) benchmarks/live/latency.py

@@ -114,9 +114,10 @@ def write_judge_page(folder: Path, page: Path) -> None:
     run("judge_page", "--folder", folder, "--page", page)
 
 
-def test_the_page_on_scale_is_the_one_its_results_make(tmp_path: Path) -> None:
-    run("scale_page", "--page", tmp_path / "scale.md")
-    assert (tmp_path / "scale.md").read_text() == (SCRIPTS.parent / "docs" / "scale.md").read_text()
+@pytest.mark.parametrize("name", ["scale", "joins"])
+def test_a_page_is_the_one_its_results_make(name: str, tmp_path: Path) -> None:
+    run(f"{name}_page", "--page", tmp_path / f"{name}.md")
+    assert (tmp_path / f"{name}.md").read_text() == (SCRIPTS.parent / "docs" / f"{name}.md").read_text()
 
 
 def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.MonkeyPatch) -> None:

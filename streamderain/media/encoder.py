@@ -175,6 +175,11 @@ class Encoder:
         """Whether alpha lies beside the packets, where libvpx has it."""
         return self.pixel_format.startswith("yuva") and self.stream.codec_context.name.startswith("libvpx")
 
+    @property
+    def is_lossless(self) -> bool:
+        """Whether it loses nothing but what its pixel format has no place for."""
+        return is_lossless(self.encoder, _options(self._encoding))
+
     def _add(self, container: OutputContainer, options: dict[str, str]) -> av.VideoStream:
         """The encoder's stream, in a container of its own where the output's will be made after another."""
         if self._elsewhere and container.format.flags & cast(int, Flags.global_header.value):
@@ -254,13 +259,19 @@ class Encoder:
         self.notes.append(f"{name} needs even sizes: {layout.width}x{layout.height} is encoded as {width}x{height}")
         return True
 
-    def encode(self, frame: Frame) -> list[Packet]:
-        """The packets that are ready once this frame is in; often those of earlier frames.
+    def encode(self, frame: Frame, apart: bool = False) -> list[Packet]:
+        """The packets that are ready once this frame is in; often those of earlier frames. Those before it can be
+        decoded without it and what follows, and their packets come first, where it is to stand `apart`.
 
         A frame is held back until the next one tells how long it is shown.
         """
         held, self._held = self._held, None
-        packets = self._encode(self._picture(held, frame.pts - held.pts)) if held else []
+        packets = []
+        if held:
+            picture = self._picture(held, frame.pts - held.pts)
+            # The first is a key picture anyway.
+            picture.pict_type = PictureType.P if apart and self._encoded > 1 else PictureType.NONE
+            packets = self._encode(picture)
         # Not before, as nothing is to come behind one that is refused.
         self._held = frame
         return packets

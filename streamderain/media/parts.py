@@ -3,9 +3,12 @@ without encoding again.
 
 A part begins with a key picture and keeps the pictures' times on the source's clock, so that parts may be made in any
 order, by any process, as long as all use one machine's encoder with the same settings for the same `kind` of output.
-It has its name when it is whole. `join` goes through the source once more for all that is beside the picture, and
-writes packets of the parts where an ordinary run has those of its encoder. Parts store when a picture is shown; how
-long it is shown and when it is decoded follow from those around it, also across two parts.
+It has its name when it is whole. An encoder that looks ahead is shown frames behind a part's last one too, whose
+packets go nowhere: else it would take the last frames for such that nothing is made of, and spare their bits.
+
+`join` goes through the source once more for all that is beside the picture, and writes packets of the parts where an
+ordinary run has those of its encoder. Parts store when a picture is shown; how long it is shown and when it is decoded
+follow from those around it, also across two parts.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -36,6 +39,14 @@ Packet: TypeAlias = "av.Packet[Any]"
 _KINDS = ("nut", "mov", "matroska")
 """Formats of parts, by libav's names, the first that takes an encoder's packets: NUT keeps packets and times as they
 are, the second has a code for what the first has none for, and the last rounds times to milliseconds.
+"""
+
+_BEHIND = 8
+"""Frames behind a part that are shown to an encoder that looks ahead."""
+
+_STILL = {"libx264": 6, "libx264rgb": 6, "libx265": 0, "libsvtav1": 2}
+"""Encoders that gain by it, and how many times they are shown the last of those frames again. To libx264 these stand
+for the dozen behind, which would have to be derained (benchmarks/joins.py).
 """
 
 _SEI = (39, 40)
@@ -63,12 +74,15 @@ class PartSink:
     """Writes a part, for an output of the format `kind`, by libav's name; as a Sink. After `commit` it is `part`.
 
     `first` is the number of the first frame that is written; `lasts` tells in the end how long the last one is shown,
-    in units of its time base. Raises SinkError where it cannot be written, or where the file does not hold all frames.
+    in units of its time base, and `following` what frames come behind it, of which the encoder uses as many as the
+    sink's `behind`, 0 where it does not look ahead. Raises SinkError where it cannot be written, or where the file does
+    not hold all frames.
     """
 
     def __init__(self, path: Path, info: VideoInfo, layout: PixelLayout, encoding: Encoding, kind: str,
-                 lasts: Callable[[], int], first: int = 0) -> None:  # fmt: skip
-        self.path, self.frames, self._lasts = path, 0, lasts
+                 lasts: Callable[[], int], first: int = 0,
+                 following: Callable[[], Sequence[Frame]] = tuple) -> None:  # fmt: skip
+        self.path, self.frames, self._lasts, self._following = path, 0, lasts, following
         self.notes: list[str] = []
         self.differences: list[str] = []
         self.part: Part | None = None
@@ -80,6 +94,9 @@ class PartSink:
         # Only now is known what a decoder must know beforehand.
         self._nowhere.start_encoding()
         self._container, self._stream = self._opened()
+        self._still = _STILL.get(self._encoder.stream.codec_context.name)
+        self.behind = 0 if self._still is None or self._encoder.is_lossless else _BEHIND
+        self._muxed, self._latest = 0, 0
 
     def _opened(self) -> tuple[OutputContainer, av.stream.Stream]:
         if self._encoder.encoder == "gif":
@@ -112,12 +129,21 @@ class PartSink:
                 assert packet.pts is not None
                 assert packet.dts is not None
                 packet.pts, packet.dts = packet.pts + self._lift, packet.dts + self._lift
-                self._container.mux(packet)
+                if self._muxed < self.frames:
+                    self._muxed, self._latest = self._muxed + 1, max(self._latest, packet.pts)
+                    self._container.mux(packet)
+                elif packet.pts < self._latest:
+                    raise SinkError(
+                        f"{self._encoder.encoder} makes the end of {self.path} of what is behind it; leave out what is "
+                        "asked of its frames' kinds, or do the film in one piece"
+                    )
 
     def commit(self) -> None:
         """Finish the file, look whether it holds all that was written, and give it its name."""
         lasts = self._lasts()
         with muxing_into(self.path):
+            for number, frame in enumerate(self._shown_ahead()):
+                self._mux(self._encoder.encode(frame, apart=not number))
             self._mux(self._encoder.flush(lasts))
             self._container.close()
             held = len(times_in(self._open_path))
@@ -125,6 +151,15 @@ class PartSink:
                 raise SinkError(f"{self.path} holds {held} of {self.frames} frames; look at the disk, and run again")
             put(self._open_path, self.path)
         self.part = Part(self.path, self._first, self.frames, self._begin, self._last, self._last + lasts)
+
+    def _shown_ahead(self) -> list[Frame]:
+        """What the encoder is to see behind the last frame. Where the film ends, it sees its end."""
+        ahead = [*self._following()][: self.behind]
+        if not ahead or len(ahead) < self.behind:
+            return ahead
+        before, last = ahead[-2:]
+        again = range(1, (self._still or 0) + 1)
+        return ahead + [replace(last, pts=last.pts + number * (last.pts - before.pts)) for number in again]
 
     def abandon(self) -> None:
         """Leave nothing behind."""

@@ -19,19 +19,16 @@ from streamderain.media.source import Source
 
 
 class Feed:
-    """Frames of `source` from where it is on: stretch after stretch, with up to `lead` frames before each and `trail`
-    behind it. `begin` is the time of the first, in units of the source's time base, which is its beginning where that
-    is None, and `after` that of the frame before.
+    """Frames of `source` from where it is on: stretch after stretch, with up to `lead` frames before each. `begin` is
+    the time of the first, in units of the source's time base, which is its beginning where that is None, and `after`
+    that of the frame before.
 
     A source that cannot be read any further ends the stretch that it is in; `error` says why.
     """
 
-    def __init__(
-        self, source: Source, lead: int, trail: int, begin: int | None = None, after: int | None = None
-    ) -> None:
+    def __init__(self, source: Source, lead: int, begin: int | None = None, after: int | None = None) -> None:
         self.source = source
         self.error: SourceError | None = None
-        self._trail = trail
         self.past: deque[Frame] = deque(maxlen=lead)
         self.coming: Ahead[Frame] = Ahead(())
         try:
@@ -56,14 +53,15 @@ class Feed:
         except SourceError as error:
             self.error = error
 
-    def trailing(self) -> Iterator[Frame]:
-        """What is behind the frames that were taken, as far as it has a say in them."""
-        return self.coming.look(self._trail)
+    def trailing(self, most: int) -> Iterator[Frame]:
+        """What is behind the frames that were taken, without taking it."""
+        return self.coming.look(most)
 
 
 class Stretch:
     """The next frames of a feed: `most` of them, or those before the time `end`, in units of the source's time base,
-    whichever is less. `lasts` is how long the last of them is shown, as that, once it has been met.
+    whichever is less. `lasts` is how long the last of them is shown, as that, once it has been met; `behind` are the
+    derained frames behind it, once all are shown.
     """
 
     def __init__(self, feed: Feed, most: int | None = None, end: int | None = None) -> None:
@@ -71,15 +69,16 @@ class Stretch:
         self._begin: int | None = None
         self._last = 0
         self._next: int | None = None
+        self.behind: list[Frame] = []
 
-    def frames(self) -> Iterator[Frame]:
-        """The frames, and those beside them."""
+    def frames(self, trail: int) -> Iterator[Frame]:
+        """The frames, and those beside them, up to `trail` of them behind."""
         yield from tuple(self._feed.past)
         try:
             yield from self._own()
         except SourceError as error:
             self._feed.error = error
-        yield from self._feed.trailing()
+        yield from self._feed.trailing(trail)
 
     def _own(self) -> Iterator[Frame]:
         for number, frame in enumerate(self._feed.coming, 1):
@@ -96,7 +95,9 @@ class Stretch:
         """Of all pairs those of the stretch itself; as a station."""
         for pair in pairs:
             pts = pair.rainy.pts
-            if self._begin is not None and pts >= self._begin and (self._next is None or pts < self._next):
+            if self._next is not None and pts >= self._next:
+                self.behind.append(pair.clean)
+            elif self._begin is not None and pts >= self._begin:
                 yield pair
 
     @property

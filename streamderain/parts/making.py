@@ -6,13 +6,15 @@
         film.join(parts)                                     # the output is whole
 
 Each part may be made by another process, in any order. Parts end with nothing but their frames' times in common: the
-frames beside a span are decoded and derained again for the part on either side, as far as network and blending reach.
+frames beside a span are decoded and derained again for the part on either side, as far as network and blending reach,
+and behind it as far as the encoder looks ahead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -59,7 +61,7 @@ def make_part(
     with open_source(source, config.hwaccel, config.deinterlace) as opened:
         opened.drop_passengers()
         engine = Engine(network, config, within=None)
-        feed = Feed(opened, engine.lead, engine.delay, span.begin, span.after)
+        feed = Feed(opened, engine.lead, span.begin, span.after)
         return derained(feed, Stretch(feed, end=span.end), engine, path, config, kind, span.first, report)
 
 
@@ -69,9 +71,11 @@ def derained(
 ) -> Part:  # fmt: skip
     """The stretch of the feed, which begins with frame number `first`, as a part. Raises StreamderainError."""
     source = feed.source
-    sink = PartSink(path, source.info, layout_of(source.info), encoding_of(config), kind, lambda: stretch.lasts, first)
+    sink = PartSink(path, source.info, layout_of(source.info), encoding_of(config), kind, lambda: stretch.lasts, first,
+                    lambda: stretch.behind)  # fmt: skip
+    reading = partial(stretch.frames, max(engine.delay, sink.behind))
     stations = (*engine.stations(), Station("cut", stretch.shown))
-    carry(source, stations, [(sink, lambda pair: pair.clean)], report, engine.delay, stretch.frames)
+    carry(source, stations, [(sink, lambda pair: pair.clean)], report, engine.delay, reading)
     if sink.part is None or not sink.frames:
         path.unlink(missing_ok=True)
         raise feed.error or SourceError(f"{source.name} has no frame from number {first} on")

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import torch
 
 from streamderain.errors import SinkError, TruncatedError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
-from streamderain.media.encoder import Encoding
+from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.parts import Part, PartSink, join, times_in
 from streamderain.media.pixels import layout_of
 from streamderain.media.sink import FileSink
@@ -30,9 +31,11 @@ REORDERED = Encoding(crf=None, options={"qp": "0", "bf": "3"})
 
 
 def written(
-    path: Path, source: Source, frames: Sequence[Frame], encoding: Encoding, kind: str, lasts: int, first: int = 0
-) -> Part:
-    sink = PartSink(path, source.info, layout_of(source.info), encoding, kind, lambda: lasts, first)
+    path: Path, source: Source, frames: Sequence[Frame], encoding: Encoding, kind: str, lasts: int, first: int = 0,
+    following: Sequence[Frame] = (),
+) -> Part:  # fmt: skip
+    layout = layout_of(source.info)
+    sink = PartSink(path, source.info, layout, encoding, kind, lambda: lasts, first, lambda: following)
     for frame in frames:
         sink.write(frame)
     sink.commit()
@@ -50,7 +53,8 @@ def parts_of(folder: Path, source: Path, sink: FileSink, encoding: Encoding, len
         for number, length in enumerate(lengths):
             lasts = ends[first + length - 1] - frames[first + length - 1].pts
             path = folder / f"part-{number}"
-            made.append(written(path, opened, frames[first : first + length], encoding, sink.kind, lasts, first))
+            own, following = frames[first : first + length], frames[first + length :]
+            made.append(written(path, opened, own, encoding, sink.kind, lasts, first, following))
             first += length
     return made
 
@@ -117,6 +121,80 @@ def test_parts_become_what_one_run_makes(studio: Any, name: str, encoding: Encod
     if name != "out.ts":  # which tells no durations
         assert sorted(ends(output)[0]) == sorted(ends(whole)[0])
         assert ends(output)[1] == ends(whole)[1]
+
+
+def errors(part: Part, frames: Sequence[Frame]) -> list[float]:
+    """Of each frame of a part, how far its luma is from what it was made of, squared."""
+    with av.open(part.path) as container:
+        seen = [torch.from_numpy(frame.to_ndarray()[: frame.height]) for frame in container.decode(video=0)]
+    own = [frame.layout.split(frame.data)[0] for frame in frames[part.first : part.first + part.frames]]
+    return [float(((one.float() - other) ** 2).mean()) for one, other in zip(seen, own, strict=True)]
+
+
+def drifting(count: int) -> list[av.VideoFrame]:
+    """A picture that is panned over, slowly, with a little noise on it."""
+    random = np.random.default_rng(0)
+    wide = np.kron(random.integers(60, 200, (24, 60)), np.ones((8, 8), int))
+    views = [wide[:96, i : i + 128] + random.integers(-4, 5, (96, 128)) for i in range(count)]
+    grey = [np.pad(view.astype(np.uint8), ((0, 48), (0, 0)), constant_values=128) for view in views]
+    return [av.VideoFrame.from_ndarray(each, format="yuv420p") for each in grey]
+
+
+SEEING = [
+    Encoding(),
+    Encoding(preset="veryfast", crf=28),
+    Encoding(options={"bf": "16", "b_strategy": "0"}),
+    Encoding("libx265"),
+    Encoding("libx265", options={"x265-params": "bframes=8:b-adapt=0"}),
+    Encoding("libvpx-vp9", crf=30, options={"cpu-used": "5"}),
+    Encoding("libsvtav1", crf=35, preset="10"),
+    Encoding("mpeg4", options={"bf": "2"}),
+]
+
+
+@pytest.mark.parametrize("encoding", SEEING, ids=lambda each: f"{each.encoder} {each.preset} {each.options}")
+def test_what_an_encoder_sees_behind_a_part_is_no_part_of_it(studio: Any, encoding: Encoding) -> None:
+    source = studio.clip("in.mkv", "ffv1", size=(96, 128), pts=range(50), pictures=drifting(50))
+    with open_source(source) as opened:
+        sink = FileSink(studio.folder / "out.mkv", opened, layout_of(opened.info), encoding)
+        frames = list(decode(opened))
+        for part in parts_of(studio.folder, source, sink, encoding, (20, 1, 2, 27)):
+            times = sorted(times_in(part.path))
+            assert times == [Fraction(i, 25) for i in range(part.first, part.first + part.frames)]
+            # None is another frame's, nor made of one that is not there.
+            assert max(errors(part, frames)) < 60
+        sink.abandon()
+
+
+@pytest.mark.parametrize("encoding", [Encoding(), Encoding("libx265")], ids=["libx264", "libx265"])
+def test_the_last_frames_of_a_part_get_their_bits(studio: Any, encoding: Encoding) -> None:
+    source = studio.clip("in.mkv", "ffv1", size=(96, 128), pts=range(40), pictures=drifting(40))
+    with open_source(source) as opened:
+        frames = list(decode(opened))
+        blind, seeing = (
+            errors(written(studio.folder / name, opened, frames[:20], encoding, "matroska", 40, 0, following), frames)
+            for name, following in (("blind", ()), ("seeing", frames[20:]))
+        )
+    assert sum(seeing[-8:]) < 0.95 * sum(blind[-8:])
+
+
+def test_where_a_film_ends_the_encoder_sees_its_end(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, bool]] = []
+    encode = Encoder.encode
+
+    def spied(self: Encoder, frame: Frame, apart: bool = False) -> Any:
+        seen.append((frame.pts // 512, apart))
+        return encode(self, frame, apart)
+
+    monkeypatch.setattr(Encoder, "encode", spied)
+    source = studio.clip(pts=[*range(12), *range(12, 40, 4)])
+    with open_source(source) as opened:
+        frames = list(decode(opened))
+        for name, first, encoding in (("far", 3, Encoding()), ("near", 13, Encoding()), ("no", 3, LOSSLESS)):
+            written(studio.folder / name, opened, frames[first - 2 : first], encoding, "mp4", 512, 0, frames[first:])
+    far = [(time, time == 3) for time in range(1, 11)] + [(time, False) for time in range(11, 17)]
+    near = [(11, False), (12, False), (16, True), *((time, False) for time in (20, 24, 28, 32, 36))]
+    assert seen == [*far, *near, (1, False), (2, False)]
 
 
 def test_a_clock_that_is_too_rough_keeps_every_picture(studio: Any) -> None:

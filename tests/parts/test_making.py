@@ -90,11 +90,11 @@ def test_key_pictures_far_apart_and_pictures_out_of_order(studio: Studio) -> Non
 def test_a_place_that_cannot_be_gone_to_is_read_up_to(studio: Studio) -> None:
     source = studio.clip("in.ts", pts=range(20))
     with open_source(source) as opened:
-        feed = Feed(opened, 0, 0)
+        feed = Feed(opened, 0)
         times = []
         while frame := feed.upcoming():
             times.append(frame.pts)
-            list(Stretch(feed, most=1).frames())
+            list(Stretch(feed, most=1).frames(0))
     spans = [Span(0, None, times[9]), Span(9, times[9], times[15], times[8]), Span(15, times[15], None, times[14])]
     output = in_parts(studio, source, spans)
     derain(source, studio.folder / "whole.mkv", CONFIG, network=Wide())
@@ -118,6 +118,15 @@ def test_only_what_reaches_into_a_part_is_derained_twice(studio: Studio) -> None
     assert network.frames == 20 + 4 + 3
 
 
+def test_what_the_encoder_looks_ahead_to_is_derained_too(studio: Studio) -> None:
+    source = studio.clip("in.mp4", pts=range(60))
+    spans, config = spans_of(source, 20), replace(CONFIG, encoder="libx264", crf=18)
+    for span, beside in zip(spans, (0 + 8, 4 + 8, 4 + 0), strict=True):
+        network = Wide()
+        part = make_part(source, span, studio.folder / "part", config, "matroska", network)
+        assert (part.frames, network.frames) == (20, 20 + beside)
+
+
 def test_which_frames_go_together_is_no_matter_of_time(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float | None] = []
     from streamderain.engine import engine
@@ -135,10 +144,10 @@ def test_which_frames_go_together_is_no_matter_of_time(studio: Studio, monkeypat
 
 def test_frames_are_decoded_once_for_all_stretches(studio: Studio) -> None:
     with open_source(studio.clip("in.mp4", pts=range(20))) as opened:
-        feed, seen, own = Feed(opened, 3, 2), [], []
+        feed, seen, own = Feed(opened, 3), [], []
         while upcoming := feed.upcoming():
             stretch = Stretch(feed, most=8)
-            seen.append([frame.pts // 512 for frame in stretch.frames()])
+            seen.append([frame.pts // 512 for frame in stretch.frames(2)])
             own.append((upcoming.pts // 512, stretch.lasts))
     assert seen == [[*range(10)], [*range(5, 18)], [*range(13, 20)]]
     assert own == [(0, 512), (8, 512), (16, 512)]
