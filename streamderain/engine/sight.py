@@ -44,7 +44,7 @@ class Eyes(Protocol):
         """The windows of several frames, each a row in order of time, as a network takes them."""
 
     def rainy(self, seen: Any) -> Tensor:
-        """(1, 3, H, W) float RGB in 0..1."""
+        """(1, 3, H, W) float RGB in 0..1, the caller's own."""
 
     def moment(self, seen: Any, clean: Tensor) -> Any:
         """What a blender is given of a frame, of what was seen of it and `clean`, (1, 3, H, W) float RGB in 0..1."""
@@ -140,7 +140,7 @@ class SharpEyes:
 
     def moment(self, seen: Sight, clean: Tensor) -> Calm:
         """See Eyes."""
-        codes = picture_of((clean[0] * 255).round_().to(torch.uint8).numpy())
+        codes = picture_of([opencv().convertScaleAbs(plane, alpha=255) for plane in clean[0].numpy()])
         return Calm(Moment.of(seen.picture, codes), CleanSight(codes, seen))
 
     def blender(self) -> SharpBlender:

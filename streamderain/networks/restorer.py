@@ -170,15 +170,13 @@ class Restorer:
         """The answers, clamped to 0..1, each of which can be one: others are computed again in float32, and a frame of
         which that makes no numbers either stays as it came.
         """
-        rainy = windows[:, self.past]
-        rainy = rainy if rainy.is_floating_point() else rainy / 255
         clean = clean.clamp_(0, 1)
-        for place, fine in enumerate(is_sound(clean, rainy)):
+        for place, fine in enumerate(is_sound(clean, windows[:, self.past])):
             if not fine:
-                clean[place] = self._again(clean[place], windows[place], rainy[place])
+                clean[place] = self._again(clean[place], windows[place])
         return clean
 
-    def _again(self, clean: Tensor, window: Tensor, rainy: Tensor) -> Tensor:
+    def _again(self, clean: Tensor, window: Tensor) -> Tensor:
         if self._running.precision != "float32":
             self._tell_once("a frame came out wrong in %s; such are computed again in float32", self._running.precision)
             self.recomputed += 1
@@ -188,7 +186,8 @@ class Restorer:
             return clean
         self._tell_once("a frame came out as no numbers in float32 too; such stay as they came")
         self.untouched += 1
-        return rainy
+        rainy = window[self.past]
+        return rainy if rainy.is_floating_point() else rainy / 255
 
     def _tell_once(self, words: str, *values: object) -> None:
         if words not in self._told:

@@ -243,7 +243,15 @@ def test_a_frame_without_numbers_stays_as_it_came(caplog: pytest.LogCaptureFixtu
     ]
 
 
-def test_what_a_network_may_change_is_no_fault() -> None:
-    rainy = torch.rand(3, 3, 40, 40)
-    assert is_sound(rainy * 0.8, rainy) == [True] * 3
-    assert is_sound(rainy * float("nan"), rainy) == [False] * 3
+@pytest.mark.parametrize("has_codes", [False, True])
+def test_what_a_network_may_change_is_no_fault(has_codes: bool) -> None:
+    codes = torch.randint(0, 256, (3, 3, 41, 40), dtype=torch.uint8)
+    rainy, given = codes / 255, codes if has_codes else codes / 255
+    assert is_sound(rainy * 0.8, given) == [True] * 3
+    assert is_sound(rainy * float("nan"), given) == [False] * 3
+    assert is_sound(1 - (rainy > 0.5).float(), given) == [False] * 3
+    # Each pixel counts where it is no number.
+    for row in range(4):
+        spoilt = rainy.clone()
+        spoilt[1, 2, row, 5] = float("nan")
+        assert is_sound(spoilt, given) == [True, False, True]
