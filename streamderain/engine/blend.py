@@ -95,6 +95,12 @@ class Moment:
         return np.ascontiguousarray(_halved(self._full)[..., 1:])
 
     @cached_property
+    def colour_twice(self) -> Picture:
+        """`colour` as (H / 2, W / 2, 4), as OpenCV moves four channels in half the time that it takes for two."""
+        made: Picture = opencv().merge(opencv().split(self.colour) * 2)
+        return made
+
+    @cached_property
     def _full(self) -> Picture:
         cv2 = opencv()
 
@@ -206,9 +212,16 @@ def _brought(there: Moment, flow: Field, seen: Picture) -> _Neighbour:
 
     height, width = there.light.shape
     light = moved(there.light, places_of(flow, height, width), cubic=True)
-    colour = moved(there.colour, places_of(flow, height // 2, width // 2))
+    colour = _first_two(moved(there.colour_twice, places_of(flow, height // 2, width // 2)))
     large = cv2.resize(seen, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR)
     return _Neighbour(light, colour, cv2.threshold(large, 127, 255, cv2.THRESH_BINARY)[1])
+
+
+def _first_two(channels: Picture) -> Picture:
+    """(h, w, 4) -> (h, w, 2)."""
+    made = np.empty((*channels.shape[:2], 2), np.uint8)
+    opencv().mixChannels([channels], [made], [0, 0, 1, 1])
+    return made
 
 
 def _change(own: Picture, tint: Picture, neighbours: Sequence[_Neighbour], share: Field, vote: bool) -> Field:

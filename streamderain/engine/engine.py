@@ -180,7 +180,8 @@ class _Blending:
         if self._dials.blend:
             record.moment = self._eyes.moment(record.seen, record.clean)
         if record.effort is not Effort.NONE:
-            record.change = record.clean - self._eyes.rainy(record.seen)
+            rainy = self._eyes.rainy(record.seen)
+            record.change = torch.sub(record.clean, rainy, out=rainy)
         # In floats it would wait beside what its moment keeps of it.
         del record.clean
         return self._neighbourhood.push(record, record.scene, record.frame.repeats)

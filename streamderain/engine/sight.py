@@ -37,6 +37,9 @@ class Eyes(Protocol):
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Any]:
         """What is seen of each of N frames, of their planes, (N, layout.samples)."""
 
+    def of_picture(self, picture: Tensor) -> Any:
+        """What is seen of a frame that has no planes, of its picture, uint8 RGB (3, H, W)."""
+
     def halved(self, seen: Any) -> Any:
         """The same at half the size, odd sides rounded up."""
 
@@ -44,7 +47,7 @@ class Eyes(Protocol):
         """The windows of several frames, each a row in order of time, as a network takes them."""
 
     def rainy(self, seen: Any) -> Tensor:
-        """(1, 3, H, W) float RGB in 0..1."""
+        """(1, 3, H, W) float RGB in 0..1, the caller's own."""
 
     def moment(self, seen: Any, clean: Tensor) -> Any:
         """What a blender is given of a frame, of what was seen of it and `clean`, (1, 3, H, W) float RGB in 0..1."""
@@ -118,6 +121,10 @@ class SharpEyes:
         """See Eyes."""
         return [Sight(to_picture(each, layout)) for each in data]
 
+    def of_picture(self, picture: Tensor) -> Sight:
+        """See Eyes."""
+        return Sight(picture_of(list(picture.cpu().numpy())))
+
     def halved(self, seen: Sight) -> Sight:
         """See Eyes."""
         return seen.half
@@ -140,7 +147,7 @@ class SharpEyes:
 
     def moment(self, seen: Sight, clean: Tensor) -> Calm:
         """See Eyes."""
-        codes = picture_of((clean[0] * 255).round_().to(torch.uint8).numpy())
+        codes = picture_of([opencv().convertScaleAbs(plane, alpha=255) for plane in clean[0].numpy()])
         return Calm(Moment.of(seen.picture, codes), CleanSight(codes, seen))
 
     def blender(self) -> SharpBlender:
@@ -183,6 +190,10 @@ class PlainEyes:
     def see(self, data: Tensor, layout: PixelLayout) -> Sequence[Tensor]:
         """See Eyes."""
         return to_rgb(data, layout).clamp(0, 1).unbind()
+
+    def of_picture(self, picture: Tensor) -> Tensor:
+        """See Eyes."""
+        return picture.to(self.device).float() / 255
 
     def halved(self, seen: Tensor) -> Tensor:
         """See Eyes."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
-from streamderain.engine.blend_on_device import DeviceBlender, DeviceMoment
 from streamderain.engine.engine import Engine, blend_reach, load_network, network_reach
+from streamderain.engine.sight import eyes_of
 from streamderain.engine.window import Around, Neighbourhood
 from streamderain.evaluation.baselines import MedianOfThree, Nothing
 from streamderain.frames import Network, Restored
@@ -21,7 +23,16 @@ from streamderain.media.source import open_source
 from streamderain.networks import weights
 from streamderain.networks.restorer import pick_device
 from streamderain.stream.pipeline import Pipeline, Station
-from streamderain.temporal.motion import Gauge, Ways
+
+
+class _Restored(NamedTuple):
+    """A frame behind the network: `rainy` and the `change`, (1, 3, H, W) float RGB in units of 0..1, and what a blender
+    is given of it.
+    """
+
+    rainy: Tensor
+    change: Tensor
+    moment: Any
 
 
 @dataclass(frozen=True)
@@ -42,22 +53,26 @@ class Method:
 
         A still picture is a clip of one frame.
         """
-        neighbourhood: Neighbourhood[tuple[Tensor, DeviceMoment]] = Neighbourhood(*blend_reach(self.config))
-        blender, motion = DeviceBlender(self.config.blending), Ways(Gauge(self.network.device))
+        eyes = eyes_of(self.network)
+        blender = eyes.blender()
+        neighbourhood: Neighbourhood[_Restored] = Neighbourhood(*blend_reach(self.config))
+        # Each frame is seen once, as long as windows reach to it.
+        seen = lru_cache(self.network.past + 1 + self.network.future)(lambda number: eyes.of_picture(rainy[number]))
 
-        def finished(arounds: list[Around[tuple[Tensor, DeviceMoment]]]) -> Iterator[Tensor]:
+        def finished(arounds: list[Around[_Restored]]) -> Iterator[Tensor]:
             for around in arounds:
-                rainy, moment = around.present
-                before, after = ([each for _, each in side] for side in (around.before, around.after))
-                ways = motion.between([each.luma for each in (*before, moment, *after)]) if blender.strength else []
-                mixed = torch.lerp(rainy, blender(before, moment, after, ways), self.config.strength)
+                here = around.present
+                before, after = ([each.moment for each in side] for side in (around.before, around.after))
+                added = blender.added(self.config.blending, before, here.moment, after)
+                change = here.change if added is None else here.change + added
+                mixed = here.rainy + self.config.strength * change
                 yield (mixed * 255).round().clamp(0, 255).to(torch.uint8).cpu()
 
         for number in range(len(rainy)):
-            window = rainy[self._window(number, len(rainy))].to(self.network.device).float() / 255
-            present = window[self.network.past : self.network.past + 1]
-            moment = DeviceMoment.of(present, self.network.restore(window[None]))
-            yield from finished(neighbourhood.push((present, moment), scene=0))
+            row = [seen(each) for each in self._window(number, len(rainy))]
+            clean, present = self.network.restore(eyes.join([row])), eyes.rainy(row[self.network.past])
+            restored = _Restored(present, clean - present, eyes.moment(row[self.network.past], clean))
+            yield from finished(neighbourhood.push(restored, scene=0))
         yield from finished(neighbourhood.end())
 
     def _window(self, number: int, length: int) -> list[int]:

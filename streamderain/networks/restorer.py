@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, partial
 
 import numpy as np
@@ -17,7 +19,7 @@ from streamderain.errors import DeviceError
 from streamderain.networks.loading import load
 from streamderain.networks.memory import Plan, budget, planned
 from streamderain.networks.registry import runnable
-from streamderain.networks.steps import in_words, is_out_of_memory, is_sound, smaller
+from streamderain.networks.steps import Untold, are_sound, in_units, in_words, is_out_of_memory, smaller
 from streamderain.networks.tiling import tiled, tiled_to
 from streamderain.temporal.aligning import is_available, network_window, planes_of, ways_through
 
@@ -59,8 +61,8 @@ class Restorer:
 
     `network` is one of the registry's kinds, or what `networks.loading` made of any other; one that `is_file` does not
     run in plain torch. Where memory gives out, frames go through in smaller pieces, which the log says once for each
-    step. `recomputed` counts answers that could be none and were computed again in float32; `untouched` frames of which
-    that made no numbers either.
+    step. `recomputed` counts answers that could be none and were computed again in float32; `untouched` frames that
+    stay as they came, as that made no numbers either, or as a GPU told of them later.
     """
 
     def __init__(
@@ -84,6 +86,9 @@ class Restorer:
         self._running: Backend = self.backend
         self._told: set[str] = set()
         self.recomputed = self.untouched = 0
+        # To look at each answer, this thread would have to wait for a GPU.
+        self._is_trusting = self.device.type == "cuda"
+        self._untold: deque[Untold] = deque()
 
     @classmethod
     def load(
@@ -168,17 +173,32 @@ class Restorer:
 
     def _sound(self, clean: Tensor, windows: Tensor) -> Tensor:
         """The answers, clamped to 0..1, each of which can be one: others are computed again in float32, and a frame of
-        which that makes no numbers either stays as it came.
+        which that makes no numbers either stays as it came. So do all of those on a GPU, which is not waited for, until
+        one of them is heard of.
         """
-        rainy = windows[:, self.past]
-        rainy = rainy if rainy.is_floating_point() else rainy / 255
-        clean = clean.clamp_(0, 1)
-        for place, fine in enumerate(is_sound(clean, rainy)):
-            if not fine:
-                clean[place] = self._again(clean[place], windows[place], rainy[place])
+        rainy, clean = windows[:, self.past], clean.clamp_(0, 1)
+        self._hear()
+        fine = are_sound(clean, rainy)
+        if self._is_trusting:
+            self._untold.append(Untold(fine))
+            return torch.where(fine[:, None, None, None], clean, in_units(rainy))
+        for place, each in enumerate(fine.tolist()):
+            if not each:
+                clean[place] = self._again(clean[place], windows[place])
         return clean
 
-    def _again(self, clean: Tensor, window: Tensor, rainy: Tensor) -> Tensor:
+    def _hear(self) -> None:
+        """Learn what a GPU has told since of earlier answers; one that was wrong ends the trust."""
+        # Taken before it is looked at, as several threads may be here; where there is none left, they are done.
+        with suppress(IndexError):
+            while (earliest := self._untold.popleft()).is_told:
+                if wrong := earliest.wrong:
+                    self._tell_once("a frame came out wrong and stays as it came; from here on each is looked at")
+                    self.untouched += wrong
+                    self._is_trusting = False
+            self._untold.appendleft(earliest)
+
+    def _again(self, clean: Tensor, window: Tensor) -> Tensor:
         if self._running.precision != "float32":
             self._tell_once("a frame came out wrong in %s; such are computed again in float32", self._running.precision)
             self.recomputed += 1
@@ -188,7 +208,7 @@ class Restorer:
             return clean
         self._tell_once("a frame came out as no numbers in float32 too; such stay as they came")
         self.untouched += 1
-        return rainy
+        return in_units(window[self.past])
 
     def _tell_once(self, words: str, *values: object) -> None:
         if words not in self._told:

@@ -138,8 +138,13 @@ def composed(first: Field, second: Field) -> Field:
 
 def moved(there: Any, places: Field, cubic: bool = False) -> Any:
     """`there` read at `places`, (H, W, 2) in pixels from its left and top; beyond its border the nearest is read."""
-    interpolation = opencv().INTER_CUBIC if cubic else opencv().INTER_LINEAR
-    return opencv().remap(there, places, None, interpolation, borderMode=opencv().BORDER_REPLICATE)
+    cv2 = opencv()
+
+    if not cubic:
+        return cv2.remap(there, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # In floats, as OpenCV takes a third longer for bytes, of which it makes the same.
+    sharp = cv2.remap(there.astype(np.float32), places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.addWeighted(sharp, 1, sharp, 0, 0, dtype=cv2.CV_8U)
 
 
 def picture_moved(there: Picture, places: Field) -> Picture:
@@ -243,8 +248,8 @@ def planes_of(pictures: Sequence[Picture], planes: Picture | None = None) -> Pic
     return planes
 
 
-def picture_of(planes: Picture) -> Picture:
-    """(3, H, W) -> (H, W, 3)."""
+def picture_of(planes: Sequence[Picture]) -> Picture:
+    """Three planes (H, W) -> (H, W, 3)."""
     made: Picture = opencv().merge(list(planes))
     return made
 

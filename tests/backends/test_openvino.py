@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,6 +81,26 @@ def test_all_large_pictures_share_a_conversion(conversions: list[int]) -> None:
     for height, width in ((192, 200), (208, 192)):
         assert backend(picture(height, width)).shape[-2:] == (height, width)
     assert conversions == [192]
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_memory_is_counted_once_for_code_of_ours(cache: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool) -> None:
+    """Of other code nobody sees that it has changed; and a note that is damaged is made anew."""
+    counts: list[object] = []
+    count = openvino.footprint
+
+    def counted(*given: Any) -> Any:
+        counts.append(given)
+        return count(*given)
+
+    monkeypatch.setattr(openvino, "footprint", counted)
+    network = replace(parted(), sources=(Path(__file__),) if is_ours else ())
+    found = [opened(network).bytes_per_pixel() for _ in range(3)]
+    assert len(set(found)) == 1
+    assert len(counts) == (1 if is_ours else 3)
+    for note in cache.rglob("bytes-*"):
+        note.write_text("many")
+        assert opened(network).bytes_per_pixel() == found[0]
 
 
 def test_a_damaged_file_is_made_anew(cache: Path, conversions: list[int]) -> None:

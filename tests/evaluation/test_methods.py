@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from streamderain.config import DerainConfig
+from streamderain.engine.blend import TemporalBlender
 from streamderain.errors import WeightsError
 from streamderain.evaluation.evaluate import upright
 from streamderain.evaluation.methods import Method, bundled, every_method, networks
@@ -56,6 +58,20 @@ def test_pictures_and_video_agree(clip: Path, config: DerainConfig) -> None:
         difference = (clean.int() - picture.int()).abs()
         assert int(difference.max()) <= (6 if config.blending else 3)
         assert float(difference.float().mean()) < 2
+
+
+def test_pictures_are_blended_as_a_run_on_the_same_device_blends(monkeypatch: pytest.MonkeyPatch) -> None:
+    blended: list[object] = []
+    blend = TemporalBlender.__call__
+
+    def counted(blender: TemporalBlender, *given: Any) -> Any:
+        blended.append(given)
+        return blend(blender, *given)
+
+    monkeypatch.setattr(TemporalBlender, "__call__", counted)
+    (method,) = networks(["fast"], CPU)
+    pictures = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    assert len(list(method.pictures(pictures))) == len(blended) == 4
 
 
 def test_strength_zero_returns_the_pictures() -> None:

@@ -18,7 +18,7 @@ from streamderain.networks import restorer as module
 from streamderain.networks import steps
 from streamderain.networks.memory import Plan
 from streamderain.networks.restorer import Restorer
-from streamderain.networks.steps import is_out_of_memory, is_sound, smaller
+from streamderain.networks.steps import Untold, are_sound, is_out_of_memory, smaller
 from streamderain.run import derain
 from tests.networks.small import BARE, network
 
@@ -243,7 +243,36 @@ def test_a_frame_without_numbers_stays_as_it_came(caplog: pytest.LogCaptureFixtu
     ]
 
 
-def test_what_a_network_may_change_is_no_fault() -> None:
-    rainy = torch.rand(3, 3, 40, 40)
-    assert is_sound(rainy * 0.8, rainy) == [True] * 3
-    assert is_sound(rainy * float("nan"), rainy) == [False] * 3
+def test_a_device_is_not_waited_for_until_one_of_its_answers_was_wrong(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a GPU, which tells of each answer when it has come that far, here after the next one."""
+    told = [False]
+    monkeypatch.setattr(Untold, "is_told", property(lambda untold: told[0]))
+    restorer = Restorer(network(BARE))
+    restorer._is_trusting = True
+    restorer.backend = restorer._running = Low(Identity(None), dict.fromkeys(range(9), with_nan))
+    restorer._exact = Identity(None)
+    windows = pictures(2)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert torch.equal(restorer.restore(windows), windows[:, 0])
+        assert (restorer.recomputed, restorer.untouched, caplog.messages) == (0, 0, [])
+        told[0] = True
+        assert torch.equal(restorer.restore(windows), (windows[:, 0] * 0.99).clamp(0, 1))
+    assert (restorer.recomputed, restorer.untouched) == (2, 4)
+    assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize("has_codes", [False, True])
+def test_what_a_network_may_change_is_no_fault(has_codes: bool) -> None:
+    codes = torch.randint(0, 256, (3, 3, 41, 40), dtype=torch.uint8)
+    rainy, given = codes / 255, codes if has_codes else codes / 255
+    assert are_sound(rainy * 0.8, given).tolist() == [True] * 3
+    assert are_sound(rainy * float("nan"), given).tolist() == [False] * 3
+    assert are_sound(1 - (rainy > 0.5).float(), given).tolist() == [False] * 3
+    # Each pixel counts where it is no number.
+    for row in range(4):
+        spoilt = rainy.clone()
+        spoilt[1, 2, row, 5] = float("nan")
+        assert are_sound(spoilt, given).tolist() == [True, False, True]

@@ -20,6 +20,7 @@ from streamderain.temporal.aligning import (
     luma_of,
     median_of,
     moved,
+    opencv,
     picture_moved,
     places_of,
 )
@@ -142,3 +143,15 @@ def test_copies_of_the_present_are_not_sorted(others: int) -> None:
     expected = torch.from_numpy(np.stack(rows)).median(dim=0).values.numpy()
     assert np.array_equal(median_of(rows), expected)
     assert (median_of(rows) is present) == (others == 2)
+
+
+def test_cubic_interpolation_keeps_to_bytes() -> None:
+    """What overshoots at an edge is black or white, and neither wraps around nor turns over."""
+    edge = np.zeros((32, 32), np.uint8)
+    edge[:, 16:] = 255
+    half = places_of(np.full((16, 16, 2), 0.25, np.float32), 32, 32)
+    sharp = moved(edge, half, cubic=True)
+    assert sharp.dtype == np.uint8
+    assert sharp[:, 10:14].max() == 0
+    assert sharp[:, 18:22].min() == 255
+    assert np.array_equal(sharp, opencv().remap(edge, half, None, opencv().INTER_CUBIC, borderMode=1))
