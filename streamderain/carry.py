@@ -43,6 +43,19 @@ Output = tuple[Sink, Callable[[Restored], Frame]]
 """A sink, and what it shows of a pair of frames."""
 
 
+def all_opened(*opens: Callable[[], Output]) -> list[Output]:
+    """What each of `opens` gives; where one cannot be opened, nothing is left of those before it."""
+    outputs: list[Output] = []
+    try:
+        for each in opens:
+            outputs.append(each())
+    except StreamderainError:
+        for sink, _ in outputs:
+            sink.abandon()
+        raise
+    return outputs
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run is. `expected` frames are None where the source does not say; `delay_frames` is how many

@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streamderain.carry import Output, Progress, Sink, carry
+from streamderain.carry import Output, Progress, Sink, all_opened, carry
 from streamderain.config import DerainConfig, build
 from streamderain.engine.engine import Engine, batch_size, load_network
-from streamderain.errors import DifferenceError, SinkError, Stopped, StreamderainError, writing
+from streamderain.errors import DifferenceError, SinkError, Stopped, writing
 from streamderain.frames import Network, VideoInfo
 from streamderain.media.animation import readable
 from streamderain.media.compare import beside, compared_layout
@@ -125,23 +126,23 @@ def _check_outputs(source: str | Path, output: str, config: DerainConfig) -> Non
 
 
 def _open_sinks(source: Source, output: str, config: DerainConfig) -> list[Output]:
+    def derained() -> Output:
+        return _sink(source, output, config), lambda pair: pair.clean
+
+    def compared(path: Path) -> Output:
+        seen = compared_layout(layout_of(source.info))
+        return FileSink(path, source, seen, Encoding(), False, config.overwrite), beside
+
+    return all_opened(derained, *([partial(compared, config.compare)] if config.compare else []))
+
+
+def _sink(source: Source, output: str, config: DerainConfig) -> Sink:
     layout = layout_of(source.info)
-    sink: Sink
     if is_numbered(output):
-        sink = SequenceSink(Path(output), source, config.overwrite)
-    elif config.via_ffmpeg:
-        sink = FfmpegSink(output, source, layout, Encoding.asked(config), config.overwrite)
-    else:
-        sink = FileSink(Path(output), source, layout, encoding_of(config), True, config.overwrite, config.verify)
-    sinks: list[Output] = [(sink, lambda pair: pair.clean)]
-    if config.compare:
-        try:
-            seen = compared_layout(layout)
-            sinks.append((FileSink(config.compare, source, seen, Encoding(), False, config.overwrite), beside))
-        except StreamderainError:
-            sink.abandon()
-            raise
-    return sinks
+        return SequenceSink(Path(output), source, config.overwrite)
+    if config.via_ffmpeg:
+        return FfmpegSink(output, source, layout, Encoding.asked(config), config.overwrite)
+    return FileSink(Path(output), source, layout, encoding_of(config), True, config.overwrite, config.verify)
 
 
 def _judge(output: str, sink: Sink, config: DerainConfig) -> None:

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parent.parent / "benchmarks"
+from tests.scripts import SCRIPTS, run
+
 MACHINE = {"processor": "a small one"}
-
-
-def run(script: str, *arguments: str | Path) -> None:
-    """A script in this process, as most of the time of one of its own goes into its start."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        patch.setattr(sys, "argv", [script, *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
 
 
 def test_the_quality_page_shows_every_figure_and_marks_harm(tmp_path: Path) -> None:

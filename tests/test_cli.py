@@ -43,9 +43,10 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said[0]), redirect_stderr(said[1]):
         patch.setattr(sys, "argv", ["streamderain", *map(str, arguments)])
         patch.setattr(os, "_exit", end)
-        # What is the process's own: its name and its signals.
+        # What is the process's own: its name, its signals, and whether it tells URLs as they are.
         patch.setattr(cli, "redact_title", lambda: None)
         patch.setattr(cli, "_stop_in_order", lambda: None)
+        patch.setattr("streamderain.media.url._whole", False)
         patch.setenv("COLUMNS", "200")
         patch.chdir(cwd or Path.cwd())
         with pytest.raises(Ended) as ended:
@@ -67,8 +68,10 @@ def test_help_loads_no_torch() -> None:
         assert f"\n  {command} " in done.stdout
 
 
-def test_the_bare_form_derains_and_sums_up_in_json(clip: Path, tmp_path: Path) -> None:
-    done = process(clip, tmp_path / "out.mp4", "--json", "--device", "cpu")
+# By default all that OpenVINO prepares for the bundled network is made first.
+@pytest.mark.parametrize("more", [("--backend", "torch"), pytest.param((), marks=pytest.mark.slow)], ids=str)
+def test_the_bare_form_derains_and_sums_up_in_json(more: tuple[str, ...], clip: Path, tmp_path: Path) -> None:
+    done = process(clip, tmp_path / "out.mp4", "--json", "--device", "cpu", *more)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["frames"] == 12
@@ -207,12 +210,12 @@ def test_the_list_of_processes_tells_no_secret(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_urls_are_printed_whole_on_request() -> None:
-    done = process("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
+    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x/y", "--show-urls")
     assert "rtps://me:secret@127.0.0.1:9/x/y is of an unknown kind" in done.stderr
 
 
 def test_a_traceback_tells_no_password() -> None:
-    done = process("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
+    done = run("rtsp://me:secret@127.0.0.1:9/x", "rtps://me:secret@127.0.0.1:9/x", "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "rtps://***@127.0.0.1:9/x is of an unknown kind" in done.stderr

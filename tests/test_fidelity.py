@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "benchmarks" / "fidelity"
+from tests.scripts import SCRIPTS, run
+
+FOLDER = SCRIPTS / "fidelity"
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="the system's ffmpeg is not here")
 
@@ -60,9 +62,10 @@ def test_a_loss_is_seen(clip: Path, tmp_path: Path) -> None:
         "from making import ffmpeg\n"
         "folder, clip = map(Path, sys.argv[1:3]); first = folder / 'first.mp4'\n"
         "ffmpeg('-i {0} -c copy -metadata title=Rain -metadata:s:a language=deu', first, clip)\n"
+        "whole = Seen(first)\n"
         "def lost(name, more):\n"
         "    target = folder / f'{len(list(folder.iterdir()))}.mp4'; ffmpeg('-i {0} ' + more, target, first)\n"
-        "    return {each.what for each in losses(Seen(first), Seen(target), Seen(first), False)}\n"
+        "    return {each.what for each in losses(whole, Seen(target), whole, False)}\n"
         "print(lost('', '-c copy'))\n"
         "for way in sys.argv[3:]:\n"
         "    name, _, more = way.partition('='); print(name in lost(name, more), name)\n"
@@ -94,7 +97,7 @@ def test_the_page_tells_faults_as_such(tmp_path: Path) -> None:
         {**row, "output": "ts", "outcome": "silent", "lost": ["frames: 1 of 2"], "said": []},
     ]
     (tmp_path / "corpus.json").write_text(json.dumps({"rows": rows, "machine": {"processor": "a small one"}}))
-    script("page.py", "--folder", tmp_path, "--page", tmp_path / "page.md")
+    run("fidelity/page", "--folder", tmp_path, "--page", tmp_path / "page.md")
     lines = (tmp_path / "page.md").read_text().splitlines()
     for line in (
         "| tags | 1 | 1 | 1 | 0 | 1 | 0 |",
@@ -106,5 +109,5 @@ def test_the_page_tells_faults_as_such(tmp_path: Path) -> None:
 
 
 def test_the_page_that_is_kept_is_the_one_its_results_make(tmp_path: Path) -> None:
-    script("page.py", "--page", tmp_path / "page.md")
+    run("fidelity/page", "--page", tmp_path / "page.md")
     assert (tmp_path / "page.md").read_text() == (FOLDER.parent.parent / "docs" / "fidelity.md").read_text()

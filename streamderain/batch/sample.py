@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from streamderain.carry import Output, Progress, carry
+from streamderain.carry import Output, Progress, all_opened, carry
 from streamderain.config import DerainConfig
 from streamderain.engine.engine import Engine, load_network
-from streamderain.errors import ConfigError, SinkError
+from streamderain.errors import ConfigError
 from streamderain.frames import Frame, Network, Restored
 from streamderain.media.choice import AUTO
 from streamderain.media.compare import abreast, compared_layout
@@ -82,15 +82,16 @@ def sample_of(
 
 def _sinks(source: Source, shown: Path, measured: Path, config: DerainConfig) -> list[Output]:
     layout = layout_of(source.info)
-    encoding = encoding_of(config)
+
+    def whole() -> Output:
+        return FileSink(measured, source, layout, encoding_of(config)), lambda pair: pair.clean
+
+    def first() -> Output:
+        seen = compared_layout(layout, 3)
+        return FileSink(shown, source, seen, Encoding(AUTO), False, config.overwrite), _at_two_strengths
+
     # First the one that is to tell what of the source will be lost.
-    whole = FileSink(measured, source, layout, encoding)
-    try:
-        first = FileSink(shown, source, compared_layout(layout, 3), Encoding(AUTO), False, config.overwrite)
-    except SinkError:
-        whole.abandon()
-        raise
-    return [(first, _at_two_strengths), (whole, lambda pair: pair.clean)]
+    return all_opened(whole, first)[::-1]
 
 
 def _at_two_strengths(pair: Restored) -> Frame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +15,9 @@ from streamderain.frames import Frame, VideoInfo
 from streamderain.media.choice import AUTO, USUAL
 from streamderain.media.encoder import Encoder, Encoding
 from streamderain.media.fitting import fitted
+from streamderain.media.nowhere import nowhere
 from streamderain.media.pixels import layout_of
+from streamderain.media.track import exact
 from streamderain.media.wall import TIME_BASE
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Broadcast:
         rate = info.frame_rate or Fraction(25)
         self._duration = round(1 / (rate * TIME_BASE))
         # Only a container makes the streams that others are made after.
-        self._container = av.open(os.devnull, "w", format="null")
+        self._container = nowhere()
         live = quick(replace(encoding, encoder=USUAL) if encoding.encoder == AUTO else encoding, rate)
         self._encoder = Encoder(self._container, replace(info, time_base=TIME_BASE), self.layout, live)
         for note in self._encoder.notes:
@@ -165,8 +166,3 @@ def _headers_at_keyframes(stream: av.VideoStream) -> BitStreamFilterContext | No
     if context.extradata and context.codec.canonical_name in ("h264", "hevc"):
         return BitStreamFilterContext("dump_extra", stream)
     return None
-
-
-def exact(ratio: Any) -> Fraction:
-    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's."""
-    return Fraction(ratio.numerator, ratio.denominator)

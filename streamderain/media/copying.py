@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -18,6 +17,7 @@ from av.format import Flags
 from av.stream import Stream
 
 from streamderain.media import fragments
+from streamderain.media.nowhere import apart, nowhere
 from streamderain.media.options import QUIET, TRIAL_SIZE
 from streamderain.media.track import Packet
 
@@ -62,7 +62,7 @@ def _untagged(stream: Stream) -> Stream:
     """`stream` without the code of its own container, which would not be that of another."""
     if stream.codec_context is None:
         return stream
-    return av.open(os.devnull, "w", format="null").add_stream_from_template(stream)
+    return apart(stream)
 
 
 class Copy:
@@ -207,10 +207,10 @@ def _tried(kind: str, encoder: str, is_listed: bool) -> bool:
     """A few pictures are written, and known again: some muxers take anything."""
     memory = io.BytesIO()
     try:
-        with av.open(os.devnull, "w", format="null") as apart, av.open(memory, "w", format=kind) as container:
-            stream = _small_stream(container if is_listed else apart, encoder)
+        with nowhere() as aside, av.open(memory, "w", format=kind) as container:
+            stream = _small_stream(container if is_listed else aside, encoder)
             if not is_listed:
-                apart.start_encoding()
+                aside.start_encoding()
             track = stream if is_listed else add_copy(container, stream, keeps_code=True)
             container.start_encoding()
             for packet in _pictures(stream):

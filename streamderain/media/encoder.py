@@ -21,6 +21,7 @@ from streamderain.media.choice import AUTO, USUAL, fitting_clock, fitting_encode
 from streamderain.media.copying import KEEPERS, add_copy, listed, takes, takes_unlisted
 from streamderain.media.encoder_clock import EncoderClock
 from streamderain.media.light import carries_light, light_options, stream_with_light
+from streamderain.media.nowhere import nowhere
 from streamderain.media.options import ANY_CLOCK, QUIET, TRIAL_SIZE, has_option, is_lossless, joined, opens, options_of
 from streamderain.media.pixels import (
     FULL_RANGE,
@@ -151,7 +152,7 @@ class Encoder:
         os.environ.setdefault("SVT_LOG", "1")
         # Where the output's stream is to be made after another, the encoder has one elsewhere.
         self._has_light = carries_light(container.format.name, self.encoder, info)
-        self._elsewhere = av.open(os.devnull, "w", format="null") if self._has_light else None
+        self._elsewhere = nowhere() if self._has_light else None
         self.stream = self._add(container, joined(self._tag_options(info, layout), options))
         self._open(info, layout)
         self.track = self._track(container, info)
@@ -190,7 +191,7 @@ class Encoder:
             if self._elsewhere or not takes_unlisted(container.format.name, self.encoder):
                 raise _misfit(self.encoder, container) from error
             # PyAV says no, and the format does not.
-            self._elsewhere = av.open(os.devnull, "w", format="null")
+            self._elsewhere = nowhere()
             return self._add(container, options)
         assert isinstance(stream, av.VideoStream)
         return stream

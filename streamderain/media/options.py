@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 
 import av
 
@@ -40,8 +41,8 @@ def options_of(encoder: str, asked: Mapping[str, str], preset: str | None, crf: 
         ) from error
     if context.type != "video":
         raise SinkError(f"{encoder} encodes {context.type}, not video; try --encoder libx264")
-    private = {option.name for option in context.supported_options.private}
-    settable = private | {option.name for option in context.supported_options.generic}
+    private, generic = _option_names(encoder)
+    settable = private | generic
     for name in asked:
         if name not in settable:
             raise SinkError(f"{encoder} has no option {name}{nearest(name, settable)}")
@@ -59,7 +60,7 @@ def options_of(encoder: str, asked: Mapping[str, str], preset: str | None, crf: 
     return joined({**ours, **({"strict": "unofficial"} if encoder == "mjpeg" else {})}, options)
 
 
-def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
+def _quality(crf: int, private: frozenset[str], is_lossy: bool) -> dict[str, str]:
     # NVENC calls its constant quality cq.
     name = next((name for name in ("crf", "cq") if name in private), None)
     if name:
@@ -72,7 +73,14 @@ def _quality(crf: int, private: set[str], is_lossy: bool) -> dict[str, str]:
 
 def has_option(encoder: str, name: str) -> bool:
     """Whether an encoder has an option of its own of this name."""
-    return any(option.name == name for option in av.CodecContext.create(encoder, "w").supported_options.private)
+    return name in _option_names(encoder)[0]
+
+
+@cache
+def _option_names(encoder: str) -> tuple[frozenset[str], frozenset[str]]:
+    # Of its own, and of all encoders.
+    found = av.CodecContext.create(encoder, "w").supported_options
+    return frozenset(option.name for option in found.private), frozenset(option.name for option in found.generic)
 
 
 def joined(first: Mapping[str, str], then: Mapping[str, str]) -> dict[str, str]:

@@ -19,12 +19,13 @@ from av.container import OutputContainer
 from streamderain.errors import DeniedError, SinkError, nearest, reason
 from streamderain.frames import VideoInfo
 from streamderain.media.address import in_full
-from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams, exact
+from streamderain.media.broadcast import KEYFRAME_SECONDS, Broadcast, Chunk, Streams
 from streamderain.media.copying import FAULTS, add_copy, twin
 from streamderain.media.encoder import Encoding
 from streamderain.media.opening import DENIALS
 from streamderain.media.reencoding import USUAL, Reencoded, usual
 from streamderain.media.srt import Outgoing, program_for
+from streamderain.media.track import exact
 from streamderain.media.url import for_libav, public, redacted
 from streamderain.media.wall import TIME_BASE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Protocol, TypeAlias
@@ -11,6 +10,7 @@ import av
 
 from streamderain.frames import VideoInfo
 from streamderain.media.connection import MOST_HELD_SECONDS, AudioPacket, Away, Picture, decoded_info
+from streamderain.media.nowhere import nowhere
 from streamderain.media.wall import TIME_BASE, units
 
 AnyFrame: TypeAlias = "av.VideoFrame | av.AudioFrame"
@@ -97,8 +97,8 @@ class Published:
 
 
 def _opus() -> av.AudioStream:
-    """A stream that encodes; of a container that writes nowhere, since libav has none without."""
-    stream = av.open(os.devnull, "w", format="null").add_stream("libopus", rate=SAMPLE_RATE)
+    """A stream that encodes."""
+    stream = nowhere().add_stream("libopus", rate=SAMPLE_RATE)
     stream.codec_context.layout, stream.codec_context.format = "stereo", "s16"
     stream.codec_context.open()
     return stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +10,7 @@ import av
 from av.codec.context import Flags
 from av.container import OutputContainer
 
+from streamderain.media.nowhere import nowhere
 from streamderain.media.wall import TIME_BASE, units
 
 logger = logging.getLogger(__name__)
@@ -73,13 +73,7 @@ def like(template: av.AudioStream) -> av.AudioStream:
     """One whose packets whoever has `template` can decode. Raises ValueError or FFmpegError where there is none."""
     theirs = template.codec_context
     name, channels = theirs.codec.canonical_name, theirs.layout.nb_channels
-    # A container that writes nowhere, since libav has no stream without.
-    stream = _encoder(
-        av.open(os.devnull, "w", format="null"),
-        _ENCODERS.get(name, name),
-        theirs.sample_rate,
-        _LAYOUTS.get(channels, ""),
-    )
+    stream = _encoder(nowhere(), _ENCODERS.get(name, name), theirs.sample_rate, _LAYOUTS.get(channels, ""))
     stream.codec_context.flags |= Flags.global_header
     stream.codec_context.open()
     # Of AAC, this is the kind, the rate and the channels (ISO 14496-3, 1.6.2.1).

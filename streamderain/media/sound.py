@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from contextlib import suppress
 
 import av
 
 from streamderain.media.connection import AudioPacket
+from streamderain.media.nowhere import apart
 from streamderain.media.reencoding import Reencoded, like
 from streamderain.media.wall import TIME_BASE, RunClock, units
 
@@ -82,9 +82,7 @@ class Sound:
 
 
 def _outliving(stream: av.AudioStream) -> av.AudioStream:
-    """A copy of `stream` that is still valid when its container is closed: libav frees a stream with its container."""
-    holder = av.open(os.devnull, "w", format="null")
-    copy = holder.add_stream_from_template(stream)
+    copy = apart(stream)
     copy.time_base = TIME_BASE
     return copy
 

@@ -89,6 +89,6 @@ class Track:
         packet.pts = dts if packet.pts is None else max(packet.pts, dts)
 
 
-def exact(ratio: Any) -> Fraction | None:
-    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; None for none or 0."""
-    return Fraction(ratio.numerator, ratio.denominator) if ratio else None
+def exact(ratio: Any) -> Fraction:
+    """A ratio of PyAV's, which has a type of its own from version 19 on, as Python's; 0 for none."""
+    return Fraction(ratio.numerator, ratio.denominator) if ratio else Fraction(0)
