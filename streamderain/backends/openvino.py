@@ -128,25 +128,23 @@ class OpenvinoBackend:
         names = ["float32"]
         if self._network.descriptor.lowers and _hint() == "bf16":
             names.append("bfloat16")
-        if self._network.rounded and self._fits():
-            names.append("int8")
+        if self._network.rounded:
+            try:
+                return self._quickest_of([*names, "int8"], clock)
+            except WeightsError as error:
+                logger.warning("%s; meanwhile the network runs without it", error)
+        return self._quickest_of(names, clock)
+
+    def _quickest_of(self, names: Sequence[str], clock: Callable[[], float]) -> str:
+        """Raises WeightsError where the form in int8 is not one of these weights."""
         if len(names) == 1:
-            return "float32"
+            return names[0]
         asked = " ".join([core().get_property("CPU", "FULL_DEVICE_NAME"), *names])
         name = f"precision-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
         try:
             return self._noted(name, lambda: self._timed(names, clock))
         except RuntimeError:
             return "float32"  # what fails here fails again with the first picture, which is told
-
-    def _fits(self) -> bool:
-        """Whether the form in int8 is one of these weights; another is told of, and left alone."""
-        try:
-            self._rounded()
-        except WeightsError as error:
-            logger.warning("%s; meanwhile the network runs without it", error)
-            return False
-        return True
 
     def _timed(self, names: Sequence[str], clock: Callable[[], float]) -> str:
         # With the stem that most runs begin with, so that nothing is converted for this alone.

@@ -156,14 +156,14 @@ def paint_downpour(rng: random.Random) -> PaintedRain:
 
 
 def paint_plain_rain(rng: random.Random) -> PaintedRain:
-    """One layer of streaks alike, plain to see, each lean as likely: what a network that knows nothing learns first,
-    and one that knows but rain from above learns of other leans.
+    """One layer of streaks alike, plain to see: what a network that knows nothing learns first, and one that knows but
+    rain from above learns of other leans, which half of them have.
     """
-    length, width = rng.uniform(15, 50), rng.uniform(0.6, 1.3)
+    length, width = rng.uniform(15, 80), rng.uniform(0.6, 1.6)
     stroke = Stroke(
         density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
         length_px=length,
-        angle=rng.uniform(-math.pi / 2, math.pi / 2),
+        angle=_leans(rng)[0],
         width_px=width,
         brightness=rng.uniform(0.25, 0.8),
     )

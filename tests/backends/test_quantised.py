@@ -111,6 +111,19 @@ def test_auto_takes_it_where_it_is_the_quickest(tmp_path: Path, monkeypatch: pyt
     assert asked == [["float32", "bfloat16", "int8"]]
 
 
+def test_what_is_known_to_be_the_quickest_is_read_but_to_be_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = replace(parted(), rounded=with_a_rounded_form(tmp_path))
+    monkeypatch.setattr(backend, "fastest", lambda ways, clock: "int8")
+    OpenvinoBackend(network)
+    read: list[Path] = []
+    load = quantised.load
+    monkeypatch.setattr(quantised, "load", lambda path, *others: [read.append(path), load(path, *others)][1])
+    OpenvinoBackend(network)(codes())
+    assert read == [network.rounded]
+
+
 def test_an_answer_that_was_kept_before_there_was_a_form_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

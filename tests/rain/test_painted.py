@@ -197,4 +197,5 @@ def test_plain_rain_is_one_layer_that_is_plain_to_see() -> None:
         layer = rain.layer(96, 96, 0.0)
         assert float(layer.max()) > 0.15
         assert float((layer > 0.05).float().mean()) > 0.005
-    assert 0.25 < share([lean > math.pi / 3 for lean in leans]) < 0.42, "no lean is likelier than another"
+    assert share([lean < math.pi / 6 for lean in leans]) > 0.5, "most fall"
+    assert share([lean > math.pi / 3 for lean in leans]) > 0.08, "and some fly sideways"
