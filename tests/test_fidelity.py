@@ -39,7 +39,7 @@ def test_a_few_files_of_the_corpus(tmp_path: Path) -> None:
 
 @needs_ffmpeg
 def test_a_few_files_with_changed_bytes() -> None:
-    said = script("mutations.py", "--from", "0", "--to", "12")
+    said = script("mutations.py", "--from", "0", "--to", "6")
     assert " 0 longest" in said.splitlines()[-1]
 
 

@@ -125,10 +125,10 @@ def test_a_device_is_neither_waited_for_nor_sent_numbers(monkeypatch: pytest.Mon
         seen = eyes.see(data, layout)
         assert eyes.join([[*seen], [*seen]]).shape == (2, 5, 3, 544, 960)
         moments = [eyes.moment(each, eyes.rainy(each)) for each in seen]
-        for after in (moments[3:], []):
-            change = eyes.blender().added(1.0, moments[:2], moments[2], after)
-            assert change is not None
-            assert add_rgb(data[:1], change, layout).device == device
+        change = eyes.blender().added(1.0, moments[:1], moments[1], moments[2:3])
+        assert change is not None
+        assert add_rgb(data[:1], change, layout).device == device
+        assert eyes.blender().added(1.0, moments[:1], moments[1], []) is not None
 
 
 def test_a_network_sees_what_it_takes() -> None:
