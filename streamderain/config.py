@@ -201,7 +201,7 @@ class TrainConfig:
     rate: float = _setting(1e-3, "learning rate")
     cooldown: float = _setting(0.1, "part of the steps, the last, in which the rate falls to near zero")
     seed: int = _setting(1, "of the first weights and the samples")
-    workers: int = _setting(1, "processes that make samples")
+    workers: int = _setting(1, "processes that make samples, as many as there are cores at most")
     plot: bool = _setting(False, "draw the log as log.png beside it; needs matplotlib")
     validate_every: int = _setting(500, "steps between two looks at the held-out samples, which are also saved")
     save_minutes: float = _setting(10.0, "most minutes between two saves")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from streamderain.config import TrainConfig
 from streamderain.errors import ConfigError, TrainingError
+from streamderain.machine import cores_here
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
 from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
@@ -93,7 +94,7 @@ class Trainer:
         self._spent_before, self._began = 0.0, time.process_time()
         self._in_bfloat16()
         draw = Draw(config.batch, config.patch, config.draws, config.cache, config.seed)
-        self._cache = RollingCache(self._windows(material, config.seed), draw, config.workers)
+        self._cache = RollingCache(self._windows(material, config.seed), draw, min(config.workers, cores_here()))
         judges = self._windows(held_out, VALIDATION_SEED)
         self._validation = [judges[number][0] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -90,6 +90,14 @@ def test_the_same_config_gives_the_same_weights(tmp_path: Path, material: Materi
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_more_workers_than_cores_are_asked_for_in_vain(tmp_path: Path, material: Material) -> None:
+    """And change nothing; torch warns of them."""
+    few, many = (
+        trained(tiny(tmp_path / str(count), workers=count), material).network.state_dict() for count in (0, 999)
+    )
+    assert all(torch.equal(few[name], many[name]) for name in few)
+
+
 def test_another_seed_gives_other_weights(tmp_path: Path, material: Material) -> None:
     first, second = (trained(tiny(tmp_path / str(seed), seed=seed), material) for seed in (1, 2))
     assert not torch.equal(first.network.output.weight, second.network.output.weight)
