@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from streamderain.cli.loading import loading
 from streamderain.cli.many import derain_listed, derain_many_files, derain_watched
 from streamderain.cli.options import configured
 from streamderain.cli.progress import Shown, at_work, live_line
@@ -54,8 +55,9 @@ def derain(
     config: LiveConfig,
 ) -> None:
     """Derain INPUT into OUTPUT; the word `derain` may be left out."""
-    from streamderain.batch.jobs import are_many
-    from streamderain.media.address import parse
+    with loading():
+        from streamderain.batch.jobs import are_many
+        from streamderain.media.address import parse
 
     is_live = parse(source).is_live or config.realtime
     named, shown = outputs or [], Shown(quiet, as_json)
@@ -105,8 +107,9 @@ def _derain_many(names: list[str], list_file: str | None, watch: bool, config: L
 
 
 def _derain_file(source: str, output: str, config: LiveConfig, shown: Shown) -> None:
-    from streamderain.media.url import public
-    from streamderain.run import derain as derain_video
+    with loading():
+        from streamderain.media.url import public
+        from streamderain.run import derain as derain_video
 
     with at_work(shown) as (report, warnings):
         done = derain_video(source, output, config, report)
@@ -129,7 +132,8 @@ def _derain_file(source: str, output: str, config: LiveConfig, shown: Shown) -> 
 def _derain_live(source: str, outputs: list[str], config: LiveConfig, shown: Shown) -> None:
     config.refuse(("start", "end"), "{option} is for one file; a live stream has no beginning")
     config.refuse(("resume",), "{option} is for files; a live stream cannot be read again")
-    from streamderain.live.derain import derain_live
+    with loading():
+        from streamderain.live.derain import derain_live
 
     if shown.talks:
         # What befalls a stream over days is what its operator wants to read.

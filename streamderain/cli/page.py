@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import typer
 
+from streamderain.cli.loading import loading
 from streamderain.cli.options import configured
 from streamderain.config import DerainConfig
 
@@ -35,8 +36,9 @@ def page(
     config: DerainConfig,
 ) -> None:
     """Derain clips that are dropped on a page in the browser, until its Quit button or Ctrl-C."""
-    from streamderain.page.run import serve_files
-    from streamderain.preview.seldom import Seldom
+    with loading():
+        from streamderain.page.run import serve_files
+        from streamderain.preview.seldom import Seldom
 
     for handler in logging.getLogger().handlers:
         # Each look at a clip would tell the same of it.

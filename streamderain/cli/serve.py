@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from streamderain.cli.loading import loading
 from streamderain.cli.redaction import log_to_stderr
 
 
@@ -24,7 +25,8 @@ def serve(
         try_streams(checked.streams, checked.defaults)
         print("\n".join(summary(checked)))
         return
-    from streamderain.serve.server import serve as serve_streams
+    with loading():
+        from streamderain.serve.server import serve as serve_streams
 
     log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("streamderain").setLevel(logging.INFO)
