@@ -1,7 +1,7 @@
 """How long the first frame takes, from the command to a derained frame, with cold and with warm caches.
 
 The first start converts and compiles the network for this processor and keeps what it made; the next ones read it.
-Each start is a process of its own, at 640x480. Writes startup.json.
+Each start is a process of its own, at 640x480, and imports as the command does. Writes startup.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ HEIGHT, WIDTH = 480, 640
 WARM_STARTS = 5
 FIRST_FRAME = """
 import sys, time
-from streamderain.run import derain
+from streamderain.cli.loading import loading
+
+with loading():
+    from streamderain.run import derain
 
 def report(progress):
     if progress.frames == 1:

@@ -42,9 +42,12 @@ STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 """What a module's answer may be off by, of 0..1; none of those that are compared has a form in int8."""
 
-_NAMES = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-"""What OpenVINO calls the precision of a trunk. What is int8 of a network says its own file, which is of 8-bit codes;
-frames as they came go through in float32 there.
+_NAMES = {"float32": "f32", "bfloat16": "bf16"}
+"""What OpenVINO calls a precision."""
+
+_FORMS = {"float32": "float32", "bfloat16": "bfloat16", "int8": "float32", "int8 and bfloat16": "bfloat16"}
+"""How a network may be computed, the first word of which is its precision; and in what that is which is float of the
+trunk. What is int8 says a file of its own, which is of 8-bit codes; frames as they came go through in float32 there.
 """
 
 
@@ -76,7 +79,7 @@ class OpenvinoBackend:
         precision: str = "auto",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        able = [name for name in _NAMES if name != "int8" or network.rounded]
+        able = ["float32", "bfloat16", *(["int8"] if network.rounded else [])]
         if precision not in ("auto", *able):
             raise DeviceError(
                 f"OpenVINO computes this network in {' or '.join(able)}, not {precision}; try --precision auto"
@@ -84,7 +87,8 @@ class OpenvinoBackend:
         self._network = network
         self._kept = f"openvino/{_digest(network)}"
         self._passes = PerShape(self._prepared)
-        self.precision = self._quickest(clock) if precision == "auto" else precision
+        self._form = precision if precision in _NAMES else self._quickest(precision, clock)
+        self.precision = self._form.partition(" ")[0]
 
     def __call__(self, stacked: Tensor) -> Tensor:
         """See Backend. Several frames go through side by side, each in a thread of its own, which no thread of another
@@ -123,38 +127,42 @@ class OpenvinoBackend:
                 (folder / name).write_text(found)
         return found
 
-    def _quickest(self, clock: Callable[[], float]) -> str:
-        """The precision in which the trunk runs quickest, found once for each processor and choice, and then kept."""
-        names = ["float32"]
-        if self._network.descriptor.lowers and _hint() == "bf16":
-            names.append("bfloat16")
-        if self._network.rounded:
+    def _quickest(self, precision: str, clock: Callable[[], float]) -> str:
+        """The form of the trunk that runs quickest, of all or of those in int8, found once for each processor and
+        choice, and then kept.
+        """
+        has_bfloat16 = _hint() == "bf16"
+        rounded = ["int8", *(["int8 and bfloat16"] if has_bfloat16 else [])] if self._network.rounded else []
+        if precision == "int8":
+            return self._quickest_of(rounded, clock)
+        forms = ["float32", *(["bfloat16"] if has_bfloat16 and self._network.descriptor.lowers else [])]
+        if rounded:
             try:
-                return self._quickest_of([*names, "int8"], clock)
+                return self._quickest_of([*forms, *rounded], clock)
             except WeightsError as error:
                 logger.warning("%s; meanwhile the network runs without it", error)
-        return self._quickest_of(names, clock)
+        return self._quickest_of(forms, clock)
 
-    def _quickest_of(self, names: Sequence[str], clock: Callable[[], float]) -> str:
-        """Raises WeightsError where the form in int8 is not one of these weights."""
-        if len(names) == 1:
-            return names[0]
-        asked = " ".join([core().get_property("CPU", "FULL_DEVICE_NAME"), *names])
+    def _quickest_of(self, forms: Sequence[str], clock: Callable[[], float]) -> str:
+        """Raises WeightsError where the file in int8 was not made of these weights."""
+        if len(forms) == 1:
+            return forms[0]
+        asked = " ".join([core().get_property("CPU", "FULL_DEVICE_NAME"), *forms])
         name = f"precision-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
         try:
-            return self._noted(name, lambda: self._timed(names, clock))
+            return self._noted(name, lambda: self._timed(forms, clock))
         except RuntimeError:
-            return "float32"  # what fails here fails again with the first picture, which is told
+            return forms[0]  # what fails here fails again with the first picture, which is told
 
-    def _timed(self, names: Sequence[str], clock: Callable[[], float]) -> str:
+    def _timed(self, forms: Sequence[str], clock: Callable[[], float]) -> str:
         # With the stem that most runs begin with, so that nothing is converted for this alone.
         descriptor = self._network.descriptor
         pictures, dtype = descriptor.frames, torch.float32
         if descriptor.pictures:
             pictures, dtype = descriptor.pictures, torch.uint8
         given = torch.zeros(1, 3 * pictures, EXAMPLE_SIDE, EXAMPLE_SIDE, dtype=dtype)
-        passes = {name: self._compiled(tuple(given.shape), STEMS[dtype], 1, name) for name in names}
-        return fastest({name: partial(run, given) for name, run in passes.items()}, clock=clock)
+        passes = {form: self._compiled(tuple(given.shape), STEMS[dtype], 1, form) for form in forms}
+        return fastest({form: partial(run, given) for form, run in passes.items()}, clock=clock)
 
     def _rounded(self) -> openvino.Model:
         assert self._network.rounded is not None
@@ -167,7 +175,7 @@ class OpenvinoBackend:
     def _prepared(self, stacked: Tensor) -> Run:
         try:
             abreast, shape = min(len(stacked), torch.get_num_threads()), self._network.given(stacked[:1]).shape
-            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast, self.precision)
+            run = self._compiled(tuple(shape), STEMS[stacked.dtype], abreast, self._form)
             self._compare(run, stacked)
             return run
         except RuntimeError as error:
@@ -190,11 +198,15 @@ class OpenvinoBackend:
         if not difference <= TOLERANCES[self.precision]:
             raise RuntimeError(f"what it made of the module is off by {difference:.2g}")
 
-    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int, precision: str) -> Run:
-        if precision == "int8" and stem == STEMS[torch.uint8]:
-            models = {"whole": self._rounded()}
-        else:
+    def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int, form: str) -> Run:
+        lowest = _FORMS[form]
+        if not form.startswith("int8"):
             models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
+        elif stem == STEMS[torch.uint8]:
+            # Behind the last convolution OpenVINO stays in float32, so what is dry stays as it is.
+            models = {"trunk": self._rounded()}
+        else:
+            models, lowest = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem), "float32"
         hints = {**self._hints(), "NUM_STREAMS": abreast}
         if folder := kept_in(f"{self._kept}/compiled"):
             hints["CACHE_DIR"] = str(folder)
@@ -202,7 +214,7 @@ class OpenvinoBackend:
         inputs = [shape]
         for part, model in models.items():
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
-            hints["INFERENCE_PRECISION_HINT"] = _NAMES[precision if part == "trunk" else "float32"]
+            hints["INFERENCE_PRECISION_HINT"] = _NAMES[lowest if part == "trunk" else "float32"]
             compiled = core().compile_model(model, "CPU", hints)
             outputs = [tuple(port.shape) for port in compiled.outputs]
             if part == stem:

@@ -16,6 +16,9 @@ from streamderain.backends import quantised
 from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError, WeightsError
+from streamderain.networks.drsformer import DRSformer
+from streamderain.networks.drsformer.variant import Variant
+from streamderain.training.quantising import of_codes
 from tests.backends.parted import Parted, parted
 
 CPU = torch.device("cpu")
@@ -108,7 +111,53 @@ def test_auto_takes_it_where_it_is_the_quickest(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(backend, "fastest", lambda ways, clock: asked.append(list(ways)) or "int8")
     monkeypatch.setattr(backend, "_hint", lambda: "bf16")
     assert [OpenvinoBackend(network).precision for _ in range(2)] == ["int8", "int8"]
-    assert asked == [["float32", "bfloat16", "int8"]]
+    assert asked == [["float32", "bfloat16", "int8", "int8 and bfloat16"]]
+
+
+@torch.inference_mode()
+def test_what_is_float_of_it_is_in_bfloat16_where_that_is_quicker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = replace(parted(), rounded=with_a_rounded_form(tmp_path))
+    asked: list[list[str]] = []
+    monkeypatch.setattr(backend, "fastest", lambda ways, clock: [asked.append(list(ways)), list(ways)[-1]][1])
+    hints: list[str] = []
+    compiled = openvino.Core.compile_model
+    monkeypatch.setattr(
+        openvino.Core,
+        "compile_model",
+        lambda core, model, device, given: [
+            hints.append(given["INFERENCE_PRECISION_HINT"]), compiled(core, model, device, given)
+        ][1],
+    )  # fmt: skip
+    given = codes()
+    for hint, forms in (("f32", ["int8"]), ("bf16", ["int8", "int8 and bfloat16"])):
+        monkeypatch.setattr(backend, "_hint", lambda hint=hint: hint)
+        made = OpenvinoBackend(network, CPU, "int8")
+        assert made.precision == "int8"
+        assert asked == ([forms] if len(forms) > 1 else [])
+        torch.testing.assert_close(made(given), network.module.of_codes(given) + 0.25, rtol=0, atol=1e-2)
+        assert hints[-1] == hint
+        # Frames as they came go through the network itself, all of it in float32.
+        hints.clear()
+        made(given / 255)
+        assert set(hints) == {"f32"}
+
+
+@torch.inference_mode()
+def test_in_bfloat16_what_is_dry_stays_as_it_is(core: openvino.Core) -> None:
+    """Behind the last convolutions OpenVINO stays in float32, where the picture itself is."""
+    network = DRSformer(
+        Variant((8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False, scale=2, past=1, future=1, aligned=True)
+    )
+    network.output.weight.zero_()
+    given = codes(64, 64).repeat(1, network.variant.pictures, 1, 1)
+    model = of_codes(network)
+    model.reshape(list(given.shape))
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    torch.testing.assert_close(
+        torch.from_numpy(compiled([given.numpy()])[0]) * 255, given[:, :3].float(), rtol=0, atol=1e-3
+    )
 
 
 def test_what_is_known_to_be_the_quickest_is_read_but_to_be_compiled(
