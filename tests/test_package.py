@@ -89,7 +89,7 @@ def test_the_wheel_holds_the_package_and_the_presets_and_nothing_else(wheel: Pat
     presets = {f"streamderain/configs/{name}" for name in files_under(ROOT / "configs")}
     assert set(names) - set(about) == package | presets
     bundled = [f"weights/{name}.{ending}" for name in ("fast", "best") for ending in ("safetensors", "md")]
-    bundled.append("weights/fast.int8.zip")
+    bundled += ["weights/best.int8.zip", "weights/fast.int8.zip"]
     for needed in (*bundled, "configs/quick.yaml", "py.typed", "preview/page.html", "preview/stage.js"):
         assert f"streamderain/{needed}" in names
     assert any(name.endswith("licenses/LICENSE") for name in about)
