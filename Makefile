@@ -10,8 +10,8 @@ EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 RUN := $(BIN)/python$(EXE)
 ALONE := $(RUN) -m streamderain.training.rest
 # Each test computes in one thread, and waits a third of its time, for servers and programs of its own.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + os.cpu_count()))')
-SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
+WORKERS = $(shell $(RUN) -c 'from streamderain.machine import cores_here; print(min(4, 1 + cores_here()))')
+SIDE_BY_SIDE = -n $(WORKERS) --dist worksteal
 SAMPLE := samples/rainy-temple
 
 .PHONY: help demo test test-all lint bench profile quality judge temporal ray-test scale joins live-bench fidelity soak alarms readme docs docs-pages train campaign cuda-test cuda-bench cuda-train samples clean

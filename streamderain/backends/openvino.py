@@ -42,12 +42,10 @@ STEMS = {torch.float32: "stem", torch.uint8: "entry_of_codes"}
 TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1}
 """What a module's answer may be off by, of 0..1; none of those that are compared has a form in int8."""
 
-_NAMES = {"float32": "f32", "bfloat16": "bf16"}
-"""What OpenVINO calls a precision."""
-
-_FORMS = {"float32": "float32", "bfloat16": "bfloat16", "int8": "float32", "int8 and bfloat16": "bfloat16"}
-"""How a network may be computed, the first word of which is its precision; and in what that is which is float of the
-trunk. What is int8 says a file of its own, which is of 8-bit codes; frames as they came go through in float32 there.
+_FORMS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32", "int8 and bfloat16": "bf16"}
+"""How a network may be computed, the first word of which is its precision; and what is asked of OpenVINO for what of
+the trunk is float. What is int8 says a file of its own, which is of 8-bit codes; frames as they came go through in
+float32.
 """
 
 
@@ -87,7 +85,7 @@ class OpenvinoBackend:
         self._network = network
         self._kept = f"openvino/{_digest(network)}"
         self._passes = PerShape(self._prepared)
-        self._form = precision if precision in _NAMES else self._quickest(precision, clock)
+        self._form = self._quickest(precision, clock) if precision in ("auto", "int8") else precision
         self.precision = self._form.partition(" ")[0]
 
     def __call__(self, stacked: Tensor) -> Tensor:
@@ -199,14 +197,10 @@ class OpenvinoBackend:
             raise RuntimeError(f"what it made of the module is off by {difference:.2g}")
 
     def _compiled(self, shape: tuple[int, ...], stem: str, abreast: int, form: str) -> Run:
-        lowest = _FORMS[form]
-        if not form.startswith("int8"):
-            models = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
-        elif stem == STEMS[torch.uint8]:
-            # Behind the last convolution OpenVINO stays in float32, so what is dry stays as it is.
-            models = {"trunk": self._rounded()}
-        else:
-            models, lowest = self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem), "float32"
+        is_rounded = form.startswith("int8") and stem == STEMS[torch.uint8]
+        models = {"trunk": self._rounded()} if is_rounded else self._models(min(EXAMPLE_SIDE, *shape[-2:]), stem)
+        # Behind the last convolution OpenVINO stays in float32, so what is dry stays as it is.
+        of_trunk = _FORMS[form] if is_rounded or not form.startswith("int8") else "f32"
         hints = {**self._hints(), "NUM_STREAMS": abreast}
         if folder := kept_in(f"{self._kept}/compiled"):
             hints["CACHE_DIR"] = str(folder)
@@ -214,7 +208,7 @@ class OpenvinoBackend:
         inputs = [shape]
         for part, model in models.items():
             model.reshape({port: list(each) for port, each in zip(model.inputs, inputs, strict=True)})
-            hints["INFERENCE_PRECISION_HINT"] = _NAMES[lowest if part == "trunk" else "float32"]
+            hints["INFERENCE_PRECISION_HINT"] = of_trunk if part == "trunk" else "f32"
             compiled = core().compile_model(model, "CPU", hints)
             outputs = [tuple(port.shape) for port in compiled.outputs]
             if part == stem:
