@@ -10,7 +10,7 @@ from torch import Tensor
 
 from streamderain.rain.falling import Rain, Rainfall
 from streamderain.rain.haze import Haze, VeiledRain
-from streamderain.rain.painted import paint_downpour, paint_plain_rain, paint_rain, paint_texture
+from streamderain.rain.painted import paint_downpour, paint_leaning_rain, paint_plain_rain, paint_rain, paint_texture
 
 MOST_HIDDEN = 0.3
 """Mean opacity beyond which a picture is more rain than scene, and less rain falls."""
@@ -25,7 +25,8 @@ class SomeRain(Protocol):
 
 @dataclass(frozen=True)
 class Kinds:
-    """How often rain is of which kind; what is left over falls. `plain` rain is where training begins.
+    """How often rain is of which kind; what is left over falls. `plain` rain is where training begins, `leaning` rain
+    is painted too.
 
     Veiled rain is painted rain or texture behind which the picture pales, by a share of its light between those of
     `veil_loss`, less more often than more: who learns to undo a veil also learns to change what is dry.
@@ -36,6 +37,7 @@ class Kinds:
     downpour: float = 0.1
     texture: float = 0.1
     veiled: float = 0.08
+    leaning: float = 0.0
     veil_loss: tuple[float, float] = (0.1, 0.6)
 
 
@@ -56,6 +58,9 @@ def draw_any_rain(rng: random.Random, height: int, width: int, kinds: Kinds | No
     draw -= kinds.texture
     if draw < kinds.veiled:
         return draw_veiled_rain(rng, kinds.veil_loss)
+    draw -= kinds.veiled
+    if draw < kinds.leaning:
+        return paint_leaning_rain(rng)
     return draw_rainfall(rng, height, width)
 
 

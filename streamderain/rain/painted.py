@@ -125,7 +125,7 @@ class PaintedRain:
 def paint_rain(rng: random.Random) -> PaintedRain:
     """Painted rain from a drizzle in one direction to a downpour in five, at times by the editor's recipe."""
     leans = _leans(rng)
-    cover = 10 ** rng.uniform(-1.4, 0.2) / len(leans)
+    cover = _cover(rng) / len(leans)
     if rng.random() < 0.2:
         strokes: list[Layer] = [_smeared(lean, cover, rng) for lean in leans[:2]]
     else:
@@ -159,15 +159,17 @@ def paint_plain_rain(rng: random.Random) -> PaintedRain:
     """One layer of streaks alike, plain to see: what a network that knows nothing learns first, and one that knows but
     rain from above learns of other leans, which half of them have.
     """
-    length, width = rng.uniform(15, 80), rng.uniform(0.6, 1.6)
-    stroke = Stroke(
-        density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
-        length_px=length,
-        angle=_leans(rng)[0],
-        width_px=width,
-        brightness=rng.uniform(0.25, 0.8),
-    )
-    return PaintedRain((stroke,), rng.randrange(2**31))
+    return _plain(_leans(rng)[0], rng)
+
+
+def paint_leaning_rain(rng: random.Random) -> PaintedRain:
+    """Painted rain in one direction, from halfway down to flat, half of it plain: as rain is to the sides of a camera
+    that drives, and what a still keeps where too little of it is learnt from.
+    """
+    lean = rng.choice((-1, 1)) * rng.uniform(math.pi / 4, math.pi / 2)
+    if rng.random() < 0.5:
+        return _plain(lean, rng)
+    return _on_paper(tuple(_layers(lean, _cover(rng), rng)), rng)
 
 
 def paint_texture(rng: random.Random) -> PaintedRain:
@@ -217,6 +219,23 @@ def _leans(rng: random.Random) -> list[float]:
         lean = 0.0
     spread = rng.choice((0.03, 0.15, 0.5, 2.0))
     return [lean, *(lean + rng.gauss(0, spread) for _ in range(count - 1))]
+
+
+def _cover(rng: random.Random) -> float:
+    """About the share of a picture that streaks cover, from a drizzle's to a downpour's."""
+    return float(10 ** rng.uniform(-1.4, 0.2))
+
+
+def _plain(lean: float, rng: random.Random) -> PaintedRain:
+    length, width = rng.uniform(15, 80), rng.uniform(0.6, 1.6)
+    stroke = Stroke(
+        density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
+        length_px=length,
+        angle=lean,
+        width_px=width,
+        brightness=rng.uniform(0.25, 0.8),
+    )
+    return PaintedRain((stroke,), rng.randrange(2**31))
 
 
 def _layers(lean: float, cover: float, rng: random.Random) -> list[Stroke]:

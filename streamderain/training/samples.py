@@ -41,7 +41,7 @@ class Mix:
     A share `lined` of what moves and `lined_still` of the stills, which alone cannot tell, has a fence or the like
     before it, and nearly half of these are dry. A share `overexposed` has white where the sky was, as most pictures of
     rain have, and a share `filmed` goes through a camera's faults. `plain`, `painted`,
-    `downpour`, `texture` and `veiled` are kinds of rain, see Kinds.
+    `downpour`, `texture`, `veiled` and `leaning` are kinds of rain, see Kinds.
     """
 
     still: float = 0.33
@@ -60,6 +60,7 @@ class Mix:
     downpour: float = Kinds.downpour
     texture: float = Kinds.texture
     veiled: float = Kinds.veiled
+    leaning: float = Kinds.leaning
 
     @classmethod
     def of(cls, shares: Mapping[str, float]) -> Mix:
@@ -81,7 +82,7 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
         self.material, self.side, self.seed = material, side, seed
         self.past, self.future = past, future
         self.mix = mix = mix or Mix()
-        self._kinds = Kinds(mix.plain, mix.painted, mix.downpour, mix.texture, mix.veiled)
+        self._kinds = Kinds(mix.plain, mix.painted, mix.downpour, mix.texture, mix.veiled, mix.leaning)
         # Flat pictures teach little, and texture is what deraining harms first.
         self._busyness = [
             float((photo[:, 1:].float() - photo[:, :-1].float()).abs().mean()) + 1 for photo in material.photos

@@ -20,7 +20,8 @@ from streamderain.errors import ConfigError, TrainingError
 from streamderain.machine import cores_here
 from streamderain.media.images import read_clip
 from streamderain.networks import weights
-from streamderain.networks.drsformer.network import DRSformer, ResidualBlock
+from streamderain.networks.drsformer.experts import MixtureOfExperts
+from streamderain.networks.drsformer.network import DRSformer, SparseTransformerBlock
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.networks.restorer import pick_device
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
@@ -89,7 +90,7 @@ class Trainer:
         self.network = _begun(variant_of(config)).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4, fused=True)
         self.step = 0
         self._spent_before, self._began = 0.0, time.process_time()
         self._in_bfloat16()
@@ -119,14 +120,16 @@ class Trainer:
     def _in_bfloat16(self) -> None:
         if not self.config.bf16:
             return
-        half = torch.autocast(self.device.type, torch.bfloat16)
+        bfloat16 = torch.autocast(self.device.type, torch.bfloat16)
+        self.network.trunk = bfloat16(self.network.trunk)  # type: ignore[method-assign]
         if self.device.type == "cuda":
-            self.network.trunk = half(self.network.trunk)  # type: ignore[method-assign]
             return
         # A CPU is quick at dense convolutions in bfloat16, but slow at the depthwise ones.
+        float32 = torch.autocast(self.device.type, enabled=False)
         for module in self.network.modules():
-            if isinstance(module, ResidualBlock):
-                module.forward = half(module.forward)  # type: ignore[method-assign]
+            if isinstance(module, SparseTransformerBlock | MixtureOfExperts):
+                module.register_forward_pre_hook(lambda module, given: (given[0].float(),))
+                module.forward = float32(module.forward)  # type: ignore[method-assign]
 
     def start_from(self, model: str) -> None:
         """Begin with the weights called `model` instead of random ones, grown where `can_grow` says so.

@@ -48,6 +48,7 @@ def test_kinds_come_by_their_shares() -> None:
         (Kinds(0.0, 0.0, 1.0, 0.0, 0.0), PaintedRain),
         (Kinds(0.0, 0.0, 0.0, 1.0, 0.0), PaintedRain),
         (Kinds(0.0, 0.0, 0.0, 0.0, 1.0), VeiledRain),
+        (Kinds(0.0, 0.0, 0.0, 0.0, 0.0, leaning=1.0), PaintedRain),
         (Kinds(0.0, 0.0, 0.0, 0.0, 0.0), Rainfall),
     ],
 )

@@ -17,6 +17,7 @@ from streamderain.rain.painted import (
     PaintedRain,
     Stroke,
     paint_downpour,
+    paint_leaning_rain,
     paint_plain_rain,
     paint_rain,
     paint_texture,
@@ -199,3 +200,16 @@ def test_plain_rain_is_one_layer_that_is_plain_to_see() -> None:
         assert float((layer > 0.05).float().mean()) > 0.005
     assert share([lean < math.pi / 6 for lean in leans]) > 0.5, "most fall"
     assert share([lean > math.pi / 3 for lean in leans]) > 0.08, "and some fly sideways"
+
+
+def test_leaning_rain_leans_to_either_side_down_to_flat() -> None:
+    leans = []
+    for seed in range(80):
+        rain = paint_leaning_rain(random.Random(seed))
+        angles = {stroke.angle for stroke in rain.strokes}
+        assert len(angles) == 1, "one direction"
+        leans.append(math.degrees(angles.pop()))
+        assert float(rain.layer(96, 96, 0.0).max()) > 0.02
+    assert all(45 <= abs(lean) <= 90 for lean in leans)
+    assert share([lean > 0 for lean in leans]) == pytest.approx(0.5, abs=0.2)
+    assert share([abs(lean) > 80 for lean in leans]) > 0.1
