@@ -197,9 +197,7 @@ class TrainConfig:
     mix: dict[str, float] = _setting({}, "shares of kinds of samples, where they differ from the usual, name=share")
     faint: float = _setting(0.02, "mean error, of 0..1, under which a sample's error counts less and less")
     float16: bool = _setting(False, "write the weights in float16, at half the size")
-    bf16: bool = _setting(
-        False, "compute in bfloat16, on a CPU the dense convolutions alone; pays on GPUs and CPUs that know it"
-    )
+    bf16: bool = _setting(False, "compute in bfloat16, on a CPU where that is quicker, in all but transformer blocks")
     rate: float = _setting(1e-3, "learning rate")
     cooldown: float = _setting(0.1, "part of the steps, the last, in which the rate falls to near zero")
     seed: int = _setting(1, "of the first weights and the samples")

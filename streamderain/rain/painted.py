@@ -227,7 +227,7 @@ def _cover(rng: random.Random) -> float:
 
 
 def _plain(lean: float, rng: random.Random) -> PaintedRain:
-    length, width = rng.uniform(15, 80), rng.uniform(0.6, 1.6)
+    length, width = rng.uniform(15, 100), rng.uniform(0.6, WIDTHS_PX[1])
     stroke = Stroke(
         density=10 ** rng.uniform(-1.3, -0.6) / (length * width * 2.5),
         length_px=length,

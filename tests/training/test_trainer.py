@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from streamderain.training.trainer import (
     WARM_UP_STEPS,
     Trainer,
     deraining_loss,
+    is_quick_in_bfloat16,
     learning_rate,
     train,
     variant_of,
@@ -297,17 +299,46 @@ def test_training_asks_for_rest_before_each_step(tmp_path: Path, material: Mater
     assert asked == [0, 1, 2]
 
 
-def test_bfloat16_reaches_the_dense_convolutions_alone(tmp_path: Path, material: Material) -> None:
-    trainer = Trainer(tiny(tmp_path, bf16=True), material, material)
+def _dtypes(trainer: Trainer) -> dict[str, torch.dtype]:
+    """What comes out of each convolution."""
     seen: dict[str, torch.dtype] = {}
     for name, module in trainer.network.named_modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda module, _, output, name=name: seen.update({name: output.dtype}))
     trainer.network(torch.rand(1, 9, 32, 32))
+    return seen
+
+
+def test_bfloat16_reaches_all_but_the_transformer_blocks(
+    tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamderain.training.trainer.is_quick_in_bfloat16", lambda: True)
+    trainer = Trainer(tiny(tmp_path, bf16=True), material, material)
+    seen = _dtypes(trainer)
     whole = {name for name, dtype in seen.items() if dtype == torch.float32}
     assert whole == {name for name in seen if ".attn." in name or ".ffn." in name}
-    assert whole < set(seen)
+    assert {seen[name] for name in seen.keys() - whole} == {torch.bfloat16}
     assert all(parameter.dtype == torch.float32 for parameter in trainer.network.parameters())
+
+
+def test_a_processor_that_is_slow_in_bfloat16_stays_in_float32(
+    tmp_path: Path, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamderain.training.trainer.is_quick_in_bfloat16", lambda: False)
+    assert set(_dtypes(Trainer(tiny(tmp_path, bf16=True), material, material)).values()) == {torch.float32}
+
+
+def test_bfloat16_is_quick_where_the_clock_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for float32, bfloat16 in ((2.0, 1.0), (1.0, 2.0)):
+        seconds = {torch.float32: float32, torch.bfloat16: bfloat16}
+
+        def repeat(
+            convolved: partial[torch.Tensor], seconds: dict[torch.dtype, float] = seconds, **_: int
+        ) -> list[float]:
+            return [3.0, seconds[convolved().dtype]]
+
+        monkeypatch.setattr("timeit.repeat", repeat)
+        assert is_quick_in_bfloat16() is (bfloat16 < float32)
 
 
 def test_weights_in_float16_take_half_the_room(tmp_path: Path, material: Material) -> None:
