@@ -1,4 +1,5 @@
-"""A trained network made wider and deeper without changing what it computes, so that it need not begin anew.
+"""A trained network made wider and deeper without changing what it computes, so that it need not begin anew; or made to
+look at single pictures, with which it computes what it did with windows of copies.
 
 After Net2Net (Chen, Goodfellow and Shlens, 2016, arXiv 1511.05641): every channel of a level is taken twice, and the
 weights that read it are halved; further residual blocks begin as zero. A little noise lets the twins part.
@@ -22,13 +23,16 @@ _Map = Tensor
 
 
 def can_grow(narrow: Variant, wide: Variant) -> bool:
-    """Whether `wide` is `narrow`, perhaps with levels of twice the width, with more residual blocks, or aligned."""
-    same = ("blocks", "expansion", "scale", "past", "future")
+    """Whether `wide` is `narrow`, perhaps with levels of twice the width, with more residual blocks, or aligned, or for
+    single pictures.
+    """
+    same = ("blocks", "expansion", "scale")
+    looks_as_far = (narrow.past, narrow.future) == (wide.past, wide.future) and wide.aligned >= narrow.aligned
     heads = zip(narrow.blocks, narrow.heads, wide.heads, strict=True)
     fewer, more = (each.dense + each.residual for each in (narrow, wide))
     return (
         all(new in (old, 2 * old) for old, new in zip(narrow.widths, wide.widths, strict=True))
-        and wide.aligned >= narrow.aligned
+        and (looks_as_far or wide.frames == 1)
         and all(getattr(narrow, name) == getattr(wide, name) for name in same)
         and all(old == new for blocks, old, new in heads if blocks)
         and not (narrow.mefc or wide.mefc)
@@ -75,12 +79,16 @@ class _Grower:
             self._convolution(f"{up}.body.0", self._repeated(depth, 4), channels[depth + 1])
         self._residual_blocks("refinement", self.narrow.dense[1], joined[0])
         self._convolution("output", None, joined[0])
-        if "vote.weight" in self.old:
+        if "vote.weight" in self.old and "vote.weight" in self.new:
             self._convolution("vote", None, joined[0])
 
     def _stem(self, outputs: _Map) -> None:
-        # An aligned network reads more than frames, behind them.
+        # An aligned network reads more than frames, behind them: how far medians leave the frame, of copies not at all.
         weight = self.old["patch_embed.proj.weight"][outputs]
+        if self.wide.frames == 1:
+            pixel = 3 * self.wide.scale**2
+            frames = weight[:, : self.narrow.frames * pixel]
+            weight = frames.reshape(len(frames), -1, pixel, *frames.shape[2:]).sum(dim=1)
         self.new["patch_embed.proj.weight"].zero_()
         self.new["patch_embed.proj.weight"][:, : weight.shape[1]].copy_(weight)
 

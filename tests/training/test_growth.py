@@ -96,6 +96,17 @@ def test_a_network_can_learn_to_follow_motion_later() -> None:
     assert torch.equal(again["vote.bias"], state["vote.bias"])
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+@torch.inference_mode()
+def test_a_network_for_single_pictures_does_with_one_what_it_did_with_copies(aligned: bool) -> None:
+    window = trained_like(replace(NARROW, aligned=aligned))
+    single = DRSformer(replace(NARROW, past=0, future=0, dense=(1, 2))).double()
+    assert can_grow(window.variant, single.variant)
+    single.load_state_dict(grown(window.state_dict(), single.variant))
+    picture = torch.rand(2, 3, 96, 64, dtype=torch.float64)
+    torch.testing.assert_close(single(picture), window(picture.repeat(1, 3, 1, 1)), rtol=0, atol=1e-4)
+
+
 def test_noise_parts_the_twins_and_comes_from_the_seed() -> None:
     state, wide = trained_like(NARROW).state_dict(), replace(NARROW, widths=WIDE)
     first, again, other = (grown(state, wide, seed=seed)["patch_embed.proj.weight"] for seed in (1, 1, 2))
@@ -115,6 +126,9 @@ def test_noise_parts_the_twins_and_comes_from_the_seed() -> None:
         ({"aligned": True}, True),
         ({"widths": (36, 72, 144, 288)}, False),
         ({"widths": WIDE, "past": 2}, False),
+        ({"past": 0}, False),
+        ({"past": 0, "future": 0}, True),
+        ({"past": 0, "future": 0, "widths": WIDE}, True),
         ({"widths": WIDE, "blocks": (1, 1, 1, 2)}, False),
         ({"widths": WIDE, "dense": (0, 0), "mefc": True}, False),
     ],
