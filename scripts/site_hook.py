@@ -25,6 +25,7 @@ BESIDE = (
     "samples/README.md",
     "streamderain/weights/best.md",
     "streamderain/weights/fast.md",
+    "streamderain/weights/picture.md",
 )
 """Files of the checkout that are in the site too, under their own names."""
 

@@ -40,8 +40,9 @@ ONE_OR_MORE = ((1, math.inf), "1 or more")
 class DerainConfig:
     """How a video is derained and written."""
 
-    model: str = _setting("default", "weights: default (fast), a name that `streamderain models` lists, a file of "
-                          "weights or of ONNX, a folder as the Hugging Face hub has it, or hub:OWNER/NAME")  # fmt: skip
+    model: str = _setting("default", "weights: default (fast, for single pictures picture), a name that `streamderain "
+                          "models` lists, a file of weights or of ONNX, a folder as the Hugging Face hub has it, or "
+                          "hub:OWNER/NAME")  # fmt: skip
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu; or cpu, cuda, cuda:1, mps")
     backend: str = _setting("auto", "what runs the network: auto (by device), torch, openvino, graphs, compiled, "
                             "triton, onnx or tensorrt")  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from streamderain.media.sink import FileSink, check_output
 from streamderain.media.source import Source, open_source
 from streamderain.media.stills import SequenceSink, StillSink, StillSource, are_stills, still_jobs
 from streamderain.media.url import public
+from streamderain.networks import weights
 from streamderain.networks.restorer import Restorer
 from streamderain.parts.resume import derained_in_parts
 from streamderain.stream.pipeline import Station
@@ -52,6 +54,7 @@ def derain(
     finished, it says that `output` is whole. Ctrl-C raises Stopped.
     """
     config = build(DerainConfig, **settings) if config is None else config
+    config = with_model(config, source, output)
     are_pictures = are_stills(source, output)
     if config.resume and not are_pictures:
         return _derain_in_parts(source, str(output), config, report, network)
@@ -66,6 +69,12 @@ def derain(
             return done
     except KeyboardInterrupt:
         raise Stopped("stopped before the first frame") from None
+
+
+def with_model(config: DerainConfig, source: str | Path, output: str | Path) -> DerainConfig:
+    """`config` with the bundled weights that its "default" stands for where a single picture becomes one."""
+    is_single = are_stills(source, output) and not is_numbered(source)
+    return replace(config, model=weights.FOR_PICTURES) if is_single and config.model == "default" else config
 
 
 def _derain_in_parts(

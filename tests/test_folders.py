@@ -63,7 +63,7 @@ def test_without_a_home_nothing_is_found_and_nothing_kept(caplog: pytest.LogCapt
     for find, *_ in PLACES:
         assert NOWHERE in find().parents
     assert saved_settings(settings_file()) == {}
-    assert set(weights.installed()) == {"fast", "best"}
+    assert set(weights.installed()) == {"fast", "best", "picture"}
     assert kept_in("openvino") is None
     assert kept_in("tensorrt") is None
     assert caplog.text.count("so the next start takes as long") == 1
@@ -96,7 +96,7 @@ from streamderain.config import saved_settings
 from streamderain.networks import weights
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 assert saved_settings(folders.settings_file()) == {}
-assert set(weights.installed()) <= {"fast", "best"}
+assert set(weights.installed()) <= {"fast", "best", "picture"}
 assert folders.kept_in("openvino") is None
 """
 

@@ -88,7 +88,7 @@ def test_the_wheel_holds_the_package_and_the_presets_and_nothing_else(wheel: Pat
     package = {f"streamderain/{name}" for name in files_under(PACKAGE)}
     presets = {f"streamderain/configs/{name}" for name in files_under(ROOT / "configs")}
     assert set(names) - set(about) == package | presets
-    bundled = [f"weights/{name}.{ending}" for name in ("fast", "best") for ending in ("safetensors", "md")]
+    bundled = [f"weights/{name}.{ending}" for name in ("fast", "best", "picture") for ending in ("safetensors", "md")]
     bundled += ["weights/best.int8.zip", "weights/fast.int8.zip"]
     for needed in (*bundled, "configs/quick.yaml", "py.typed", "preview/page.html", "preview/stage.js"):
         assert f"streamderain/{needed}" in names

@@ -22,10 +22,11 @@ from streamderain.config import DerainConfig
 from streamderain.errors import DifferenceError, SinkError, SourceError, StationError, Stopped, StreamderainError
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
+from streamderain.media.images import read_image, write_image
 from streamderain.media.partial import partial_of
 from streamderain.media.sink import Muxed
 from streamderain.media.source import Source, open_source
-from streamderain.run import derain
+from streamderain.run import derain, with_model
 
 
 class Brighter:
@@ -362,3 +363,34 @@ def test_the_report_tells_what_was_checked_and_a_difference_is_an_error(
     assert json.loads(report.read_text())["differences"] == ["11 of 12 frames are there"]
     assert f"{tmp_path / 'out.mkv'}: 11 of 12 frames are there" in caplog.messages
     derain(clip, tmp_path / "out.mov", verify=False, network=Brighter())
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "model", "taken"),
+    [
+        ("rainy.jpg", "dry.png", "default", "picture"),
+        ("RAINY.TIFF", "dry.webp", "default", "picture"),
+        ("rainy.jpg", "dry.png", "best", "best"),
+        ("frame_%04d.png", "dry_%04d.png", "default", "default"),
+        ("rainy.mp4", "dry.mp4", "default", "default"),
+        ("rainy.mp4", "dry_%04d.png", "default", "default"),
+        ("rainy.gif", "dry.mp4", "default", "default"),
+    ],
+)
+def test_a_single_picture_has_a_network_of_its_own(source: str, output: str, model: str, taken: str) -> None:
+    config = DerainConfig(model=model, strength=0.5)
+    assert with_model(config, source, output) == DerainConfig(model=taken, strength=0.5)
+
+
+def test_a_single_picture_goes_through_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def load(config: DerainConfig) -> Brighter:
+        asked.append(config.model)
+        return Brighter(0.1)
+
+    monkeypatch.setattr("streamderain.run.load_network", load)
+    write_image(tmp_path / "rainy.png", torch.full((3, 16, 24), 100, dtype=torch.uint8))
+    derain(tmp_path / "rainy.png", tmp_path / "dry.png")
+    assert asked == ["picture"]
+    assert int(read_image(tmp_path / "dry.png").float().mean().round()) == 126

@@ -1,4 +1,4 @@
-"""Jobs -> what came of each, as a generator: one network for all, and on past what fails."""
+"""Jobs -> what came of each, as a generator: networks are loaded once, and on past what fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamderain.engine.engine import load_network
 from streamderain.errors import Stopped, StreamderainError, in_one_line
 from streamderain.frames import Network
 from streamderain.parts.journal import Journal
-from streamderain.run import derain
+from streamderain.run import derain, with_model
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +38,22 @@ def derain_many(
     report: Callable[[Job, Progress], None] = lambda job, progress: None,
     network: Network | None = None,
 ) -> Iterator[Outcome]:
-    """Derain one file after the other, all with the same network, which is loaded for the first that needs it.
+    """Derain one file after the other with `network`, or those that `config` stands for, each loaded for the first file
+    that needs it.
 
     What fails is told, and the next one taken. An output that exists is skipped unless `config.overwrite`. Folders are
     made where they are missing. Ctrl-C within a file ends with that one, "stopped". Raises WeightsError or DeviceError
     where no network can be loaded.
     """
+    loaded: dict[str, Network] = {}
     for job in jobs:
         if job.output.exists() and not config.overwrite and not (config.resume and Journal(job.output).exists):
             yield Outcome(job, "skipped", said=f"{job.output} exists; --overwrite replaces it")
             continue
-        network = network or load_network(config)
-        outcome = _outcome(job, config, report, network)
+        chosen = with_model(config, job.source, job.output)
+        if network is None and chosen.model not in loaded:
+            loaded[chosen.model] = load_network(chosen)
+        outcome = _outcome(job, config, report, network or loaded[chosen.model])
         yield outcome
         if outcome.result == "stopped":
             return

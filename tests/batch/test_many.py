@@ -13,6 +13,7 @@ from streamderain.batch.many import derain_many
 from streamderain.carry import Progress
 from streamderain.config import DerainConfig
 from streamderain.frames import Network
+from streamderain.media.images import write_image
 from streamderain.media.source import open_source
 
 CONFIG = DerainConfig(preset="ultrafast", blend=0.0)
@@ -64,6 +65,22 @@ def test_a_bad_file_is_told_and_passed_and_the_network_is_loaded_once(
     assert loaded == [CONFIG]
     with open_source(folder / "out" / "sub" / "c.mp4") as source:
         assert sum(1 for _ in source.frames()) == 12
+
+
+def test_pictures_among_videos_have_a_network_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(config: DerainConfig) -> Network:
+        loaded.append(config.model)
+        return Still()
+
+    monkeypatch.setattr("streamderain.batch.many.load_network", load)
+    for name in ("a2.png", "sub/d.png"):
+        write_image(folder / "in" / name, torch.zeros(3, 16, 16, dtype=torch.uint8))
+    results = [(each.job.source.name, each.result) for each in derain_many(jobs(folder), CONFIG)]
+    assert results == [(f"{name}", "derained" if name != "b.mp4" else "failed") for name in
+                       ("a.mp4", "a2.png", "b.mp4", "c.mp4", "d.png")]  # fmt: skip
+    assert loaded == ["default", "picture"]
 
 
 def test_what_exists_is_skipped_and_no_network_is_loaded_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -332,7 +332,12 @@ def test_default_is_the_fast_one(bundled: Path) -> None:
     assert weights.find("default") == weights.find("fast") == bundled / "fast.safetensors"
 
 
-@pytest.mark.parametrize(("name", "most"), [("fast", 26_000), ("best", 125_000)])
+def test_what_single_pictures_go_through_is_bundled_and_looks_at_no_neighbours() -> None:
+    assert weights.find(weights.FOR_PICTURES).parent == weights.BUNDLED
+    assert weights.load(weights.FOR_PICTURES).variant.frames == 1
+
+
+@pytest.mark.parametrize(("name", "most"), [("fast", 26_000), ("best", 125_000), ("picture", 150_000)])
 @torch.inference_mode()
 def test_bundled_networks_keep_to_their_budgets(name: str, most: int) -> None:
     path = weights.find(name)

@@ -31,7 +31,7 @@ from streamderain.media.parts import Part
 from streamderain.media.url import redacted
 from streamderain.parts.journal import is_whole
 from streamderain.parts.making import Film, Span, make_part
-from streamderain.run import derain
+from streamderain.run import derain, with_model
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,9 @@ def _kind_of(source: Path, name: str, settings: Settings) -> str:
 
 
 def _whole(task: Task, beat: Beat) -> Made:
-    config = task.settings.config
-
     def make(source: Path, output: Path) -> int:
-        return derain(source, output, config, lambda _: beat(), _network(task.settings)).frames
+        config = with_model(task.settings.config, source, output)
+        return derain(source, output, config, lambda _: beat(), _network(replace(task.settings, config=config))).frames
 
     with local(task.item.source) as source:
         return _finished(task, lambda output: make(source, output))
@@ -201,7 +200,8 @@ def _network(settings: Settings) -> Network:
     return _loaded(config.model, settings.device or config.device, config.backend, config.precision, config.memory)
 
 
-@functools.lru_cache(maxsize=1)
+# One for videos and one for pictures.
+@functools.lru_cache(maxsize=2)
 def _loaded(model: str, device: str, backend: str, precision: str, memory: float) -> Network:
     """The network that all tasks of a process share."""
     return load_network(DerainConfig(model, device, backend, precision, memory))

@@ -13,11 +13,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from streamderain.batch.spread import work
 from streamderain.batch.spread.tasks import Report, Task
+from streamderain.config import DerainConfig
 from streamderain.frames import Frame
 from streamderain.media.decoder import decode
+from streamderain.media.images import write_image
 from streamderain.media.source import open_source
 from streamderain.run import derain
 from tests.batch.spread.here import CONFIG, Here, Looking, overwriting, spread
@@ -131,6 +134,24 @@ def test_a_worker_loads_its_network_once(film: Film, tmp_path: Path, monkeypatch
     spread(tmp_path, workers)
     work._loaded.cache_clear()
     assert (workers.ran["part"] > 1, workers.ran["whole"], len(loaded)) == (True, 1, 1)
+
+
+def test_pictures_go_through_weights_of_their_own(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def load(config: DerainConfig) -> Looking:
+        asked.append(config.model)
+        return Looking()
+
+    monkeypatch.setattr(work, "_network", AS_IT_IS)
+    monkeypatch.setattr(work, "load_network", load)
+    work._loaded.cache_clear()
+    film("a.mp4")
+    for name in ("b.png", "c.png"):
+        write_image(tmp_path / "in" / name, torch.zeros(3, 32, 48, dtype=torch.uint8))
+    spread(tmp_path, Here())
+    work._loaded.cache_clear()
+    assert sorted(asked) == ["default", "picture"]
 
 
 def test_the_output_alone_is_left(film: Film, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_network_is_itself_once_fused(variant: Variant) -> None:
     torch.testing.assert_close(fused(derainer)(window), derainer(window), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["fast", "best"])
+@pytest.mark.parametrize("name", ["fast", "best", "picture"])
 @torch.inference_mode()
 def test_the_bundled_networks_are_themselves_once_fused(name: str) -> None:
     derainer = weights.load(name)
