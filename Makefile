@@ -116,7 +116,7 @@ samples: $(VENV)/.developer ## make the sample clips anew
 train: $(VENV)/.installed ## train a bundled network on ../shared/data (CONFIG=train-best, or a file)
 	$(BIN)/streamderain train --config $(or $(CONFIG),train-fast)
 
-campaign: $(VENV)/.installed ## train all stages of PLAN on one core, from wherever they are; stop it at any time
+campaign: $(VENV)/.installed ## train all stages of PLAN with THREADS, by default one, from wherever they are; stop it at any time
 	OMP_NUM_THREADS=$(or $(THREADS),1) nice -n 19 $(BIN)/streamderain campaign $(or $(PLAN),configs/campaign/plan.yaml)
 
 # On a machine with an NVIDIA GPU that has torch already, and perhaps neither PyAV nor OpenCV.
