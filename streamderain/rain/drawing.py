@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
@@ -44,23 +46,18 @@ class Kinds:
 def draw_any_rain(rng: random.Random, height: int, width: int, kinds: Kinds | None = None) -> SomeRain:
     """Rain for pictures of `height` by `width` pixels, drawn from `rng` alone."""
     kinds, draw = kinds or Kinds(), rng.random()
-    if draw < kinds.plain:
-        return paint_plain_rain(rng)
-    draw -= kinds.plain
-    if draw < kinds.painted:
-        return paint_rain(rng)
-    draw -= kinds.painted
-    if draw < kinds.downpour:
-        return paint_downpour(rng)
-    draw -= kinds.downpour
-    if draw < kinds.texture:
-        return paint_texture(rng)
-    draw -= kinds.texture
-    if draw < kinds.veiled:
-        return draw_veiled_rain(rng, kinds.veil_loss)
-    draw -= kinds.veiled
-    if draw < kinds.leaning:
-        return paint_leaning_rain(rng)
+    shares: tuple[tuple[float, Callable[[random.Random], SomeRain]], ...] = (
+        (kinds.plain, paint_plain_rain),
+        (kinds.painted, paint_rain),
+        (kinds.downpour, paint_downpour),
+        (kinds.texture, paint_texture),
+        (kinds.veiled, partial(draw_veiled_rain, loss=kinds.veil_loss)),
+        (kinds.leaning, paint_leaning_rain),
+    )
+    for share, draw_kind in shares:
+        if draw < share:
+            return draw_kind(rng)
+        draw -= share
     return draw_rainfall(rng, height, width)
 
 

@@ -79,7 +79,7 @@ class _Grower:
             self._convolution(f"{up}.body.0", self._repeated(depth, 4), channels[depth + 1])
         self._residual_blocks("refinement", self.narrow.dense[1], joined[0])
         self._convolution("output", None, joined[0])
-        if "vote.weight" in self.old and "vote.weight" in self.new:
+        if self.narrow.aligned and self.wide.aligned:
             self._convolution("vote", None, joined[0])
 
     def _stem(self, outputs: _Map) -> None:

@@ -45,16 +45,20 @@ def jobs(folder: Path) -> list[Job]:
     return jobs_of([str(folder / "in")], folder / "out")
 
 
-def test_a_bad_file_is_told_and_passed_and_the_network_is_loaded_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded: list[DerainConfig] = []
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[DerainConfig]:
+    """What networks were loaded for, each of which changes nothing."""
+    asked: list[DerainConfig] = []
 
     def load(config: DerainConfig) -> Network:
-        loaded.append(config)
+        asked.append(config)
         return Still()
 
     monkeypatch.setattr("streamderain.batch.many.load_network", load)
+    return asked
+
+
+def test_a_bad_file_is_told_and_passed_and_the_network_is_loaded_once(folder: Path, loaded: list[DerainConfig]) -> None:
     outcomes = list(derain_many(jobs(folder), CONFIG))
     assert [(each.job.source.name, each.result, each.frames) for each in outcomes] == [
         ("a.mp4", "derained", 12),
@@ -67,20 +71,18 @@ def test_a_bad_file_is_told_and_passed_and_the_network_is_loaded_once(
         assert sum(1 for _ in source.frames()) == 12
 
 
-def test_pictures_among_videos_have_a_network_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[str] = []
-
-    def load(config: DerainConfig) -> Network:
-        loaded.append(config.model)
-        return Still()
-
-    monkeypatch.setattr("streamderain.batch.many.load_network", load)
+def test_pictures_among_videos_have_a_network_of_their_own(folder: Path, loaded: list[DerainConfig]) -> None:
     for name in ("a2.png", "sub/d.png"):
         write_image(folder / "in" / name, torch.zeros(3, 16, 16, dtype=torch.uint8))
-    results = [(each.job.source.name, each.result) for each in derain_many(jobs(folder), CONFIG)]
-    assert results == [(f"{name}", "derained" if name != "b.mp4" else "failed") for name in
-                       ("a.mp4", "a2.png", "b.mp4", "c.mp4", "d.png")]  # fmt: skip
-    assert loaded == ["default", "picture"]
+    outcomes = derain_many(jobs(folder), CONFIG)
+    assert [(each.job.source.name, each.result) for each in outcomes] == [
+        ("a.mp4", "derained"),
+        ("a2.png", "derained"),
+        ("b.mp4", "failed"),
+        ("c.mp4", "derained"),
+        ("d.png", "derained"),
+    ]
+    assert [each.model for each in loaded] == ["default", "picture"]
 
 
 def test_what_exists_is_skipped_and_no_network_is_loaded_for_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,6 +36,22 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Looking:
     looking = Looking()
     monkeypatch.setattr(work, "_network", lambda settings: looking)
     return looking
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[DerainConfig]]:
+    """What a worker that loads networks itself was asked for, each of which changes nothing."""
+    asked: list[DerainConfig] = []
+
+    def load(config: DerainConfig) -> Looking:
+        asked.append(config)
+        return Looking()
+
+    monkeypatch.setattr(work, "_network", AS_IT_IS)
+    monkeypatch.setattr(work, "load_network", load)
+    work._loaded.cache_clear()
+    yield asked
+    work._loaded.cache_clear()
 
 
 @pytest.fixture
@@ -118,40 +134,20 @@ def test_with_a_lossy_encoder_it_is_no_worse_at_the_joins(film: Film, tmp_path: 
     assert np.mean(ours) > np.mean(theirs) - 0.1
 
 
-def test_a_worker_loads_its_network_once(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[Looking] = []
-
-    def load(config: object) -> Looking:
-        loaded.append(Looking())
-        return loaded[-1]
-
-    monkeypatch.setattr(work, "_network", AS_IT_IS)
-    monkeypatch.setattr(work, "load_network", load)
-    work._loaded.cache_clear()
+def test_a_worker_loads_its_network_once(film: Film, tmp_path: Path, loaded: list[DerainConfig]) -> None:
     film("a.mp4")
     film("short.mp4", (0, 1, 2))
     workers = Here()
     spread(tmp_path, workers)
-    work._loaded.cache_clear()
     assert (workers.ran["part"] > 1, workers.ran["whole"], len(loaded)) == (True, 1, 1)
 
 
-def test_pictures_go_through_weights_of_their_own(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def load(config: DerainConfig) -> Looking:
-        asked.append(config.model)
-        return Looking()
-
-    monkeypatch.setattr(work, "_network", AS_IT_IS)
-    monkeypatch.setattr(work, "load_network", load)
-    work._loaded.cache_clear()
+def test_pictures_go_through_weights_of_their_own(film: Film, tmp_path: Path, loaded: list[DerainConfig]) -> None:
     film("a.mp4")
     for name in ("b.png", "c.png"):
         write_image(tmp_path / "in" / name, torch.zeros(3, 32, 48, dtype=torch.uint8))
     spread(tmp_path, Here())
-    work._loaded.cache_clear()
-    assert sorted(asked) == ["default", "picture"]
+    assert sorted(each.model for each in loaded) == ["default", "picture"]
 
 
 def test_the_output_alone_is_left(film: Film, tmp_path: Path) -> None:
