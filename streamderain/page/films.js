@@ -6,6 +6,9 @@ const KEPT = 6;
 const SAME = 0.002; // seconds; the derained film has the times of the rainy one
 const JUMP = 0.3;
 
+// Frames that know nothing of a rotation lie on their side.
+const HAS_FRAMES = "VideoFrame" in window && "rotation" in VideoFrame.prototype;
+
 const double = document.createElement("canvas");
 const context = double.getContext("2d", { alpha: false });
 
@@ -15,6 +18,7 @@ export class Films {
   #shown;
   #held = new Map(); // of each film: [{ time, picture }], oldest first
   #isAlone = false;
+  #haveMet = false; // a picture of each had the same time, so they are counted alike
 
   // `shown` is given a double-wide canvas, `told` is called when playing, place or length may have changed, and
   // `failed` with which of them cannot be played here.
@@ -49,7 +53,7 @@ export class Films {
   }
 
   open(rainy, clean) {
-    this.#isAlone = false;
+    [this.#isAlone, this.#haveMet] = [false, false];
     for (const [film, from] of [[this.#rainy, rainy], [this.#clean, clean]]) {
       this.#held.get(film).length = 0;
       film.src = from;
@@ -105,13 +109,17 @@ export class Films {
     else setTimeout(() => painted(film.currentTime), 40);
   }
 
-  #keep(film, time) {
+  #keep(film, told) {
+    // By now a busy browser may show a later picture than the one it told of; a frame has its own time with it.
+    const frame = HAS_FRAMES && film.readyState >= film.HAVE_CURRENT_DATA ? new VideoFrame(film) : null;
+    const time = frame ? frame.timestamp / 1e6 : told;
     const held = this.#held.get(film);
     // After a jump, what was before is of another place.
     if (held.length && Math.abs(time - held.at(-1).time) > 1) held.length = 0;
     const picture = held.length === KEPT ? held.shift().picture : document.createElement("canvas");
     [picture.width, picture.height] = [film.videoWidth, film.videoHeight];
-    picture.getContext("2d", { alpha: false }).drawImage(film, 0, 0);
+    picture.getContext("2d", { alpha: false }).drawImage(frame ?? film, 0, 0);
+    frame?.close();
     held.push({ time, picture });
   }
 
@@ -129,8 +137,13 @@ export class Films {
     if (this.#isAlone) return this.#draw(ours.at(-1).picture, ours.at(-1).picture);
     for (const here of ours.toReversed()) {
       const there = theirs.find((each) => Math.abs(each.time - here.time) < SAME);
-      if (there) return this.#draw(there.picture, here.picture);
+      if (there) {
+        this.#haveMet = true;
+        return this.#draw(there.picture, here.picture);
+      }
     }
+    // A busy browser leaves out other pictures of the one than of the other; the next that both have is waited for.
+    if (this.#haveMet) return undefined;
     // Of a film whose times a browser counts otherwise, what is next to it.
     const apart = (each) => Math.abs(each.time - ours.at(-1).time);
     const near = [...theirs].sort((one, other) => apart(one) - apart(other))[0];
