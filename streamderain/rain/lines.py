@@ -1,4 +1,4 @@
-"""Thin things that look like rain and are none: fences, cables, hair, blinds.
+"""Thin things that look like rain and are none: fences, posts, cables, hair, blinds.
 
 A network that has seen no fence takes it for rain and wipes it out.
 """
@@ -49,8 +49,8 @@ class Lines:
 
 
 def draw_lines(size: int, rng: random.Random) -> Lines:
-    """A fence, cables, hair or a blind, for a picture of `size` by `size` pixels."""
-    kind = rng.choice(("fence", "fence", "cables", "hair", "blind"))
+    """A fence, posts, cables, hair or a blind, for a picture of `size` by `size` pixels."""
+    kind = rng.choice(("fence", "fence", "posts", "cables", "hair", "blind"))
     angle = rng.gauss(0, 0.1) if rng.random() < 0.7 else rng.uniform(-math.pi / 2, math.pi / 2)
     amplitude, wavelength, alike = 0.0, float(size), True
     reach = 0.75 * size
@@ -59,6 +59,10 @@ def draw_lines(size: int, rng: random.Random) -> Lines:
         width = rng.uniform(0.8, 3.0) if kind == "fence" else spacing * rng.uniform(0.3, 0.7)
         count = int(2 * reach / spacing)
         offsets = [-reach + spacing * (number + rng.random() * 0.1) for number in range(count)]
+    elif kind == "posts":
+        # One alone is told from a streak only by how far it goes.
+        angle, width = rng.gauss(0, 0.03), rng.uniform(1.5, 6)
+        offsets = [rng.uniform(-size / 2, size / 2) for _ in range(rng.randint(1, 4))]
     elif kind == "cables":
         angle += math.pi / 2
         width, amplitude, wavelength = rng.uniform(0.8, 2.5), rng.uniform(0, 12), size * rng.uniform(1.5, 4)
