@@ -134,14 +134,14 @@ def paint_rain(rng: random.Random) -> PaintedRain:
 
 
 def paint_downpour(rng: random.Random) -> PaintedRain:
-    """Painted rain so dense and bright that little of the picture is without it; at its densest bright streaks lie on
-    fainter ones everywhere, woven rather than drawn.
+    """Painted rain so dense and bright that little of the picture is without it; half of it is woven rather than drawn,
+    bright streaks on fainter ones, at its densest without a pixel between them that would tell how dark the picture is.
     """
     leans = _leans(rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.5:
         woven = [_smeared(lean, 1.0, rng) for lean in leans[:2]]
         strokes: list[Layer] = [
-            replace(each, cover=rng.uniform(0.4, 0.95), brightness=rng.uniform(0.6, 1.0)) for each in woven
+            replace(each, cover=1 - 0.6 * rng.random() ** 2, brightness=rng.uniform(0.6, 1.0)) for each in woven
         ]
     else:
         cover = 10 ** rng.uniform(-0.5, 0.7) / len(leans)
