@@ -30,6 +30,7 @@ from streamderain.networks.restorer import pick_device
 from streamderain.training.cache import AlignedWindows, Batch, Draw, RollingCache
 from streamderain.training.growth import can_grow, grown
 from streamderain.training.material import CLIP_FRAMES, Material
+from streamderain.training.optimiser import Optimiser
 from streamderain.training.plot import draw_log
 from streamderain.training.rest import alone_in
 from streamderain.training.samples import Mix, RainySamples
@@ -103,7 +104,7 @@ class Trainer:
         self.network = _begun(variant_of(config)).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.rate, weight_decay=1e-4, fused=True)
+        self.optimiser = Optimiser(self.network, config.rate)
         self.step = 0
         self._spent_before, self._began = 0.0, time.process_time()
         self._in_bfloat16()
@@ -167,7 +168,13 @@ class Trainer:
         except Exception as error:  # torch raises whatever the damaged bytes lead it to
             raise TrainingError(f"{path} is damaged; remove it to begin anew") from error
         self._load(saved["network"], saved["average"], str(path))
-        self.optimiser.load_state_dict(saved["optimiser"])
+        try:
+            self.optimiser.load_state_dict(saved["optimiser"])
+        except KeyError as error:
+            averaged = path.parent / "weights.safetensors"
+            raise TrainingError(
+                f"{path} is of an earlier version; begin in another folder with start={averaged}"
+            ) from error
         self.step, self._spent_before = saved["step"], saved["core_seconds"]
 
     def _load(self, network: dict[str, Tensor], average: dict[str, Tensor], source: str) -> None:
@@ -219,13 +226,10 @@ class Trainer:
         return derained.float()
 
     def _learn(self, batch: Batch) -> float:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.config)
         loss = deraining_loss(self._derained(self.network, batch), batch.clean, self.config.faint)
-        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(self.step, self.config))
         # Early on the average would still remember the random start.
         decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():

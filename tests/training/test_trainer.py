@@ -226,6 +226,14 @@ def test_a_damaged_checkpoint_is_refused_in_words(tmp_path: Path, material: Mate
         Trainer(tiny(tmp_path), material, material).resume()
 
 
+def test_a_checkpoint_of_another_optimiser_is_refused_in_words(tmp_path: Path, material: Material) -> None:
+    trained(tiny(tmp_path, steps=2), material)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save(saved | {"optimiser": {"state": {}, "param_groups": []}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainingError, match=r"is of an earlier version; .* with start=.*weights\.safetensors"):
+        Trainer(tiny(tmp_path), material, material).resume()
+
+
 def test_material_that_is_too_small_is_refused_in_words(tmp_path: Path, material: Material) -> None:
     with pytest.raises(TrainingError, match="for windows of 512 leave it out"):
         Trainer(tiny(tmp_path, window=512), material, material)
