@@ -21,8 +21,8 @@ class Optimiser:
     """
 
     def __init__(self, network: nn.Module, rate: float) -> None:
-        mixing = [weight for weight in network.parameters() if weight.ndim > 1 and weight.shape[1] > 1]
-        others = [weight for weight in network.parameters() if weight.ndim < 2 or weight.shape[1] == 1]
+        mixing = [weight for weight in network.parameters() if _mixes_channels(weight)]
+        others = [weight for weight in network.parameters() if not _mixes_channels(weight)]
         self._parts = {
             "muon": Muon(mixing, rate),
             "adamw": torch.optim.AdamW(others, rate, weight_decay=DECAY, fused=True),
@@ -75,9 +75,13 @@ class Muon(torch.optim.Optimizer):
                 weight.mul_(1 - group["lr"] * DECAY).sub_(step.view(weight.shape), alpha=group["lr"])
 
 
+def _mixes_channels(weight: Tensor) -> bool:
+    return weight.ndim > 1 and weight.shape[1] > 1
+
+
 def orthogonal(matrix: Tensor) -> Tensor:
     """`matrix`, (M, N), with singular values that are all about 1, from 0.7 to 1.2, where they were not next to 0: by
-    Newton and Schulz's iteration, in the smaller of its Gram matrices.
+    Newton and Schulz's iteration, which knows `matrix` by the smaller of its Gram matrices alone, and so works there.
     """
     if len(matrix) > matrix.shape[1]:
         return orthogonal(matrix.T).T
