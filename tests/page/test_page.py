@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from tests.media.test_tags import TURNS, matrix_of
 from tests.page.conftest import Darker, Running
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 LIGHTS = """() => {
@@ -88,18 +89,26 @@ def darker_by(tab: Page, much: float) -> bool:
     return abs(left - right - much) < 4
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    """One second of plain frames, each a little lighter than the one before, with sound."""
-    path = tmp_path / "plain & grey.mp4"
+def write_film(
+    path: Path, pictures: Iterable[NDArray[np.uint8]], codec: str = "libx264", turn: str = "upright"
+) -> None:
+    """Grey pictures of 64 rows of 96, 25 a second, stored so that a player lays them as `turn` says."""
     with av.open(path, "w") as file:
-        video = file.add_stream("libx264", rate=25, options={"crf": "4", "bf": "0"})
+        video = file.add_stream(codec, rate=25, options={"crf": "4", "bf": "0"} if codec == "libx264" else {})
         assert isinstance(video, av.VideoStream)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        for number in range(25):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 60 + 6 * number, np.uint8), format="rgb24")
+        video.set_display_matrix(matrix_of(TURNS[turn]))
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture[..., None].repeat(3, 2), format="rgb24")
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """One second of plain frames, each a little lighter than the one before."""
+    path = tmp_path / "plain & grey.mp4"
+    write_film(path, (np.full((64, 96), 60 + 6 * number, np.uint8) for number in range(25)))
     return path
 
 
@@ -167,17 +176,9 @@ def test_both_films_are_played_in_step(opened: Opened, page: Running, plain: Pat
 @pytest.mark.parametrize("turn", ["left", "over", "right"])  # a mirrored film Chromium plays as it was stored
 def test_a_turned_film_stands_as_its_frames_do(opened: Opened, page: Running, tmp_path: Path, turn: str) -> None:
     path = tmp_path / "turned.mp4"
-    with av.open(path, "w") as file:
-        video = file.add_stream("libx264", rate=25, options={"crf": "4"})
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        video.set_display_matrix(matrix_of(TURNS[turn]))
-        # Every quarter has a light of its own.
-        quarters = np.array([[80, 120], [160, 200]], np.uint8).repeat(32, 0).repeat(48, 1)
-        for _ in range(25):
-            frame = av.VideoFrame.from_ndarray(quarters[..., None].repeat(3, 2), format="rgb24")
-            file.mux(video.encode(frame))
-        file.mux(video.encode(None))
+    # Every quarter has a light of its own.
+    quarters = np.array([[80, 120], [160, 200]], np.uint8).repeat(32, 0).repeat(48, 1)
+    write_film(path, [quarters] * 25, turn=turn)
     tab = opened()
 
     def are_shown() -> bool:
@@ -201,14 +202,7 @@ def test_an_original_that_the_browser_cannot_play_leaves_the_derained_film(
     opened: Opened, page: Running, tmp_path: Path
 ) -> None:
     path = tmp_path / "old.mp4"
-    with av.open(path, "w") as file:
-        video = file.add_stream("mpeg4", rate=25)
-        assert isinstance(video, av.VideoStream)
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        for _ in range(25):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 120, np.uint8), format="rgb24")
-            file.mux(video.encode(frame))
-        file.mux(video.encode(None))
+    write_film(path, [np.full((64, 96), 120, np.uint8)] * 25, codec="mpeg4")
     tab = opened()
     chosen(tab, path)
     tab.get_by_role("button", name="Derain", exact=True).click()
