@@ -14,9 +14,9 @@ HEAD = """# Neighbouring frames
 Generated from the JSON files beside it by `make temporal`. What the figures mean, and what was decided by them, is in
 [docs/time.md](../docs/time.md).
 
-Means over six clips, {frames} frames of each, in light, medium and heavy rain with {seeds} seeds. PSNR on Y in dB, of
-the picture and of what moves by itself; flicker is the warping error, in codes of Y, beyond the clean clip's; tOF in
-pixels.
+Means over six clips, {frames} frames of each, in light, medium and heavy rain (seeds of each: {seeds}). PSNR on Y in
+dB, of the picture and of what moves by itself; flicker is the warping error, in codes of Y, beyond the clean clip's;
+tOF in pixels.
 """
 COLUMNS = (
     ("psnr", "PSNR", ".2f"),

@@ -16,6 +16,7 @@ from streamderain.backends import quantised
 from streamderain.backends.openvino import OpenvinoBackend
 from streamderain.backends.table import open_backend
 from streamderain.errors import DeviceError, WeightsError
+from streamderain.networks import weights
 from streamderain.networks.drsformer import DRSformer
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.training.quantising import of_codes
@@ -190,6 +191,18 @@ def test_a_form_of_other_weights_is_told_of_and_not_used(tmp_path: Path, caplog:
     assert "made of other weights" in caplog.text
     with pytest.raises(WeightsError, match="made of other weights"):
         OpenvinoBackend(network, CPU, "int8")(codes())
+
+
+@pytest.mark.parametrize("name", ["fast", "best"])
+def test_what_is_bundled_overflows_on_no_processor(name: str, core: openvino.Core) -> None:
+    """One without VNNI adds two products of a byte and a weight in 16 bits, and clamps them."""
+    found = weights.find(name)
+    model = quantised.load(quantised.place(found), weights.load(name), core)
+    constants = [each for each in model.get_ops() if isinstance(each, openvino.op.Constant)]
+    rounded = [each.get_data() for each in constants if each.get_element_type() == openvino.Type.i8]
+    assert len(rounded) > 50
+    for values in rounded:
+        assert 2 * 255 * abs(values.astype(int)).max() < 2**15
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])
