@@ -60,7 +60,6 @@ def text(result: Mapping[str, Any]) -> str:
     """The part of the page between the marks, which it begins and ends with."""
     networks: Networks = result["networks"]
     first = next(iter(networks.values()))
-    seconds = ", ".join(f"{name} {network['processor_seconds']:.0f} s" for name, network in networks.items())
     lines = [
         BEGIN,
         *rows(gains(networks)),
@@ -69,9 +68,7 @@ def text(result: Mapping[str, Any]) -> str:
         "",
         *rows(harm(networks)),
         "",
-        f"{first['cases']} windows, judge version {first['version']}; time of one processor, drawing included: "
-        f"{seconds}. "
-        f"Machine: {result['machine']['processor']}.",
+        f"{first['cases']} windows, judge version {first['version']}. Machine: {result['machine']['processor']}.",
         END,
     ]
     return "\n".join(lines)

@@ -56,7 +56,6 @@ def test_the_judge_page_shows_its_figures(tmp_path: Path) -> None:
     network = {
         "version": 1,
         "cases": 12,
-        "processor_seconds": 3.4,
         "gains": {"grid": gain},
         "axes": {"lean": {"0": {"still": 1.0, "moving": 2.0}}},
         "dry": {"clip": {"cases": 2, "mean": 50.0, "lowest": 41.0}},
