@@ -85,7 +85,8 @@ def test_a_published_file_answers_as_its_own_code(
     pictures = torch.rand(2, 1, 3, 32, 48)
     expected = first(module(pictures[:, 0])).clamp(0, 1)
     assert expected.std() > 0.01
-    torch.testing.assert_close(restorer.restore(pictures), expected, rtol=0, atol=1e-5)
+    # In float32 each processor adds in an order of its own: with AVX2 alone two ways differ by 2e-5.
+    torch.testing.assert_close(restorer.restore(pictures), expected, rtol=0, atol=1e-4)
     assert (restorer.past, restorer.future) == (0, 0)
     assert restorer.restore(torch.rand(1, 1, 3, 33, 45)).shape == (1, 3, 33, 45)
 
