@@ -1,7 +1,7 @@
 """What the neighbouring frames are worth, on clips in drawn rain: a network that sees them against the same one that is
 given each frame by itself, both with and without blending.
 
-PSNR on Y, of the whole picture and of what moves by itself, and flicker, in three rains with three seeds.
+PSNR on Y, of the whole picture and of what moves by itself, and flicker, in three rains.
 """
 
 from __future__ import annotations
