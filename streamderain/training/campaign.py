@@ -51,8 +51,9 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
 
     `folder` is where their folders go, `settings` hold for all stages, each of `stages` has a `name` and settings of
     its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `start` may name an earlier
-    stage, whose weights it begins with; `rival` is that of Stage. Raises TrainingError for what is no plan, ConfigError
-    for settings that there are not.
+    stage, whose weights it begins with; `rival` is that of Stage. What else stands in a plan is for its own use, as are
+    `shapes` of networks that stages take over by YAML's `<<`. Raises TrainingError for what is no plan, ConfigError for
+    settings that there are not.
     """
     try:
         plan = yaml.safe_load(path.read_text())

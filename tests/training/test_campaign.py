@@ -14,9 +14,14 @@ import yaml
 from safetensors.torch import load_file
 
 from streamderain.errors import ConfigError, TrainingError
+from streamderain.networks import weights
+from streamderain.networks.drsformer.variant import Variant
 from streamderain.training.campaign import read_plan, run_campaign
+from streamderain.training.growth import can_grow
+from streamderain.training.trainer import variant_of
 from tests.pictures import write_image
 
+PLANS = Path(__file__).parents[2] / "configs" / "campaign"
 SMALL = {
     "device": "cpu", "blocks": [0, 0, 0, 1], "expansion": 1.0, "dense": [0, 0], "steps": 3, "batch": 1, "patch": 16,
     "window": 16, "cache": 2, "workers": 0, "validate_every": 1, "held_out_samples": 1, "held_out_photos": 1,
@@ -64,6 +69,18 @@ def test_a_stage_with_seeds_is_one_for_each(tmp_path: Path) -> None:
 def test_what_is_given_for_all_wins(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, [{"name": "a", "rate": 1e-4}, {"name": "b"}])
     assert [stage.config.rate for stage in read_plan(plan, {"rate": 3e-4})] == [3e-4, 3e-4]
+
+
+def test_each_stage_of_our_own_plans_can_begin_with_what_it_names() -> None:
+    for plan in sorted(PLANS.glob("*.yaml")):
+        made: dict[str, Variant] = {}
+        for stage in read_plan(plan):
+            made[stage.name] = wanted = variant_of(stage.config)
+            start = stage.config.start
+            if start:
+                earlier = Path(start).parent.name
+                begun = made.get(earlier) or Variant.of(weights.read(weights.find(start)))
+                assert begun == wanted or can_grow(begun, wanted), (plan.name, stage.name)
 
 
 def test_kill_9_costs_what_came_after_the_last_save(tmp_path: Path) -> None:
