@@ -9,6 +9,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 RUN := $(BIN)/python$(EXE)
 ALONE := $(RUN) -m streamderain.training.rest
+OF_MODEL = $(if $(MODEL),--model $(MODEL))
 # Each test computes in one thread, and waits a third of its time, for servers and programs of its own.
 WORKERS = $(shell $(RUN) -c 'from streamderain.machine import cores_here; print(min(4, 1 + cores_here()))')
 SIDE_BY_SIDE = -n $(WORKERS) --dist worksteal
@@ -47,15 +48,15 @@ bench: $(VENV)/.developer ## run the benchmarks and write benchmarks/*.json
 profile: $(VENV)/.developer ## measure which resolution this machine derains live, benchmarks/profile.json
 	$(ALONE) $(BIN)/streamderain profile --json benchmarks/profile.json --plot docs/profile.png
 
-quality: $(VENV)/.developer ## score the networks, write benchmarks/quality.md, and sheets of real rain
-	$(ALONE) $(RUN) benchmarks/quality.py
-	$(ALONE) $(RUN) benchmarks/harm.py
-	$(ALONE) $(RUN) benchmarks/contact_sheets.py
+quality: $(VENV)/.developer ## score the networks, or MODEL alone, write benchmarks/quality.md, and sheets of real rain
+	$(ALONE) $(RUN) benchmarks/quality.py $(OF_MODEL)
+	$(ALONE) $(RUN) benchmarks/harm.py $(OF_MODEL)
+	$(ALONE) $(RUN) benchmarks/contact_sheets.py $(OF_MODEL)
 	$(RUN) benchmarks/quality_page.py
 	$(MAKE) readme
 
-judge: $(VENV)/.developer ## judge the bundled networks on held-out material, and write docs/judge.md
-	$(ALONE) $(RUN) benchmarks/judge.py
+judge: $(VENV)/.developer ## judge the bundled networks, or MODEL alone, on held-out material, and write docs/judge.md
+	$(ALONE) $(RUN) benchmarks/judge.py $(OF_MODEL)
 	$(RUN) benchmarks/judge_page.py
 
 temporal: $(VENV)/.developer ## measure what neighbouring frames are worth, and write benchmarks/temporal.md

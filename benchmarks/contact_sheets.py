@@ -99,7 +99,8 @@ def main() -> None:
             cv2.imencode(".png", sheet(rainy, clean, numbers))[1].tofile(path)
             measured.setdefault(clip.stem, {})[method.name] = asdict(unpaired(rainy, clean))
             print(path, measured[clip.stem][method.name], flush=True)
-    save("real", {"models": [method.name for method in methods], "clips": measured}, arguments.json)
+    result = {"models": [method.name for method in methods], "clips": measured}
+    save("real", result, arguments.json, keep_others=bool(arguments.model))
 
 
 if __name__ == "__main__":

@@ -64,15 +64,15 @@ def drawn(methods: Sequence[Method]) -> Iterator[tuple[str, list[Score]]]:
             yield f"{kind}, {how}", list(evaluate_clip(kind, how, pictures, pictures, methods))
 
 
-def row(name: str, scores: Sequence[Score], trained_on: bool = False) -> dict[str, Any]:
-    """A row of the table; None stands for a PSNR of equal pictures."""
+def row(name: str, scores: Sequence[Score], trained_on: bool = False) -> tuple[str, dict[str, Any]]:
+    """A row of the table and what it is of; None stands for a PSNR of equal pictures."""
     by_method: dict[str, list[float]] = {}
     for score in scores:
         by_method.setdefault(score.method, []).append(score.psnr)
     figures = {name: {"mean": _plain(fmean(psnrs)), "lowest": _plain(min(psnrs))} for name, psnrs in by_method.items()}
     print(name, figures, flush=True)
     items = len(scores) // len(by_method)
-    return {"kind": name, "items": items, "trained_on": trained_on, "psnr": figures}
+    return name, {"items": items, "trained_on": trained_on, "psnr": figures}
 
 
 def _plain(psnr: float) -> float | None:
@@ -87,12 +87,12 @@ def main() -> None:
     parser.add_argument("--model", nargs="*", default=(), help="networks to look at; by default all bundled ones")
     arguments = parser.parse_args()
     methods = networks(arguments.model, DerainConfig())
-    rows = [
+    rows = dict(
         row(kind.name, scores_of(kind, methods, arguments.frames), kind.trained_on) for kind in kinds(arguments.data)
-    ]
-    rows += [row(name, scores) for name, scores in drawn(methods)]
+    )
+    rows |= dict(row(name, scores) for name, scores in drawn(methods))
     result = {"aim_db": AIM_DB, "frames": arguments.frames, "models": [method.name for method in methods], "rows": rows}
-    save("harm", result, arguments.out)
+    save("harm", result, arguments.out, keep_others=bool(arguments.model))
 
 
 if __name__ == "__main__":

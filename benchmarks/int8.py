@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from results import DATA, save
+from results import DATA, FOLDER, save
 
 from streamderain.backends import quantised
 from streamderain.evaluation.judge.judge import QUICK, judge
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("weights", nargs="+", help="by name or file")
     parser.add_argument("--photos", type=Path, default=DATA / "train" / "clean")
     parser.add_argument("--clip", type=Path, default=DATA / "clips" / "clean" / "pedestrians.mp4")
-    parser.add_argument("--windows", type=int, default=48, help="to calibrate on")
+    parser.add_argument("--windows", type=int, default=24, help="to calibrate on")
     parser.add_argument("--calibrate-on-learnt", action="store_true")
     parser.add_argument("--folder", type=Path, help="for the int8 forms, and for int8.json")
     parser.add_argument("--quick", action="store_true", help="one case of seven")
@@ -89,7 +89,7 @@ def main() -> None:
             "lowest_dry_dB": {"float32": lowest_dry(full), "int8": lowest_dry(rounded)},
         }
     about = {"allowed_dB": ALLOWED_DB, "windows": arguments.windows, "quick": arguments.quick, "weights": found}
-    save("int8", about, *([arguments.folder] if arguments.folder else []))
+    save("int8", about, arguments.folder or FOLDER, keep_others=True)
 
 
 if __name__ == "__main__":

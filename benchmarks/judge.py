@@ -21,10 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--model", nargs="*", default=(), help="networks to judge; by default all bundled ones")
+    parser.add_argument("--model", nargs="*", default=(), help="networks to judge; by default all, and a median")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    networks: dict[str, Network] = {"median": MedianOfThree(torch.device("cpu"))}
+    networks: dict[str, Network] = {} if arguments.model else {"median": MedianOfThree(torch.device("cpu"))}
     networks |= {
         name: Restorer.load(name, "cpu", precision="float32") for name in dict.fromkeys(arguments.model or bundled())
     }
@@ -34,7 +34,7 @@ def main() -> None:
         verdict = judge(network, material)
         found[name] = {**verdict.summary(), "cases": len(verdict.scores)}
         print(name, flush=True)
-    save("judge", {"networks": found}, arguments.out)
+    save("judge", {"networks": found}, arguments.out, keep_others=bool(arguments.model))
 
 
 if __name__ == "__main__":

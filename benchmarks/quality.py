@@ -37,15 +37,17 @@ def main() -> None:
     parser.add_argument("--frames", type=int, help="only look at the first frames of the sample")
     parser.add_argument("--held-out-frames", type=int, default=24)
     parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--model", nargs="*", default=(), help="networks to score; by default all bundled ones")
     arguments = parser.parse_args()
-    methods = every_method((), DerainConfig())
+    methods = every_method(arguments.model, DerainConfig())
     folders = [ROOT / "samples", arguments.data / "test"]
     sets = [found for folder in folders if folder.is_dir() for found in find_sets(folder)]
     scores = evaluate(sets, methods, lambda score: print(score, flush=True), arguments.frames)
     if (arguments.data / HELD_OUT).is_file():
         scores += drawn(arguments.data / HELD_OUT, arguments.held_out_frames, methods)
     means = {name: {"items": len(found["items"]), "mean": found["mean"]} for name, found in as_json(scores).items()}
-    save("quality", {"methods": [method.name for method in methods], "sets": means}, arguments.out)
+    result = {"methods": [method.name for method in methods], "sets": means}
+    save("quality", result, arguments.out, keep_others=bool(arguments.model))
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ def harm(result: Result) -> Iterator[Sequence[str]]:
     """Kinds of dry material downwards, networks across; what is under the aim is set in bold."""
     models = result["models"]
     yield "dry material", *models
-    for row in result["rows"]:
-        name = f"{row['kind']} ({row['items']})" + (", trained on" if row["trained_on"] else "")
+    for kind, row in result["rows"].items():
+        name = f"{kind} ({row['items']})" + (", trained on" if row["trained_on"] else "")
         yield name, *(_judged(row["psnr"][model], row["items"], result["aim_db"]) for model in models)
 
 

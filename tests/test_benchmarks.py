@@ -18,10 +18,10 @@ def test_the_quality_page_shows_every_figure_and_marks_harm(tmp_path: Path) -> N
     score = {"nothing": {"psnr": 20.0, "ssim": 0.5}, "median": {"psnr": 22.0, "ssim": 0.6}}
     still = {"nothing": {"psnr": None, "ssim": 1.0}}
     sets = {"clips": {"items": 2, "mean": score}, "stills": {"items": 9, "mean": still}}
-    kinds = [
-        {"kind": "hair", "items": 1, "trained_on": False, "psnr": {"fast": {"mean": 41.0, "lowest": 41.0}}},
-        {"kind": "dashcam", "items": 3, "trained_on": True, "psnr": {"fast": {"mean": 43.5, "lowest": 42.25}}},
-    ]
+    kinds = {
+        "hair": {"items": 1, "trained_on": False, "psnr": {"fast": {"mean": 41.0, "lowest": 41.0}}},
+        "dashcam": {"items": 3, "trained_on": True, "psnr": {"fast": {"mean": 43.5, "lowest": 42.25}}},
+    }
     clip = {"frames": 12, "dry_lab": 0.5, "dry_share": 0.4, "input_change": 1, "output_change": 1, "most_pumping": 0.25}
     results = {
         "quality": {"methods": ["nothing", "median"], "sets": sets},
@@ -126,3 +126,24 @@ def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.Mon
     assert "| people walk | light | rainy | 50% | 100% | - | - | 3 of 4 | 1 |" in shown
     assert "| nothing moves | light | rainy | 50% | 100% | 180 | 360 | - | - |" in shown
     assert "| terrace | rainy | 25% | 0% |" in shown
+
+
+def test_one_network_measured_anew_leaves_the_figures_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    results = importlib.import_module("results")
+    before = {"models": ["fast", "best"], "sets": {"leaves": {"fast": 30.0, "best": 31.0}}, "frames": 24}
+    results.save("both", before, tmp_path, keep_others=True)
+    anew = {"models": ["best", "own"], "sets": {"leaves": {"best": 32.0, "own": 1.0}, "hair": {"best": 42.0}}}
+    results.save("both", anew, tmp_path, keep_others=True)
+    found = results.load("both", tmp_path)
+    assert found.pop("machine")
+    leaves = {"fast": 30.0, "best": 32.0, "own": 1.0}
+    assert found == {
+        "models": ["fast", "best", "own"],
+        "sets": {"leaves": leaves, "hair": {"best": 42.0}},
+        "frames": 24,
+    }
+    results.save("both", anew, tmp_path)
+    assert results.load("both", tmp_path)["sets"] == anew["sets"]
