@@ -95,7 +95,7 @@ def main() -> None:
             rainy, clean = derained(clip, method, arguments.frames)
             # A clip that is shorter shows its last frame.
             numbers = sorted({min(number, len(rainy) - 1) for number in arguments.at})
-            path = arguments.out / f"{clip.stem}-{method.name}.png"
+            path = arguments.out / f"{clip.stem}-{Path(method.name).stem}.png"
             cv2.imencode(".png", sheet(rainy, clean, numbers))[1].tofile(path)
             measured.setdefault(clip.stem, {})[method.name] = asdict(unpaired(rainy, clean))
             print(path, measured[clip.stem][method.name], flush=True)
