@@ -129,7 +129,7 @@ def test_the_table_of_alarms_is_the_one_its_results_make(monkeypatch: pytest.Mon
 
 
 def test_one_network_measured_anew_leaves_the_figures_of_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
     results = importlib.import_module("results")
