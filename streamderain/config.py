@@ -176,6 +176,8 @@ class TrainConfig:
     folder: Path = _setting(Path("training"), "where checkpoint, log and weights go")
     start: str | None = _setting(None, "weights to start from, a name or a file; levels half as wide, or with fewer "
                                 "dense blocks, are grown")  # fmt: skip
+    teacher: str | None = _setting(None, "weights to learn from beside what is clean, a name or a file")
+    teaching: float = _setting(0.5, "how far the picture to reach is from the clean one to the teacher's", (0, 1))
     device: str = _setting("auto", "auto takes cuda, then mps, then cpu")
     widths: tuple[int, ...] = _setting((16, 32, 64, 128), "channels at each of the four levels")
     blocks: tuple[int, ...] = _setting((1, 2, 2, 2), "transformer blocks at each of the four levels")

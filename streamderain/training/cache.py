@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from streamderain.networks.drsformer.network import DRSformer
 from streamderain.temporal.aligning import aligned_window, ways_through
 from streamderain.temporal.filters import median_over_frames
 from streamderain.training.samples import RainySamples
@@ -38,6 +39,13 @@ class Batch(NamedTuple):
         """A batch out of (N, T + 2, 3, H, W) uint8, which ends with resting and clean."""
         pictures = stacked.float() / 255
         return cls(pictures[:, :-2], pictures[:, -2], pictures[:, -1])
+
+    def derained_by(self, network: DRSformer) -> Tensor:
+        """What `network` makes of the present frames, (N, 3, H, W) float32 about 0..1."""
+        if network.variant.aligned:
+            return network.forward_aligned(self.moved, self.resting).float()
+        derained: Tensor = network(self.moved.flatten(1, 2))
+        return derained.float()
 
 
 class AlignedWindows(Dataset[tuple[Tensor, float]]):
@@ -86,10 +94,14 @@ class Draw:
 
 
 class RollingCache:
-    """Batches without end, drawn from windows that `workers` processes of one thread render, 0 for this one."""
+    """Batches without end, drawn from windows that `workers` processes of one thread render, 0 for this one. Where
+    there is `changed`, it makes of each window, in this process, the one that is kept.
+    """
 
-    def __init__(self, windows: AlignedWindows, draw: Draw, workers: int) -> None:
-        self.windows, self.draw, self.workers = windows, draw, workers
+    def __init__(
+        self, windows: AlignedWindows, draw: Draw, workers: int, changed: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.windows, self.draw, self.workers, self.changed = windows, draw, workers, changed
         self.rendering_seconds = 0.0
         """Seconds of a core, spent by the workers on what was taken into the cache so far."""
 
@@ -102,7 +114,7 @@ class RollingCache:
             missing = draw.size - len(cache) or self._first_of(step) - self._first_of(step - 1)
             for _ in range(missing):
                 window, seconds = next(rendered)
-                cache.append(window)
+                cache.append(self.changed(window) if self.changed else window)
                 self.rendering_seconds += float(seconds)
             yield self._drawn(cache, random.Random(draw.seed * 2**41 + step))
             step += 1

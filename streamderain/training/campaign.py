@@ -50,10 +50,10 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
     """The stages of a plan, a YAML file, in their order.
 
     `folder` is where their folders go, `settings` hold for all stages, each of `stages` has a `name` and settings of
-    its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `start` may name an earlier
-    stage, whose weights it begins with; `rival` is that of Stage. What else stands in a plan is for its own use, as are
-    `shapes` of networks that stages take over by YAML's `<<`. Raises TrainingError for what is no plan, ConfigError for
-    settings that there are not.
+    its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `start` and `teacher` may
+    name an earlier stage, whose weights are taken; `rival` is that of Stage. What else stands in a plan is for its own
+    use, as are `shapes` of networks that stages take over by YAML's `<<`. Raises TrainingError for what is no plan,
+    ConfigError for settings that there are not.
     """
     try:
         plan = yaml.safe_load(path.read_text())
@@ -68,8 +68,9 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
         name = settings.pop("name", None)
         if not name or name in folders:
             raise TrainingError(f"a stage of {path} is called {name}; each needs a name of its own")
-        if settings.get("start") in folders:
-            settings["start"] = str(folders[settings["start"]] / "weights.safetensors")
+        for key in ("start", "teacher"):
+            if settings.get(key) in folders:
+                settings[key] = str(folders[settings[key]] / "weights.safetensors")
         folders[name] = Path(plan["folder"]) / name
         rival = settings.pop("rival", None)
         stages.append(Stage(name, build(TrainConfig, folder=folders[name], **settings), rival))

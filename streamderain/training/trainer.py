@@ -34,6 +34,7 @@ from streamderain.training.optimiser import Optimiser
 from streamderain.training.plot import draw_log
 from streamderain.training.rest import alone_in
 from streamderain.training.samples import Mix, RainySamples
+from streamderain.training.teacher import Teacher
 
 VALIDATION_SEED = 10
 LOG_COLUMNS = ("step", "loss", "still", "still_gain", "moving", "moving_gain", "dry", "core_seconds")
@@ -109,7 +110,9 @@ class Trainer:
         self._spent_before, self._began = 0.0, time.process_time()
         self._in_bfloat16()
         draw = Draw(config.batch, config.patch, config.draws, config.cache, config.seed)
-        self._cache = RollingCache(self._windows(material, config.seed), draw, min(config.workers, cores_here()))
+        windows, workers = self._windows(material, config.seed), min(config.workers, cores_here())
+        teacher = config.teacher and Teacher.called(config.teacher, config.teaching, self.device, self.network)
+        self._cache = RollingCache(windows, draw, workers, teacher.taught if teacher else None)
         judges = self._windows(held_out, VALIDATION_SEED)
         self._validation = [judges[number][0] for number in range(config.held_out_samples)]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -219,14 +222,8 @@ class Trainer:
             if is_due:
                 report(row)
 
-    def _derained(self, network: DRSformer, batch: Batch) -> Tensor:
-        if self.config.aligned:
-            return network.forward_aligned(batch.moved, batch.resting).float()
-        derained: Tensor = network(batch.moved.flatten(1, 2))
-        return derained.float()
-
     def _learn(self, batch: Batch) -> float:
-        loss = deraining_loss(self._derained(self.network, batch), batch.clean, self.config.faint)
+        loss = deraining_loss(batch.derained_by(self.network), batch.clean, self.config.faint)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
         self.optimiser.step(learning_rate(self.step, self.config))
@@ -245,7 +242,7 @@ class Trainer:
         scores: dict[str, list[float]] = {name: [] for name in LOG_COLUMNS[2:-1]}
         for stacked in self._validation:
             batch = Batch.of(stacked[None].to(self.device))
-            derained = self._derained(self.average, batch).clamp(0, 1)
+            derained = batch.derained_by(self.average).clamp(0, 1)
             untouched = _psnr(batch.moved[:, self.config.past], batch.clean)
             if untouched >= BEST_PSNR:
                 scores["dry"].append(_psnr(derained, batch.clean))

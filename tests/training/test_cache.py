@@ -73,6 +73,18 @@ def test_each_window_is_drawn_a_few_times_and_then_makes_room() -> None:
     assert min(late) >= 44 * 4 // 3
 
 
+def test_each_window_is_changed_once_however_often_it_is_drawn() -> None:
+    changed: list[int] = []
+
+    def change(window: torch.Tensor) -> torch.Tensor:
+        changed.append(int(window[0, 0, 0, 0]))
+        return window + 100
+
+    drawn = torch.cat(list(islice(RollingCache(Numbered(), DRAW, 0, change).batches(0), 9)))
+    assert changed == list(range(len(changed)))
+    assert set(drawn.unique().tolist()) <= {number + 100 for number in changed}
+
+
 def test_what_the_workers_spent_is_counted() -> None:
     cache = RollingCache(Numbered(), DRAW, 0)
     list(islice(cache.batches(0), 4))

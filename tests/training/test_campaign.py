@@ -56,6 +56,12 @@ def test_stages_run_in_their_order_and_start_from_each_other(tmp_path: Path) -> 
     assert seen == []
 
 
+def test_a_stage_may_be_taught_by_one_before_it_or_by_others(tmp_path: Path) -> None:
+    stages = [{"name": "first"}, {"name": "second", "teacher": "first"}, {"name": "third", "teacher": "best"}]
+    made = str(tmp_path / "made" / "first" / "weights.safetensors")
+    assert [stage.config.teacher for stage in read_plan(plan_of(tmp_path, stages))] == [None, made, "best"]
+
+
 def test_a_stage_with_seeds_is_one_for_each(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, [{"name": "narrow", "seeds": [3, 8], "rate": 1e-4}])
     stages = read_plan(plan)

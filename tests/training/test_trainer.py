@@ -164,6 +164,21 @@ def test_training_can_start_from_given_weights(tmp_path: Path, material: Materia
         assert all(torch.equal(state[name], value) for name, value in given.items())
 
 
+def test_a_teacher_has_a_say_in_what_is_learnt_and_none_in_what_is_validated(
+    tmp_path: Path, material: Material
+) -> None:
+    trained(tiny(tmp_path / "teacher", seed=8), material)
+    taught = {"teacher": str(tmp_path / "teacher" / "weights.safetensors"), "teaching": 0.9}
+    alone = trained(tiny(tmp_path / "alone"), material)
+    whole = trained(tiny(tmp_path / "whole", **taught), material)
+    interrupted(tiny(tmp_path / "cut", **taught), material)
+    resumed = trained(tiny(tmp_path / "cut", **taught), material)
+    ends = [each.network.state_dict()["output.weight"] for each in (alone, whole, resumed)]
+    assert not torch.equal(ends[0], ends[1])
+    assert torch.equal(ends[1], ends[2])
+    assert all(torch.equal(one, other) for one, other in zip(alone._validation, whole._validation, strict=True))
+
+
 def test_the_config_names_the_network(tmp_path: Path) -> None:
     config = tiny(tmp_path, mefc=True, dense=(0, 0), scale=1, past=2, future=0)
     expected = Variant(widths=(8, 16, 32, 64), blocks=(1, 1, 1, 1), expansion=1.0, mefc=True, scale=1, past=2, future=0)
