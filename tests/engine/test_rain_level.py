@@ -56,7 +56,8 @@ def in_step(engine: Engine, frames: Iterable[Frame]) -> Iterator[Restored]:
 
     def given() -> Iterator[Frame]:
         for frame in frames:
-            came.acquire()
+            # An engine that fails must not wait for this thread for ever.
+            came.acquire(timeout=60)
             yield frame
 
     for pair in engine.run(given()):
