@@ -206,5 +206,5 @@ def test_a_real_network_on_a_clip_that_becomes_dry() -> None:
     assert not any(untouched[: 10 + 5 * int(DRY_SECONDS)])
     assert sum(untouched[100:160]) > 40
     assert not any(untouched[-6:])
-    assert len(calls) == through.count(True)
+    assert len(calls) == through.count(True) < 130
     assert through[first:160].count(True) <= (160 - first) / 5 / PROBE_SECONDS
