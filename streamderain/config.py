@@ -191,6 +191,7 @@ class TrainConfig:
     past: int = _setting(1, "frames before the current one that the network reads")
     future: int = _setting(1, "frames after the current one that the network reads")
     aligned: bool = _setting(False, "follow motion: move the neighbours onto the current frame first")
+    mirrored: bool = _setting(False, "once trained, look at each picture in a mirror too, at twice the work")
     steps: int = _setting(6000, "training steps")
     batch: int = _setting(8, "samples in a step")
     patch: int = _setting(96, "side of a sample in pixels, cut out of a window")

@@ -26,7 +26,10 @@ OURS = Variant(
     widths=(8, 16, 32, 64), blocks=(0, 0, 0, 1), mefc=False, scale=2, past=1, future=1, dense=(1, 1), aligned=True
 )
 UNEVEN = replace(OURS, widths=(8, 20, 24, 16), residual=(1, 2, 0, 1), heads=(1, 2, 3, 4), aligned=False)
-NETWORKS = {"published": network(PUBLISHED), "ours": network(OURS), "uneven": network(UNEVEN)}
+MIRRORED = replace(UNEVEN, past=0, future=0, mirrored=True)
+NETWORKS = {
+    "published": network(PUBLISHED), "ours": network(OURS), "uneven": network(UNEVEN), "mirrored": network(MIRRORED),
+}  # fmt: skip
 
 
 def window(derainer: DRSformer, count: int = 1, height: int = 48, width: int = 64) -> Tensor:

@@ -33,6 +33,7 @@ PUBLISHED = Variant(widths=(8, 16, 32, 64), blocks=(0, 0, 0, 1))
 """As the published network, with MEFC, but for its size."""
 
 ALIGNED = replace(TINY, blocks=(0, 0, 1, 1), scale=2, past=2, future=2, dense=(1, 1), aligned=True)
+MIRRORED = replace(BARE, scale=2, mirrored=True)
 
 ROUNDING = 1e-5
 
@@ -94,8 +95,9 @@ def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], P
         (BARE, [(1, 16, 24), (2, 37, 50), (3, 64, 33), (1, 9, 9)]),
         (PUBLISHED, [(1, 40, 33), (2, 21, 48)]),
         (ALIGNED, [(1, 192, 208), (2, 201, 250)]),
+        (MIRRORED, [(1, 16, 24), (2, 37, 50), (3, 64, 33)]),
     ],
-    ids=["plain", "published", "aligned"],
+    ids=["plain", "published", "aligned", "mirrored"],
 )
 def test_onnx_runtime_answers_as_the_network_at_any_size(
     variant: Variant, sizes: list[tuple[int, int, int]], onnx_file: Callable[[Variant], Path]

@@ -221,6 +221,9 @@ class DRSformer(PartedNetwork):
         if variant.frames > 1:
             # Past and future frames enter alike, so no shape tells how many there are of each.
             self.register_buffer("window", torch.tensor([variant.past, variant.future]))
+        if variant.mirrored:
+            # Nor does any shape tell of it.
+            self.register_buffer("mirrored", torch.tensor(1))
         self.patch_embed = PatchEmbedding((3 * variant.frames + 2 * variant.aligned) * variant.scale**2, width1)
         self.encoder_level0 = compensator(width1, variant.dense[0])
         self.encoder_level1 = level(0, width1)
@@ -257,7 +260,7 @@ class DRSformer(PartedNetwork):
         past, (count, _, height, width) = self.variant.past, frames.shape
         window = frames.view(count, -1, 3, height, width)
         if not self.variant.aligned:
-            return self._unshuffled(frames), window[:, past : past + 1]
+            return self._unshuffled(self.views(frames)), window[:, past : past + 1]
         moved = aligned(window, past)
         return self.entry(moved, medians(moved, median_over_frames(window), past))
 
@@ -268,7 +271,7 @@ class DRSformer(PartedNetwork):
         current = moved[:, self.variant.past : self.variant.past + 1]
         # How far the medians of all frames leave the current one says where it rains, and where nothing moves.
         leave = (middles[:, -2:] - current).mean(dim=2)
-        stem = self._unshuffled(torch.cat((moved.flatten(1, 2), leave), dim=1))
+        stem = self._unshuffled(self.views(torch.cat((moved.flatten(1, 2), leave), dim=1)))
         return stem, torch.cat((current, middles), dim=1)
 
     def forward_aligned(self, moved: Tensor, unmoved: Tensor) -> Tensor:
@@ -287,6 +290,23 @@ class DRSformer(PartedNetwork):
         count, _, height, width = codes.shape
         pictures = (codes.float() / 255).view(count, -1, 3, height, width)
         return self.entry(pictures[:, : self.variant.frames], pictures[:, self.variant.frames :])
+
+    def views(self, pictures: Tensor) -> Tensor:
+        """What of pictures, (N, C, H, W), goes through the trunk: they, and of a `mirrored` network behind them their
+        mirror images. Not while it is trained: samples are flipped anyway.
+        """
+        return torch.cat((pictures, pictures.flip(-1))) if self._looks_twice else pictures
+
+    def agreed(self, answers: Tensor) -> Tensor:
+        """What is answered to `views` -> what is answered to the pictures: the mean, what was mirrored turned back."""
+        if not self._looks_twice:
+            return answers
+        straight, mirrored = answers.chunk(2)
+        return (straight + mirrored.flip(-1)) / 2
+
+    @property
+    def _looks_twice(self) -> bool:
+        return self.variant.mirrored and not self.training
 
     def _unshuffled(self, stem: Tensor) -> Tensor:
         return F.pixel_unshuffle(stem, self.variant.scale) if self.variant.scale > 1 else stem
@@ -313,7 +333,7 @@ class DRSformer(PartedNetwork):
         """The choice of each pixel and what is added to it: pictures (N, K, 3, H, W) and the trunk's answer ->
         (N, 3, H, W).
         """
-        answer = self.shuffled(answer)
+        answer = self.agreed(self.shuffled(answer))
         if not self.variant.aligned:
             return choices[:, 0] + answer
         return self.chosen(choices, answer[:, 3:]) + answer[:, :3]

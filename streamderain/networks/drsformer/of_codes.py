@@ -48,8 +48,8 @@ class OfCodes(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """uint8 (N, 3 * pictures, H, W), see entry_of_codes -> (N, 3, H, W) in 0..1: the current frame."""
         quick, past = self.quick, self.variant.past
-        features = quick.features(codes.float() * (1 / 255))
+        features = quick.features(quick.views(codes.float() * (1 / 255)))
         pictures = codes.view(len(codes), -1, 3, *codes.shape[-2:])
         choices = torch.cat((pictures[:, past : past + 1], pictures[:, self.variant.frames :]), dim=1)
-        chosen = quick.chosen(choices.float() * (1 / 255), quick.shuffled(quick.vote(features)))
-        return chosen + quick.shuffled(quick.output(features))
+        votes, added = (quick.agreed(quick.shuffled(each(features))) for each in (quick.vote, quick.output))
+        return quick.chosen(choices.float() * (1 / 255), votes) + added

@@ -22,7 +22,10 @@ class Variant:
     hidden width over its input width. `past` and `future` count the neighbouring frames that enter beside the current
     one. `dense` counts the residual blocks before and behind the U-net, where `mefc` has its experts; only one of the
     two can be. `aligned` moves the neighbours onto the current frame before anything else, and lets each pixel choose
-    between the current frame and what several agree on.
+    between the current frame and what several agree on. `mirrored` runs each picture through the
+    trunk as it is and as a mirror shows it, once trained, and takes the mean of both answers: the "enhanced prediction"
+    of Timofte et al. ("Seven ways to improve example-based single image super resolution", CVPR 2016) with two of its
+    eight views.
 
     Raises ValueError for widths that heads do not divide, or that no pixels can be shuffled into.
     """
@@ -38,6 +41,7 @@ class Variant:
     future: int = 0
     dense: tuple[int, int] = (0, 0)
     aligned: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if min(self.widths) < 1 or any(width % 4 for width in self.widths[1:]):
@@ -113,6 +117,7 @@ class Variant:
             past=past,
             future=future,
             aligned="vote.weight" in state,
+            mirrored="mirrored" in state,
         )
 
 

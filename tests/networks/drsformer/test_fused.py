@@ -56,6 +56,7 @@ VARIANTS = [
     ),
     replace(ALIGNED, widths=(10, 16, 24, 20), blocks=(0, 0, 1, 2), heads=(1, 2, 3, 4), residual=(1, 2, 1, 1),
             expansion=1.4),
+    replace(ALIGNED, mirrored=True),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from streamderain.networks.drsformer import experts
 from streamderain.networks.drsformer import network as paper
 from streamderain.networks.drsformer.network import KEPT_FRACTIONS, DRSformer, TopKSparseAttention
 from streamderain.networks.drsformer.variant import Variant
-from tests.networks.small import TINY, doubling, network
+from tests.networks.small import ALIGNED, TINY, doubling, network
 from tests.scripts import module_at
 
 CASES: dict[str, Callable[[], nn.Module]] = {
@@ -88,6 +89,7 @@ VARIANTS = [
     Variant(
         widths=(24, 48, 96, 192), heads=(2, 4, 8, 16), blocks=(2, 1, 1, 1), expansion=2.25, scale=2, past=2, future=1
     ),
+    Variant(widths=(16, 32, 64, 128), mefc=False, scale=2, mirrored=True),
 ]
 
 
@@ -209,6 +211,24 @@ def test_an_aligned_network_begins_with_nearly_the_current_frame_and_can_choose_
     # The last of four candidates; each has one logit for each of the four pixels of a stem's.
     derainer.vote.bias[-4:] = 50
     torch.testing.assert_close(derainer(window.flatten(1, 2)), unmoved_median)
+
+
+@pytest.mark.parametrize("variant", [replace(TINY, scale=2), replace(TINY, past=1, future=1), ALIGNED])
+@torch.inference_mode()
+def test_a_mirrored_network_is_the_mean_of_what_it_says_of_a_picture_and_of_its_mirror_image(variant: Variant) -> None:
+    both, plain = network(replace(variant, mirrored=True)), network(variant)
+    pictures = torch.rand(2, variant.frames, 3, 32, 48)
+    # Still, so that motion is looked for in vain, whose steps differ in a mirror.
+    window = pictures[:, :1].expand_as(pictures).flatten(1, 2)
+    straight, turned = plain(window), plain(window.flip(-1)).flip(-1)
+    assert not torch.allclose(straight, turned, atol=1e-3)
+    torch.testing.assert_close(both(window), (straight + turned) / 2, rtol=0, atol=1e-6)
+    torch.testing.assert_close(both(window.flip(-1)).flip(-1), both(window), rtol=0, atol=1e-6)
+
+
+def test_a_mirrored_network_learns_from_pictures_as_they_come() -> None:
+    both, plain = network(replace(TINY, mirrored=True)).train(), network(TINY).train()
+    assert torch.equal(both(torch.ones(1, 3, 16, 24)), plain(torch.ones(1, 3, 16, 24)))
 
 
 def sparse_by_hand(scores: Tensor, weights: list[float]) -> Tensor:

@@ -14,7 +14,13 @@ from tests.networks.small import ALIGNED, network
 
 @pytest.mark.parametrize(
     "variant",
-    [ALIGNED, replace(ALIGNED, past=2, future=0), replace(ALIGNED, past=1, future=1), replace(ALIGNED, scale=1)],
+    [
+        ALIGNED,
+        replace(ALIGNED, past=2, future=0),
+        replace(ALIGNED, past=1, future=1),
+        replace(ALIGNED, scale=1),
+        replace(ALIGNED, mirrored=True),
+    ],
 )
 @torch.inference_mode()
 def test_it_computes_what_the_parts_compute(variant: Variant) -> None:
