@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 from streamderain.config import TrainConfig, build
 from streamderain.errors import TrainingError, first_line
 from streamderain.evaluation.judge.material import Material
+from streamderain.training.mean import write_mean
 from streamderain.training.milestones import Milestones
 from streamderain.training.trainer import Trainer
 
@@ -27,12 +28,14 @@ Report = Callable[[str, Mapping[str, float]], None]
 @dataclass(frozen=True)
 class Stage:
     """One network's training in a campaign; `config.folder` holds all that it leaves. `rival` names the weights whose
-    place it is meant to take.
+    place it is meant to take. One with a `mean` is not trained: it is that of the weights that are named there, each by
+    its share.
     """
 
     name: str
     config: TrainConfig
     rival: str | None = None
+    mean: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def state(self) -> Mapping[str, float]:
@@ -50,10 +53,10 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
     """The stages of a plan, a YAML file, in their order.
 
     `folder` is where their folders go, `settings` hold for all stages, each of `stages` has a `name` and settings of
-    its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `start` and `teacher` may
-    name an earlier stage, whose weights are taken; `rival` is that of Stage. What else stands in a plan is for its own
-    use, as are `shapes` of networks that stages take over by YAML's `<<`. Raises TrainingError for what is no plan,
-    ConfigError for settings that there are not.
+    its own; those of `overlay` win over all. One with `seeds` is as many stages, NAME-SEED. `rival` and `mean` are
+    those of Stage; `start`, `teacher` and the names of a `mean` may be earlier stages, whose weights are taken. What
+    else stands in a plan is for its own use, as are `shapes` of networks that stages take over by YAML's `<<`. Raises
+    TrainingError for what is no plan, ConfigError for settings that there are not.
     """
     try:
         plan = yaml.safe_load(path.read_text())
@@ -63,18 +66,31 @@ def read_plan(path: Path, overlay: Mapping[str, Any] | None = None) -> list[Stag
         raise TrainingError(f"{path} is no plan of a campaign; it needs folder and stages")
     folders: dict[str, Path] = {}
     stages = []
+
+    def weights_of(model: str) -> str:
+        return str(folders[model] / "weights.safetensors") if model in folders else model
+
     for given in _expanded(plan["stages"]):
         settings = {**plan.get("settings", {}), **given, **(overlay or {})}
         name = settings.pop("name", None)
         if not name or name in folders:
             raise TrainingError(f"a stage of {path} is called {name}; each needs a name of its own")
         for key in ("start", "teacher"):
-            if settings.get(key) in folders:
-                settings[key] = str(folders[settings[key]] / "weights.safetensors")
+            if key in settings:
+                settings[key] = weights_of(settings[key])
+        rival, mean = settings.pop("rival", None), _shares(name, settings.pop("mean", {}))
+        if mean:
+            settings["steps"] = 0
+        of_files = {weights_of(model): share for model, share in mean.items()}
         folders[name] = Path(plan["folder"]) / name
-        rival = settings.pop("rival", None)
-        stages.append(Stage(name, build(TrainConfig, folder=folders[name], **settings), rival))
+        stages.append(Stage(name, build(TrainConfig, folder=folders[name], **settings), rival, of_files))
     return stages
+
+
+def _shares(name: str, mean: Any) -> Mapping[str, float]:
+    if not isinstance(mean, dict) or not all(isinstance(share, int | float) and share > 0 for share in mean.values()):
+        raise TrainingError(f"the mean of the stage {name} is {mean}; it needs names of weights with shares above 0")
+    return mean
 
 
 def _expanded(stages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -93,19 +109,17 @@ def run_campaign(
     rest: Callable[[], None] = lambda: None,
     judged_on: Material | None = None,
 ) -> None:
-    """Train the stages that are not done yet, one after the other, and go on where the last run was stopped.
+    """Do the stages that are not done yet, one after the other, and go on where the last run was stopped.
 
     `report` gets the name of a stage and each row of its log; `rest` is called before each step. Milestones are judged
-    on the material that is given. Raises what `train` and `judge` do.
+    on the material that is given. Raises what `train`, `write_mean` and `judge` do.
     """
     for stage in stages:
         if not stage.is_done:
-            steps = stage.state.get("step", 0), stage.config.steps
-            logger.info("stage %s: %d of %d steps are done", stage.name, *steps)
-            _train(stage, report, rest, judged_on)
+            _run(stage, report, rest, judged_on)
 
 
-def _train(stage: Stage, report: Report, rest: Callable[[], None], judged_on: Material | None) -> None:
+def _run(stage: Stage, report: Report, rest: Callable[[], None], judged_on: Material | None) -> None:
     looks: list[Callable[[Mapping[str, float]], None]] = [partial(report, stage.name)]
     if judged_on:
         champions = stage.config.folder.parent / "champions"
@@ -115,4 +129,18 @@ def _train(stage: Stage, report: Report, rest: Callable[[], None], judged_on: Ma
         for look in looks:
             look(row)
 
-    Trainer.prepared(stage.config).run(at_row, rest)
+    if stage.mean:
+        logger.info("stage %s: the mean of %s", stage.name, ", ".join(stage.mean))
+        _average(stage, at_row)
+    else:
+        steps = stage.state.get("step", 0), stage.config.steps
+        logger.info("stage %s: %d of %d steps are done", stage.name, *steps)
+        Trainer.prepared(stage.config).run(at_row, rest)
+
+
+def _average(stage: Stage, at_row: Callable[[Mapping[str, float]], None]) -> None:
+    folder, row = stage.config.folder, {"step": 0, "core_seconds": 0.0}
+    write_mean(stage.mean, folder / "weights.safetensors")
+    at_row(row)
+    # Not before it is judged, which a stop would else leave out.
+    (folder / "state.json").write_text(json.dumps(row))

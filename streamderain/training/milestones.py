@@ -1,7 +1,7 @@
 """Milestones of a stage: weights that stay, what the judge says of them, and whether they may take others' place.
 
 Weights that gain here and lose there are tried once more half-way to those that they are to beat, which mostly keeps
-the gain and loses less (Wortsman et al., 2022, arXiv 2109.01903).
+the gain and loses less; see training.mean.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
-
 from streamderain.config import TrainConfig
 from streamderain.evaluation.judge.judge import judge
 from streamderain.evaluation.judge.material import Material
 from streamderain.evaluation.judge.verdict import Verdict, compare
 from streamderain.networks import weights as files
 from streamderain.networks.restorer import Restorer
+from streamderain.training.mean import are_alike, write_mean
 
 logger = logging.getLogger(__name__)
 
@@ -97,24 +95,13 @@ class Milestones:
 
     def _candidates(self, weights: Path, verdict: Verdict, to_beat: Path) -> Iterator[tuple[str, Path, Verdict]]:
         yield "", weights, verdict
-        mean = _mean(files.read(weights), files.read(to_beat))
-        if mean:
+        if are_alike([files.read(weights), files.read(to_beat)]):
             path = weights.with_name("half-way.safetensors")
-            save_file(mean, path)
+            write_mean({str(weights): 1, str(to_beat): 1}, path)
             yield "half-way, ", path, self._judged(str(path))
 
     def _judged(self, model: str) -> Verdict:
         return judge(Restorer.load(model, "cpu", "torch", "float32"), self.material, self.every)
-
-
-def _mean(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights half-way between two networks; nothing where they are not of one shape."""
-    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in other.items()}:
-        return {}
-    return {
-        name: value.lerp(other[name].to(value.dtype), 0.5) if value.is_floating_point() else value
-        for name, value in state.items()
-    }
 
 
 def _write(path: Path, found: Mapping[str, Any]) -> None:

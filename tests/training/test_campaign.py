@@ -14,10 +14,12 @@ import yaml
 from safetensors.torch import load_file
 
 from streamderain.errors import ConfigError, TrainingError
+from streamderain.evaluation.judge.material import Material
 from streamderain.networks import weights
 from streamderain.networks.drsformer.variant import Variant
 from streamderain.training.campaign import read_plan, run_campaign
 from streamderain.training.growth import can_grow
+from streamderain.training.milestones import Milestones
 from streamderain.training.trainer import variant_of
 from tests.pictures import write_image
 
@@ -72,21 +74,50 @@ def test_a_stage_with_seeds_is_one_for_each(tmp_path: Path) -> None:
     assert [stage.config.folder for stage in stages] == [tmp_path / "made" / stage.name for stage in stages]
 
 
+def test_a_stage_may_be_the_mean_of_others_and_is_made_and_judged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    monkeypatch.setattr(Milestones, "reach", lambda self, path, row: judged.append(path.parent.name))
+    stages = [
+        {"name": "first"},
+        {"name": "second", "seed": 2},
+        {"name": "both", "mean": {"first": 1, "second": 3}},
+        {"name": "third", "start": "both", "rate": 1e-9},
+    ]
+    plan, seen = read_plan(plan_of(tmp_path, stages, steps=1)), []
+    for _ in range(2):
+        run_campaign(plan, lambda stage, row: seen.append((stage, row["step"])), judged_on=Material([], None, "digest"))
+        assert seen == [("first", 1), ("second", 1), ("both", 0), ("third", 1)]
+        assert judged == ["first", "second", "both", "third"]
+    first, second, both, third = (load_file(stage.config.folder / "weights.safetensors") for stage in plan)
+    for name, value in both.items():
+        torch.testing.assert_close(value, (first[name] / 4 + second[name] * 3 / 4).to(value), msg=name)
+        torch.testing.assert_close(value, third[name], atol=1e-6, rtol=0, msg=name)
+    (plan[2].config.folder / "state.json").unlink()
+    run_campaign(plan, judged_on=Material([], None, "digest"))
+    assert judged == ["first", "second", "both", "third", "both"], "a mean that nobody judged is no stage that is done"
+
+
 def test_what_is_given_for_all_wins(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, [{"name": "a", "rate": 1e-4}, {"name": "b"}])
     assert [stage.config.rate for stage in read_plan(plan, {"rate": 3e-4})] == [3e-4, 3e-4]
+
+
+def begun(model: str, made: dict[str, Variant]) -> Variant:
+    return made.get(Path(model).parent.name) or Variant.of(weights.read(weights.find(model)))
 
 
 def test_each_stage_of_our_own_plans_can_begin_with_what_it_names() -> None:
     for plan in sorted(PLANS.glob("*.yaml")):
         made: dict[str, Variant] = {}
         for stage in read_plan(plan):
-            made[stage.name] = wanted = variant_of(stage.config)
-            start = stage.config.start
+            start, mean = stage.config.start, [begun(model, made) for model in stage.mean]
+            made[stage.name] = wanted = mean[0] if mean else variant_of(stage.config)
+            assert set(mean) <= {wanted}, (plan.name, stage.name)
             if start:
-                earlier = Path(start).parent.name
-                begun = made.get(earlier) or Variant.of(weights.read(weights.find(start)))
-                assert begun == wanted or can_grow(begun, wanted), (plan.name, stage.name)
+                first = begun(start, made)
+                assert first == wanted or can_grow(first, wanted), (plan.name, stage.name)
 
 
 def test_kill_9_costs_what_came_after_the_last_save(tmp_path: Path) -> None:
@@ -117,6 +148,13 @@ def test_kill_9_costs_what_came_after_the_last_save(tmp_path: Path) -> None:
         ("{folder: x, stages: [{rate: 1}]}", TrainingError, "needs a name of its own"),
         ("{folder: x, stages: [{name: a}, {name: a}]}", TrainingError, "needs a name of its own"),
         ("{folder: x, stages: [{name: a, widht: 3}]}", ConfigError, "no setting is called widht"),
+        (
+            "{folder: x, stages: [{name: a, mean: fast}]}",
+            TrainingError,
+            "the mean of the stage a is fast; it needs names",
+        ),
+        ("{folder: x, stages: [{name: a, mean: {fast: 1, best: 0}}]}", TrainingError, "with shares above 0"),
+        ("{folder: x, stages: [{name: a, mean: {fast: much}}]}", TrainingError, "with shares above 0"),
     ],
 )
 def test_what_is_no_plan_is_refused_in_words(tmp_path: Path, text: str, error: type[Exception], words: str) -> None:
