@@ -30,9 +30,12 @@ def mean_of(states: Sequence[State], shares: Sequence[float]) -> dict[str, Tenso
 
 
 def are_alike(states: Sequence[State]) -> bool:
-    """Whether state dicts are of networks of one shape."""
-    first, *others = ({name: value.shape for name, value in state.items()} for state in states)
-    return all(shapes == first for shapes in others)
+    """Whether state dicts are of networks of one shape, which what they count, such as frames, is part of."""
+    first, *others = (
+        {name: tuple(value.shape) if value.is_floating_point() else value.tolist() for name, value in state.items()}
+        for state in states
+    )
+    return all(other == first for other in others)
 
 
 def write_mean(shares: Mapping[str, float], path: Path) -> None:

@@ -28,9 +28,17 @@ def test_one_alone_is_itself() -> None:
     assert torch.equal(mean_of([state], [0.3])["weight"], state["weight"])
 
 
-@pytest.mark.parametrize("other", [{"weight": torch.zeros(3)}, {"other": torch.zeros(2)}, {}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weight": torch.zeros(3), "window": torch.tensor([2, 2])},
+        {"weight": torch.zeros(2), "window": torch.tensor([1, 3])},
+        {"weight": torch.zeros(2)},
+        {"other": torch.zeros(2), "window": torch.tensor([2, 2])},
+    ],
+)
 def test_networks_of_other_shapes_have_no_mean(other: dict[str, torch.Tensor], tmp_path: Path) -> None:
-    state = {"weight": torch.zeros(2)}
+    state = {"weight": torch.zeros(2), "window": torch.tensor([2, 2])}
     assert are_alike([state, state])
     assert not are_alike([state, other])
     for name, given in (("a", state), ("b", other)):
