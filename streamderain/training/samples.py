@@ -21,10 +21,14 @@ from streamderain.errors import TrainingError
 from streamderain.rain.camera import Camera, draw_camera
 from streamderain.rain.drawing import Kinds, draw_any_rain
 from streamderain.rain.lines import draw_lines
+from streamderain.rain.marks import draw_marks
 from streamderain.training.material import Material
 
 DRY_BEHIND_LINES = 0.4
 """Share of the samples with a fence or the like in which it does not rain."""
+
+MARKED = 0.4
+"""Share of what looks like rain that are strokes which end, each by itself, in the place of fences and the like."""
 
 OVEREXPOSURE = (1.2, 3.0)
 """By what the light is multiplied before it is cut off at white."""
@@ -157,14 +161,19 @@ class RainySamples(Dataset[tuple[Tensor, Tensor]]):
 
     def _behind_lines(self, window: Tensor, still: bool, rng: random.Random) -> Tensor:
         size = 2 * self.side
-        lines = draw_lines(size, rng).picture(size)
+        lines = self._lines(size, rng)
         if rng.random() < 0.4:
-            other = draw_lines(size, rng).picture(size)
+            other = self._lines(size, rng)
             lines = torch.where(other[3:] > lines[3:], other, lines)
         top, left = self._corner(lines, rng)
         cut = lines[None, :, top : top + self.side, left : left + self.side]
         front = cut if still else self._passing(lines, rng)
         return torch.lerp(window, front[:, :3].expand_as(window), front[:, 3:])
+
+    @staticmethod
+    def _lines(size: int, rng: random.Random) -> Tensor:
+        drawn = draw_marks(size, rng) if rng.random() < MARKED else draw_lines(size, rng)
+        return drawn.picture(size)
 
     def _passing(self, picture: Tensor, rng: random.Random) -> Tensor:
         """(C, H, W) -> (frames, C, side, side): a camera that pans, turns and zooms, from calm to shaken."""

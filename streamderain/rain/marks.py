@@ -1,0 +1,83 @@
+"""Strokes that end and are no rain: chalk and paint on a road, cracks, kerbs, the edges of paths.
+
+Each looks like a streak; but streaks are many, and all lean alike.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MOST_DIRECTIONS = 3
+"""Directions that strokes share, as what is painted on a road does; in other pictures each has its own."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """In pixels, `right` of the middle of the picture and `down` of it, leaning by `angle` radians from the vertical.
+
+    `opacity`, 0..1, is less by the share `fading` at its lower end.
+    """
+
+    right: float
+    down: float
+    angle: float
+    length_px: float
+    width_px: float
+    opacity: float
+    fading: float
+    colour: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Strokes, of which the most opaque is seen where they cross."""
+
+    strokes: tuple[Stroke, ...]
+
+    def picture(self, size: int) -> Tensor:
+        """Colour and opacity: (4, size, size) in 0..1."""
+        axis = torch.arange(size) - (size - 1) / 2
+        down, right = torch.meshgrid(axis, axis, indexing="ij")
+        picture = torch.zeros(4, size, size)
+        for stroke in self.strokes:
+            x, y = right - stroke.right, down - stroke.down
+            along = y * math.cos(stroke.angle) + x * math.sin(stroke.angle)
+            across = x * math.cos(stroke.angle) - y * math.sin(stroke.angle)
+            inside = (stroke.length_px / 2 + 0.5 - along.abs()).clamp(0, 1)
+            inside *= (stroke.width_px / 2 + 0.5 - across.abs()).clamp(0, 1)
+            faded = 1 - stroke.fading * (along / stroke.length_px + 0.5).clamp(0, 1)
+            opacity = stroke.opacity * faded * inside
+            colour = torch.tensor(stroke.colour).view(3, 1, 1).expand(-1, size, size)
+            front = opacity > picture[3]
+            picture = torch.where(front, torch.cat((colour, opacity[None])), picture)
+        return picture
+
+
+def draw_marks(size: int, rng: random.Random) -> Marks:
+    """Marks for a picture of `size` by `size` pixels, a quarter of which holds one to eight, as often few as many."""
+    shared = [rng.uniform(-math.pi / 2, math.pi / 2) for _ in range(rng.randint(1, MOST_DIRECTIONS))]
+    is_shared = rng.random() < 0.5
+    strokes = []
+    for _ in range(int(10 ** rng.uniform(0.6, 1.5))):
+        angle = rng.choice(shared) + rng.gauss(0, 0.05) if is_shared else rng.uniform(-math.pi / 2, math.pi / 2)
+        # Brighter than most of what is behind, three times of four.
+        grey = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.5)
+        red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-0.1, 0.1))) for _ in range(3))
+        strokes.append(
+            Stroke(
+                right=rng.uniform(-size / 2, size / 2),
+                down=rng.uniform(-size / 2, size / 2),
+                angle=angle,
+                length_px=10 ** rng.uniform(1.0, 2.4),
+                width_px=10 ** rng.uniform(-0.1, 0.8),
+                opacity=10 ** rng.uniform(-0.9, 0.0),
+                fading=rng.random(),
+                colour=(red, green, blue),
+            )
+        )
+    return Marks(tuple(strokes))
