@@ -171,9 +171,9 @@ class Comparison:
 
 
 def compare(new: Verdict, old: Verdict) -> Comparison:
-    """Better is what passes the gate, loses nowhere more than the margin, and gains more than it in the sum of what
-    weighs most: the grid's mean, that of its worst tenth, and the mean of downpours. As the sum rises each time,
-    nothing is lost little by little.
+    """Better is what passes the gate, or where the old one does not harms no more, loses nowhere more than the margin, and
+    gains more than it in the sum of what weighs most: the grid's mean, that of its worst tenth, and the mean of
+    downpours. As the sum rises each time, nothing is lost little by little.
 
     Raises EvaluationError where the two were not asked the same.
     """
@@ -186,10 +186,11 @@ def compare(new: Verdict, old: Verdict) -> Comparison:
         if change < -(MARGIN_DB if name in weighty else MARGIN_OF_FEW_DB)
     ]
     gained = sum(weighty.values())
+    asked = {kind: min(GATE_DB, harm.lowest) for kind, harm in old.dry().items()}
     harm = [
-        f"dry {kind} falls to {found.lowest:.1f} dB, under {GATE_DB:g}"
+        f"dry {kind} falls to {found.lowest:.1f} dB, under {asked[kind]:.4g}"
         for kind, found in new.dry().items()
-        if found.lowest < GATE_DB
+        if found.lowest < asked[kind]
     ]
     idle = [f"what weighs most gains {gained:.2f} dB, not more than {MARGIN_DB}"]
     reasons = [*lost, *harm] or (idle if gained <= MARGIN_DB else [])

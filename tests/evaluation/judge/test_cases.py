@@ -74,6 +74,17 @@ def test_rain_is_drawn_as_the_case_says(material: Material) -> None:
             assert (10 if case.group == DOWNPOUR else 16) < psnr(luma(present(rainy)), luma(present(clean))) < 38
 
 
+def test_what_is_dry_is_so_in_a_mirror_too(material: Material) -> None:
+    dry = {(case.kind, case.name): case for case in all_cases(material) if case.group == DRY}
+    straight = [key for key in dry if not key[1].endswith(", mirrored")]
+    assert 2 * len(straight) == len(dry)
+    for kind, name in straight[:: len(straight) // 4]:
+        (rainy, _), (turned, clean) = (dry[kind, each].draw(material) for each in (name, f"{name}, mirrored"))
+        assert torch.equal(turned, rainy.flip(-1))
+        assert torch.equal(turned, clean)
+        assert not torch.equal(turned, rainy)
+
+
 def test_drawing_a_case_again_gives_the_same_window(material: Material) -> None:
     for case in all_cases(material, 97):
         assert all(torch.equal(*each) for each in zip(case.draw(material), case.draw(material), strict=True))

@@ -90,6 +90,17 @@ def test_worse_ones_are_refused_with_the_reason(new: Verdict, reason: str) -> No
     assert found.reasons == (reason,)
 
 
+@pytest.mark.parametrize(("new", "old", "reasons"), [
+    (35.0, 34.9, None), (34.9, 34.9, None), (34.8, 34.9, ("dry clip falls to 34.8 dB, under 34.9",)),
+    (41.9, 60.0, ("dry clip falls to 41.9 dB, under 42",)), (42.1, 60.0, None),
+])  # fmt: skip
+def test_what_failed_the_gate_may_be_followed_by_what_harms_no_more(
+    new: float, old: float, reasons: tuple[str, ...] | None
+) -> None:
+    found = compare(verdict(changed({19: 2.0}), dry=new), verdict(dry=old))
+    assert (found.better, None if found.better else found.reasons) == (reasons is None, reasons)
+
+
 def test_what_one_kind_of_window_loses_another_does_not_make_good() -> None:
     past = (Score("foreign", "past alone", "a", 20.0, 23.0),)
     old = replace(verdict(), scores=scores() + past)
