@@ -171,8 +171,8 @@ class Comparison:
 
 
 def compare(new: Verdict, old: Verdict) -> Comparison:
-    """Better is what passes the gate, or where the old one does not harms no more, loses nowhere more than the margin, and
-    gains more than it in the sum of what weighs most: the grid's mean, that of its worst tenth, and the mean of
+    """Better is what passes the gate, or where the old one does not harms no more, loses nowhere more than the margin,
+    and gains more than it in the sum of what weighs most: the grid's mean, that of its worst tenth, and the mean of
     downpours. As the sum rises each time, nothing is lost little by little.
 
     Raises EvaluationError where the two were not asked the same.
