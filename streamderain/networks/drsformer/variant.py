@@ -22,10 +22,9 @@ class Variant:
     hidden width over its input width. `past` and `future` count the neighbouring frames that enter beside the current
     one. `dense` counts the residual blocks before and behind the U-net, where `mefc` has its experts; only one of the
     two can be. `aligned` moves the neighbours onto the current frame before anything else, and lets each pixel choose
-    between the current frame and what several agree on. `mirrored` runs each picture through the
-    trunk as it is and as a mirror shows it, once trained, and takes the mean of both answers: the "enhanced prediction"
-    of Timofte et al. ("Seven ways to improve example-based single image super resolution", CVPR 2016) with two of its
-    eight views.
+    between the current frame and what several agree on. `mirrored` runs each picture through the trunk as it is and as
+    a mirror shows it, once trained, and takes the mean of both answers: the "enhanced prediction" of Timofte et al.
+    ("Seven ways to improve example-based single image super resolution", CVPR 2016) with two of its eight views.
 
     Raises ValueError for widths that heads do not divide, or that no pixels can be shuffled into.
     """
