@@ -34,10 +34,7 @@ class Lines:
     def picture(self, size: int) -> Tensor:
         """Colour and opacity: (4, size, size) in 0..1."""
         generator = torch.Generator().manual_seed(self.seed)
-        axis = torch.arange(size) - (size - 1) / 2
-        down, right = torch.meshgrid(axis, axis, indexing="ij")
-        along = down * math.cos(self.angle) + right * math.sin(self.angle)
-        across = right * math.cos(self.angle) - down * math.sin(self.angle)
+        along, across = along_and_across(size, self.angle)
         opacity, shade = torch.zeros(size, size), torch.ones(size, size)
         for offset in self.offsets:
             phase, bright = (0.0, 1.0) if self.alike else torch.rand(2, generator=generator).tolist()
@@ -72,5 +69,20 @@ def draw_lines(size: int, rng: random.Random) -> Lines:
         amplitude, wavelength = rng.uniform(1, 15), size * rng.uniform(0.4, 2)
         offsets = [rng.uniform(-reach, reach) for _ in range(int(10 ** rng.uniform(0.9, 2.1)))]
     grey = rng.random()
-    red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-0.15, 0.15))) for _ in range(3))
-    return Lines(tuple(offsets), angle, width, amplitude, wavelength, alike, (red, green, blue), rng.randrange(2**31))
+    colour = tinted(grey, 0.15, rng)
+    return Lines(tuple(offsets), angle, width, amplitude, wavelength, alike, colour, rng.randrange(2**31))
+
+
+def along_and_across(size: int, angle: float, right: float = 0.0, down: float = 0.0) -> tuple[Tensor, Tensor]:
+    """How far each pixel of a picture, (size, size), lies along a direction that leans by `angle` radians from the
+    vertical, and across it; in pixels from a point that is `right` of the middle and `down` of it.
+    """
+    axis = torch.arange(size) - (size - 1) / 2
+    y, x = torch.meshgrid(axis - down, axis - right, indexing="ij")
+    return y * math.cos(angle) + x * math.sin(angle), x * math.cos(angle) - y * math.sin(angle)
+
+
+def tinted(grey: float, spread: float, rng: random.Random) -> tuple[float, float, float]:
+    """A grey with each of red, green and blue off by `spread` at most, all in 0..1."""
+    red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-spread, spread))) for _ in range(3))
+    return red, green, blue

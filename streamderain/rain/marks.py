@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from streamderain.rain.lines import along_and_across, tinted
+
 MOST_DIRECTIONS = 3
 """Directions that strokes share, as what is painted on a road does; in other pictures each has its own."""
 
@@ -41,13 +43,9 @@ class Marks:
 
     def picture(self, size: int) -> Tensor:
         """Colour and opacity: (4, size, size) in 0..1."""
-        axis = torch.arange(size) - (size - 1) / 2
-        down, right = torch.meshgrid(axis, axis, indexing="ij")
         picture = torch.zeros(4, size, size)
         for stroke in self.strokes:
-            x, y = right - stroke.right, down - stroke.down
-            along = y * math.cos(stroke.angle) + x * math.sin(stroke.angle)
-            across = x * math.cos(stroke.angle) - y * math.sin(stroke.angle)
+            along, across = along_and_across(size, stroke.angle, stroke.right, stroke.down)
             inside = (stroke.length_px / 2 + 0.5 - along.abs()).clamp(0, 1)
             inside *= (stroke.width_px / 2 + 0.5 - across.abs()).clamp(0, 1)
             faded = 1 - stroke.fading * (along / stroke.length_px + 0.5).clamp(0, 1)
@@ -67,7 +65,7 @@ def draw_marks(size: int, rng: random.Random) -> Marks:
         angle = rng.choice(shared) + rng.gauss(0, 0.05) if is_shared else rng.uniform(-math.pi / 2, math.pi / 2)
         # Brighter than most of what is behind, three times of four.
         grey = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.5)
-        red, green, blue = (min(1.0, max(0.0, grey + rng.uniform(-0.1, 0.1))) for _ in range(3))
+        colour = tinted(grey, 0.1, rng)
         strokes.append(
             Stroke(
                 right=rng.uniform(-size / 2, size / 2),
@@ -77,7 +75,7 @@ def draw_marks(size: int, rng: random.Random) -> Marks:
                 width_px=10 ** rng.uniform(-0.1, 0.8),
                 opacity=10 ** rng.uniform(-0.9, 0.0),
                 fading=rng.random(),
-                colour=(red, green, blue),
+                colour=colour,
             )
         )
     return Marks(tuple(strokes))

@@ -143,4 +143,6 @@ def _average(stage: Stage, at_row: Callable[[Mapping[str, float]], None]) -> Non
     write_mean(stage.mean, folder / "weights.safetensors")
     at_row(row)
     # Not before it is judged, which a stop would else leave out.
-    (folder / "state.json").write_text(json.dumps(row))
+    beside = folder / "new"
+    beside.write_text(json.dumps(row))
+    beside.replace(folder / "state.json")

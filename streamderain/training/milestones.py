@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
+
 from streamderain.config import TrainConfig
 from streamderain.evaluation.judge.judge import judge
 from streamderain.evaluation.judge.material import Material
 from streamderain.evaluation.judge.verdict import Verdict, compare
 from streamderain.networks import weights as files
 from streamderain.networks.restorer import Restorer
-from streamderain.training.mean import are_alike, write_mean
+from streamderain.training.mean import are_alike, mean_of
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +97,10 @@ class Milestones:
 
     def _candidates(self, weights: Path, verdict: Verdict, to_beat: Path) -> Iterator[tuple[str, Path, Verdict]]:
         yield "", weights, verdict
-        if are_alike([files.read(weights), files.read(to_beat)]):
+        states = [files.read(weights), files.read(to_beat)]
+        if are_alike(states):
             path = weights.with_name("half-way.safetensors")
-            write_mean({str(weights): 1, str(to_beat): 1}, path)
+            save_file(mean_of(states, (1, 1)), path)
             yield "half-way, ", path, self._judged(str(path))
 
     def _judged(self, model: str) -> Verdict:
