@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from streamderain.rain.lines import along_and_across, tinted
 
 MOST_DIRECTIONS = 3
 """Directions that strokes share, as what is painted on a road does; in other pictures each has its own."""
+
+BESIDE = 0.3
+"""Share of the strokes that have another close by their side, as a kerb has its shadow and a crack its rim."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +60,51 @@ class Marks:
 
 
 def draw_marks(size: int, rng: random.Random) -> Marks:
-    """Marks for a picture of `size` by `size` pixels, a quarter of which holds one to eight, as often few as many."""
+    """Marks for a picture of `size` by `size` pixels, a quarter of which holds one to ten, as often few as many."""
     shared = [rng.uniform(-math.pi / 2, math.pi / 2) for _ in range(rng.randint(1, MOST_DIRECTIONS))]
     is_shared = rng.random() < 0.5
-    strokes = []
+    strokes: list[Stroke] = []
     for _ in range(int(10 ** rng.uniform(0.6, 1.5))):
         angle = rng.choice(shared) + rng.gauss(0, 0.05) if is_shared else rng.uniform(-math.pi / 2, math.pi / 2)
-        # Brighter than most of what is behind, three times of four.
-        grey = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.5)
-        colour = tinted(grey, 0.1, rng)
-        strokes.append(
-            Stroke(
-                right=rng.uniform(-size / 2, size / 2),
-                down=rng.uniform(-size / 2, size / 2),
-                angle=angle,
-                length_px=10 ** rng.uniform(1.0, 2.4),
-                width_px=10 ** rng.uniform(-0.1, 0.8),
-                opacity=10 ** rng.uniform(-0.9, 0.0),
-                fading=rng.random(),
-                colour=colour,
-            )
+        stroke = Stroke(
+            right=rng.uniform(-size / 2, size / 2),
+            down=rng.uniform(-size / 2, size / 2),
+            angle=angle,
+            length_px=10 ** rng.uniform(1.0, 2.4),
+            width_px=_width(rng),
+            opacity=_opacity(rng),
+            fading=rng.random(),
+            colour=_colour(rng),
         )
+        strokes.append(stroke)
+        if rng.random() < BESIDE:
+            strokes.append(_beside(stroke, rng))
     return Marks(tuple(strokes))
+
+
+def _beside(stroke: Stroke, rng: random.Random) -> Stroke:
+    """As long, and touching it along its left or right."""
+    width = _width(rng)
+    aside = rng.choice((-1, 1)) * (stroke.width_px + width) / 2
+    return replace(
+        stroke,
+        right=stroke.right + aside * math.cos(stroke.angle),
+        down=stroke.down - aside * math.sin(stroke.angle),
+        width_px=width,
+        opacity=_opacity(rng),
+        colour=_colour(rng),
+    )
+
+
+def _width(rng: random.Random) -> float:
+    return 10 ** rng.uniform(-0.1, 0.8)
+
+
+def _opacity(rng: random.Random) -> float:
+    return 10 ** rng.uniform(-0.9, 0.0)
+
+
+def _colour(rng: random.Random) -> tuple[float, float, float]:
+    """Brighter than most of what is behind, three times of four."""
+    grey = rng.uniform(0.5, 1.0) if rng.random() < 0.75 else rng.uniform(0.0, 0.5)
+    return tinted(grey, 0.1, rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def test_they_are_drawn_from_the_number_alone_and_lean_by_themselves_or_in_few_d
     for number in range(60):
         marks = draw_marks(64, random.Random(number))
         assert marks == draw_marks(64, random.Random(number))
-        assert 3 <= len(marks.strokes) <= 31
+        assert 3 <= len(marks.strokes) <= 2 * 31
         picture = marks.picture(64)
         assert 0 <= picture.min() <= picture.max() <= 1
         angles = torch.tensor([stroke.angle for stroke in marks.strokes])
@@ -60,3 +61,22 @@ def test_they_are_drawn_from_the_number_alone_and_lean_by_themselves_or_in_few_d
         spreads.append(float(torch.polar(torch.ones(len(angles)), 2 * angles).mean().abs()))
     assert min(spreads) < 0.3
     assert max(spreads) > 0.95
+
+
+def test_some_have_another_close_by_their_side_as_long_and_of_its_own_colour() -> None:
+    alone, beside = 0, 0
+    for number in range(60):
+        strokes = draw_marks(64, random.Random(number)).strokes
+        for one, other in pairwise(strokes):
+            if other.angle != one.angle:
+                alone += 1
+                continue
+            beside += 1
+            right, down = other.right - one.right, other.down - one.down
+            along = down * math.cos(one.angle) + right * math.sin(one.angle)
+            across = right * math.cos(one.angle) - down * math.sin(one.angle)
+            assert along == pytest.approx(0, abs=1e-9)
+            assert abs(across) == pytest.approx((one.width_px + other.width_px) / 2)
+            assert other.length_px == one.length_px
+            assert other.colour != one.colour
+    assert 0.15 < beside / (alone + beside) < 0.35
