@@ -69,8 +69,8 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(wanted.port)
     factory = GstRtspServer.RTSPMediaFactory()
+    # A pipeline for each who watches: two who come to a shared one at the same moment end the server by an assertion.
     factory.set_launch(pipeline(wanted))
-    factory.set_shared(True)
     if wanted.udp_only:
         factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     if wanted.login or wanted.tls:
