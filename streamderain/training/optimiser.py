@@ -87,9 +87,15 @@ def orthogonal(matrix: Tensor) -> Tensor:
         return orthogonal(matrix.T).T
     matrix = matrix / (matrix.norm() + 1e-7)
     gram = matrix @ matrix.T
-    one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    turned = one
-    for _ in range(STEPS):
-        step = LINEAR * one + CUBIC * gram + QUINTIC * gram @ gram
-        turned, gram = step @ turned, step @ gram @ step
+    turned = factor = _factor(gram)
+    for _ in range(STEPS - 1):
+        gram = factor @ gram @ factor
+        factor = _factor(gram)
+        turned = factor @ turned
     return turned @ matrix
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """What the matrix of this Gram matrix is multiplied by in a step of the iteration."""
+    one = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return LINEAR * one + CUBIC * gram + QUINTIC * gram @ gram
